@@ -1,0 +1,104 @@
+"""Reads and checks the items' content features, ``<stem>_feat.npy``."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mentor_pyg.errors import InputError
+
+MODALITY_NAMES = {"image": "visual", "text": "textual", "audio": "acoustic"}
+"""What the layout calls a file, and what the field calls the modality."""
+
+SUFFIX, MASK_SUFFIX, IDS_SUFFIX = "_feat.npy", "_mask.npy", "_ids.txt"
+
+
+def find_features(root: Path) -> dict[str, Path]:
+    """Feature files of a folder by modality, sorted by modality."""
+    stems = {path.name.removesuffix(SUFFIX): path for path in root.glob(f"*{SUFFIX}")}
+    return {MODALITY_NAMES.get(s, s): stems[s] for s in sorted(stems)}
+
+
+def mask_path(feature_path: Path) -> Path:
+    """Where the mask of a feature file lies, if it has one."""
+    return feature_path.with_name(feature_path.name.removesuffix(SUFFIX) + MASK_SUFFIX)
+
+
+def read_features(path: Path, num_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features [I, D_m], float32, and their mask [I], False where an item has none.
+
+    Masked rows are set to zero, whatever the file holds there.
+
+    Raises:
+        InputError: If a file is damaged or doesn't fit the interactions.
+    """
+    x = _load_array(path)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise InputError(
+            f"{path}: has shape {list(x.shape)}; expected [items, features] = [{num_items}, *]"
+        )
+    if not np.issubdtype(x.dtype, np.floating):
+        raise InputError(f"{path}: has dtype {x.dtype}; expected float16, float32 or float64")
+    if x.shape[0] != num_items:
+        raise InputError(
+            f"{path}: has {x.shape[0]} rows; expected one for each of {num_items} items"
+        )
+    mask = _read_mask(mask_path(path), num_items)
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    x[~mask] = 0
+    broken = ~np.isfinite(x)
+    if broken.any():
+        row, column = np.argwhere(broken)[0]
+        raise InputError(
+            f"{path}: row {row}, column {column} is {x[row, column]}; "
+            "expected finite numbers (mark missing items in a mask)"
+        )
+    return x, mask
+
+
+def _read_mask(path: Path, num_items: int) -> np.ndarray:
+    if not path.exists():
+        return np.ones(num_items, dtype=bool)
+    mask = _load_array(path)
+    if mask.dtype != np.bool_ or mask.shape != (num_items,):
+        raise InputError(
+            f"{path}: has dtype {mask.dtype} and shape {list(mask.shape)}; "
+            f"expected bool, [{num_items}]"
+        )
+    if not mask.any():
+        raise InputError(f"{path}: marks every item as missing; expected at least one present")
+    return mask
+
+
+def _load_array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "empty file"
+        raise InputError(
+            f"{path}: can't be read ({reason}); expected a complete .npy array of numbers"
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: is an archive of arrays; expected a single .npy array")
+    return array
+
+
+def read_ids(path: Path) -> list[str] | None:
+    """Original ids in row order, one a line; None if there is no such file."""
+    if not path.exists():
+        return None
+    try:
+        ids = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} isn't UTF-8; expected a text file") from None
+    seen: dict[str, int] = {}
+    for line, label in enumerate(ids, 1):
+        if not label.strip():
+            raise InputError(f"{path}: line {line} is blank; expected an id a line")
+        if label in seen:
+            raise InputError(
+                f"{path}: line {line} repeats '{label}' of line {seen[label]}; "
+                "expected each id once"
+            )
+        seen[label] = line
+    return ids

@@ -1,0 +1,163 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch_geometric.data import InMemoryDataset
+
+from mentor_pyg.datasets.interactions import Interactions
+from mentor_pyg.datasets.mmrec import to_hetero_data
+from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
+
+BABY_CHANNELS = {"visual": 4096, "textual": 384}
+
+
+class SyntheticDataset(InMemoryDataset):
+    r"""Made-up interactions and features of the size of Amazon Baby, for use anywhere.
+
+    Items belong to topics; a user likes a few topics and draws items of them by
+    popularity, which is long-tailed, as the users' activity is. Each modality shows a
+    noisy and incomplete picture of an item's topic: topics that share a look can't be
+    told apart by it, so that modalities complement each other and the graph.
+
+    Every user has at least five pairs, of which one in ten, and at least one, are
+    validation and test pairs each, as in the papers' splits.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        num_pairs: Number of pairs over all splits, at least 5 U.
+        channels: Width D_m of the features by modality.
+        num_topics: Number of topics.
+        seed: Everything follows from it.
+        transform: Applied at every access.
+
+    Raises:
+        ValueError: If the sizes don't fit each other.
+    """
+
+    def __init__(
+        self,
+        num_users: int = 19445,
+        num_items: int = 7050,
+        num_pairs: int = 160792,
+        channels: Mapping[str, int] | None = None,
+        num_topics: int = 120,
+        seed: int = 0,
+        transform: Callable | None = None,
+    ) -> None:
+        if num_pairs < 5 * num_users or 4 * num_pairs > num_users * num_items:
+            raise ValueError(
+                f"'num_pairs' must be from 5 U = {5 * num_users} to U I / 4 = "
+                f"{num_users * num_items // 4} (got {num_pairs})"
+            )
+        super().__init__(None, transform)
+        channels = dict(BABY_CHANNELS if channels is None else channels)
+        rng = np.random.default_rng(seed)
+        num_topics = min(num_topics, num_items // 4)
+        topic = np.sort(rng.integers(num_topics, size=num_items))
+        degree = _degrees(rng, num_users, num_items, num_pairs)
+        user, item = _draw_pairs(rng, degree, topic, num_topics)
+        table = Interactions(
+            user, item, _split(rng, user, degree), num_users, num_items, None, None
+        )
+        everywhere = np.ones(num_items, dtype=bool)
+        features = {
+            m: (_features(rng, topic, num_topics, d), everywhere) for m, d in channels.items()
+        }
+        self.data = to_hetero_data(table, features)
+
+    @classmethod
+    def tiny(cls, seed: int = 0, **kwargs) -> "SyntheticDataset":  # type: ignore[no-untyped-def]
+        """A dataset for tests: 60 users, 40 items, trained on in a second."""
+        sizes: dict[str, Any] = {
+            "num_users": 60,
+            "num_items": 40,
+            "num_pairs": 500,
+            "channels": {"visual": 12, "textual": 8},
+            "num_topics": 8,
+        }
+        return cls(**(sizes | kwargs), seed=seed)
+
+    def statistics(self) -> DatasetStatistics:
+        """Sizes of the splits, cold users and items, coverage of each modality."""
+        return statistics(self._data)
+
+
+def _degrees(rng: np.random.Generator, users: int, items: int, pairs: int) -> np.ndarray:
+    """Pairs of each user: at least five, long-tailed, of the given sum."""
+    weight = rng.pareto(1.8, users) + 0.05
+    limit = max(5, items // 2)
+    degree = np.full(users, 5)
+    while (rest := pairs - degree.sum()) > 0:
+        room = degree < limit
+        share = np.where(room, weight, 0)
+        degree = np.minimum(degree + rng.multinomial(rest, share / share.sum()), limit)
+    return degree
+
+
+def _draw_pairs(
+    rng: np.random.Generator, degree: np.ndarray, topic: np.ndarray, num_topics: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct pairs with the given number for each user, sorted by user."""
+    num_users, num_items = len(degree), len(topic)
+    popularity = rng.permutation(np.arange(1, num_items + 1) ** -0.8)
+    cumulative = np.concatenate([[0.0], np.cumsum(popularity)])
+    bounds = cumulative[np.searchsorted(topic, np.arange(num_topics + 1))]
+    liked = rng.integers(num_topics, size=(num_users, 4))
+
+    key = np.empty(0, dtype=np.int64)
+    need = degree.copy()
+    attempt = 0
+    while need.any():
+        user = np.repeat(np.arange(num_users), 2 * need)
+        # Mostly by taste, the first topic most of all, the rest by popularity alone:
+        favourite = liked[user, rng.geometric(0.5, len(user)).clip(max=4) - 1]
+        by_taste = rng.random(len(user)) < 0.8 * 0.9**attempt
+        low = np.where(by_taste, bounds[favourite], 0)
+        high = np.where(by_taste, bounds[favourite + 1], cumulative[-1])
+        position = low + rng.random(len(user)) * (high - low)
+        item = np.searchsorted(cumulative, position, side="right") - 1
+        if attempt > 20:  # a very active user: popular items are used up
+            item = rng.integers(num_items, size=len(user))
+        fresh = np.setdiff1d(user * num_items + item.clip(max=num_items - 1), key)
+        fresh = _at_most(rng, fresh, fresh // num_items, need)
+        key = np.concatenate([key, fresh])
+        need = degree - np.bincount(key // num_items, minlength=num_users)
+        attempt += 1
+    key.sort()
+    return key // num_items, key % num_items
+
+
+def _at_most(
+    rng: np.random.Generator, key: np.ndarray, group: np.ndarray, limit: np.ndarray
+) -> np.ndarray:
+    """A random choice of at most ``limit[g]`` keys of every group g."""
+    return key[_rank_in_group(rng, group) < limit[group]]
+
+
+def _rank_in_group(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """For every entry a random rank, from 0, among those of its group."""
+    order = np.lexsort((rng.random(len(group)), group))
+    sorted_group = group[order]
+    first = np.searchsorted(sorted_group, sorted_group, side="left")
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - first
+    return rank
+
+
+def _split(rng: np.random.Generator, user: np.ndarray, degree: np.ndarray) -> np.ndarray:
+    """Labels of the pairs: the first ranks are validation, the next test."""
+    rank = _rank_in_group(rng, user)
+    held_out = np.maximum(1, degree // 10)[user]
+    return np.where(rank < held_out, 1, np.where(rank < 2 * held_out, 2, 0))
+
+
+def _features(
+    rng: np.random.Generator, topic: np.ndarray, num_topics: int, width: int
+) -> np.ndarray:
+    """Features [I, D_m] that show an item's look, shared by two topics, in noise."""
+    look = rng.integers(max(1, num_topics // 2), size=num_topics)
+    latent = rng.standard_normal((look.max() + 1, 16), dtype=np.float32)[look[topic]]
+    latent += 0.8 * rng.standard_normal(latent.shape, dtype=np.float32)
+    basis = rng.standard_normal((16, width), dtype=np.float32) / 4
+    return latent @ basis + 0.5 * rng.standard_normal((len(topic), width), dtype=np.float32)

@@ -1,0 +1,9 @@
+"""The one exception for mistakes of the user's."""
+
+
+class InputError(ValueError):
+    """A file, option or value from outside that can't be used.
+
+    The message is one line that says where, what was found and what was expected;
+    command-line programs print it and exit with code 2.
+    """

@@ -1,0 +1,166 @@
+"""Full ranking of all items, and the metrics of the ranked lists."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.metrics import (
+    LinkPredCoverage,
+    LinkPredHitRatio,
+    LinkPredMAP,
+    LinkPredMetricCollection,
+    LinkPredMRR,
+    LinkPredNDCG,
+    LinkPredPrecision,
+    LinkPredRecall,
+)
+from torch_geometric.utils.sparse import index2ptr
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.typing import INTERACTS, ITEM, USER, Recommender
+
+METRICS = {
+    "recall": LinkPredRecall,
+    "ndcg": LinkPredNDCG,
+    "precision": LinkPredPrecision,
+    "map": LinkPredMAP,
+    "mrr": LinkPredMRR,
+    "hit_ratio": LinkPredHitRatio,
+}
+
+BLOCK_ENTRIES = 2**24
+"""Scores held at a time; 64 MiB in float32."""
+
+
+class SeenItems:
+    """The items every user has interacted with, for masking.
+
+    Args:
+        edge_index: Pairs [2, E] of user and item.
+        num_users: Number of users U.
+    """
+
+    def __init__(self, edge_index: Tensor, num_users: int) -> None:
+        order = edge_index[0].argsort()
+        self.item = edge_index[1][order]
+        self.rowptr = index2ptr(edge_index[0][order], num_users)
+
+    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions in ``users`` and items, one entry for every seen item."""
+        start = self.rowptr[users]
+        count = self.rowptr[users + 1] - start
+        row = torch.arange(users.numel(), device=users.device).repeat_interleave(count)
+        within = torch.arange(row.numel(), device=users.device) - (count.cumsum(0) - count)[row]
+        return row, self.item[start[row] + within]
+
+
+@torch.no_grad()
+def top_k(
+    user_emb: Tensor,
+    item_emb: Tensor,
+    users: Tensor,
+    k: int,
+    seen: SeenItems | None = None,
+) -> Tensor:
+    """The k items of highest score for each of ``users``, best first.
+
+    Scores are computed in blocks of users, so that memory stays bounded.
+
+    Args:
+        user_emb: [U, C].
+        item_emb: [I, C].
+        users: Rows of ``user_emb`` [n].
+        k: Length of the lists.
+        seen: Items to leave out of a user's list.
+
+    Returns:
+        Items [n, k].
+
+    Raises:
+        ValueError: If k is larger than the number of items.
+    """
+    if not 0 < k <= item_emb.size(0):
+        raise ValueError(
+            f"lists of {k} items can't be made of {item_emb.size(0)}; expected 1 or more, "
+            "at most the number of items"
+        )
+    block = max(1, BLOCK_ENTRIES // item_emb.size(0))
+    lists = []
+    for rows in users.split(block):
+        scores = user_emb[rows] @ item_emb.t()
+        if seen is not None:
+            scores[seen.of(rows)] = -torch.inf
+        lists.append(scores.topk(k, dim=1).indices)
+    return torch.cat(lists) if lists else users.new_empty(0, k)
+
+
+class Evaluator:
+    """Ranks all items for the users of a split and measures the lists.
+
+    Training items are masked; validation items are not when testing. Users without
+    held-out items are skipped, users without training pairs dropped, and all metrics
+    are means over the rest.
+
+    Args:
+        data: The graph.
+        split: :obj:`"val"` or :obj:`"test"`.
+        ks: Lengths of the lists.
+    """
+
+    def __init__(self, data: HeteroData, split: str, ks: Sequence[int] = (10, 20)) -> None:
+        if split not in ("val", "test"):
+            raise ValueError(f"'split' must be 'val' or 'test' (got '{split}')")
+        if not ks or max(ks) > data[ITEM].num_nodes or min(ks) < 1:
+            raise InputError(
+                f"lists of length {list(ks)} can't be ranked; "
+                f"expected lengths from 1 to the number of items, {data[ITEM].num_nodes}"
+            )
+        num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
+        train = data[INTERACTS].edge_index
+        pairs = data[INTERACTS][f"{split}_edge_label_index"]
+        trained = train[0].bincount(minlength=num_users) > 0
+        kept = pairs[:, trained[pairs[0]]]
+        self.users, row = kept[0].unique(return_inverse=True)
+        if self.users.numel() == 0:
+            raise InputError(f"no user has both training and {split} pairs; expected at least one")
+        self.num_dropped_users = int(pairs[0].unique().numel() - self.users.numel())
+        self.seen = SeenItems(train, num_users)
+        self.label_index = torch.stack([row, kept[1]])
+        self.max_k = max(ks)
+        metrics = {f"{name}@{k}": cls(k) for k in ks for name, cls in METRICS.items()}
+        metrics |= {f"coverage@{k}": LinkPredCoverage(k, num_items) for k in ks}
+        self.metrics = LinkPredMetricCollection(metrics).to(train.device)
+
+    def __call__(self, user_emb: Tensor, item_emb: Tensor) -> dict[str, float]:
+        """Metrics by name, e.g. ``recall@20``."""
+        lists = top_k(user_emb, item_emb, self.users, self.max_k, self.seen)
+        self.metrics.reset()
+        self.metrics.update(lists, self.label_index)
+        return {name: float(value) for name, value in self.metrics.compute().items()}
+
+
+@torch.no_grad()
+def evaluate(
+    model: Recommender, data: HeteroData, split: str = "test", ks: Sequence[int] = (10, 20)
+) -> dict[str, float]:
+    """Metrics of a model on a split; see :class:`Evaluator`."""
+    return Evaluator(data, split, ks)(*encode(model, data))
+
+
+@torch.no_grad()
+def encode(model: Recommender, data: HeteroData) -> tuple[Tensor, Tensor]:
+    """Embeddings in evaluation mode; the model's mode is restored."""
+    training = model.training
+    model.eval()
+    try:
+        return model.encode(data)
+    finally:
+        model.train(training)
+
+
+def popularity(data: HeteroData) -> tuple[Tensor, Tensor]:
+    """Embeddings [U, 1], [I, 1] that rank by the number of training pairs."""
+    count = data[INTERACTS].edge_index[1].bincount(minlength=data[ITEM].num_nodes)
+    ones = torch.ones(data[USER].num_nodes, 1, device=count.device)
+    return ones, count.float().unsqueeze(1)

@@ -1,0 +1,110 @@
+"""Reading, writing and fingerprinting files safely."""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mentor_pyg.errors import InputError
+
+
+def cache_dir() -> Path:
+    """Where processed data is kept: ``$MENTOR_PYG_CACHE`` or ``~/.cache/mentor_pyg``."""
+    return Path(os.environ.get("MENTOR_PYG_CACHE", Path.home() / ".cache" / "mentor_pyg"))
+
+
+def fingerprint(*parts: Any) -> str:
+    """A short stable key of the ``repr`` of all parts."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` if the block succeeds, else vanishes.
+
+    Raises:
+        InputError: If the folder can't be written to.
+    """
+    path = Path(path)
+    check_writable(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes a folder if need be, and fails before any work if it can't be written to.
+
+    Raises:
+        InputError: If it can't.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: can't be written to ({error.strerror}); expected a writable folder"
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a whole text file at once, or nothing."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def save_tensors(obj: Any, path: Path | str) -> None:
+    """:func:`torch.save` for tensors in plain containers, at once or not at all."""
+    with atomic_path(path) as temporary:
+        torch.save(obj, temporary)
+
+
+def load_tensors(path: Path | str) -> Any:
+    """:func:`torch.load` that runs no code from the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it isn't one that :func:`save_tensors` wrote.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: not found; expected a saved file") from None
+    except Exception as error:  # torch raises half a dozen types for broken files
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: can't be loaded ({reason}); expected a file of tensors, undamaged"
+        ) from None
+
+
+def cached(path: Path, make: Callable[[], Any]) -> Any:
+    """What ``path`` holds, or what ``make()`` returns, then saved at ``path``.
+
+    A damaged file is made again, with a warning: a cache loses nothing by it.
+    """
+    if path.exists():
+        try:
+            return load_tensors(path)
+        except InputError as error:
+            warnings.warn(f"{error}; making it again", stacklevel=2)
+    value = make()
+    save_tensors(value, path)
+    return value

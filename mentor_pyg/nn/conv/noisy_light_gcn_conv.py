@@ -1,0 +1,73 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.typing import Adj, OptTensor
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
+
+
+class NoisyLightGCNConv(LightGCNConv):
+    r"""A LightGCN hop that perturbs its output, as in the `"Are Graph Augmentations
+    Necessary? Simple Graph Contrastive Learning for Recommendation"
+    <https://arxiv.org/abs/2112.08679>`_ and `"MENTOR: Multi-level Self-supervised
+    Learning for Multimodal Recommendation" <https://arxiv.org/abs/2402.19407>`_ papers.
+
+    .. math::
+        \tilde{\mathbf{x}}_i = \mathbf{x}^{\prime}_i + \epsilon \,
+        \mathrm{sign}(\mathbf{x}^{\prime}_i) \odot
+        \frac{\boldsymbol{\delta}_i}{\lVert \boldsymbol{\delta}_i \rVert_2},
+        \qquad \boldsymbol{\delta}_i \sim \mathcal{U}(0, 1)^F
+
+    where :math:`\mathbf{x}^{\prime}_i` is the output of :class:`LightGCNConv`. The
+    perturbation has length :math:`\epsilon` and keeps every vector in its orthant.
+    In :meth:`eval` mode, or with ``eps=0``, the layer equals :class:`LightGCNConv`
+    bit for bit.
+
+    Args:
+        eps (float, optional): Length of the noise. (default: :obj:`0.1`)
+        normalize (bool, optional): See :class:`LightGCNConv`. (default: :obj:`True`)
+        **kwargs (optional): Additional arguments of
+            :class:`torch_geometric.nn.conv.MessagePassing`.
+
+    Shapes:
+        As :class:`LightGCNConv`; ``noise`` has the shape of the output.
+    """
+
+    def __init__(self, eps: float = 0.1, normalize: bool = True, **kwargs):  # type: ignore[no-untyped-def]
+        super().__init__(normalize, **kwargs)
+        if eps < 0:
+            raise ValueError(f"'eps' must not be negative (got {eps})")
+        self.eps = eps
+
+    def forward(
+        self,
+        x: Tensor | tuple[Tensor, Tensor | None],
+        edge_index: Adj | Adjacency,
+        edge_weight: OptTensor = None,
+        noise: OptTensor = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return self.perturb(super().forward(x, edge_index, edge_weight), noise, generator)
+
+    def perturb(
+        self,
+        x: Tensor,
+        noise: OptTensor = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The noise alone, for hops whose clean output is already known.
+
+        Args:
+            x: Output of a clean hop, [num_nodes, F].
+            noise: Uniform draws [num_nodes, F] to use in place of new ones.
+            generator: Where new draws come from; the global one if not given.
+        """
+        if not self.training or self.eps == 0:
+            return x
+        if noise is None:
+            noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+        return x + x.detach().sign() * F.normalize(noise) * self.eps
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}(eps={self.eps})"
