@@ -2,7 +2,7 @@
 
 from .adjacency import Adjacency
 from .errors import InputError
-from .evaluate import Evaluator, evaluate, top_k
+from .evaluation import Evaluator, evaluate, top_k
 from .train import FitResult, TrainConfig, fit
 from .typing import Batch, Recommender
 

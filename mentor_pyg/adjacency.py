@@ -94,7 +94,8 @@ def spmm(
     """Sparse times dense; its gradient with respect to ``x`` uses the transpose."""
     size = (rowptr.numel() - 1, x.size(0))
     matrix = torch.sparse_csr_tensor(rowptr, col, weight, size, check_invariants=False)
-    return matrix @ x
+    with torch.autocast(x.device.type, enabled=False):
+        return matrix @ x
 
 
 @spmm.register_fake

@@ -17,7 +17,7 @@ from mentor_pyg.nn import models
 from mentor_pyg.train import TrainConfig
 from mentor_pyg.transforms import ItemKNN
 
-SECTIONS = ("model", "options", "graph", "train")
+SECTIONS = ("preset", "model", "options", "graph", "train")
 
 DERIVED = ("missing",)
 """Arguments of models with a default that come from the data, not from options."""
@@ -80,8 +80,6 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
     content = _read_preset(preset)
     for change in changes:
         _apply(content, change)
-    content.setdefault("train", {}).update({k: v for k, v in train.items() if v is not None})
-
     model = content.get("model")
     if model not in models.classes:
         raise InputError(
@@ -91,9 +89,10 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
         if key not in SECTIONS:
             raise InputError(f"{preset}: unknown key '{key}'; expected {', '.join(SECTIONS)}")
     graph = content.get("graph")
-    train_values = check_options(TrainConfig, content["train"], "train")
+    train_values = check_options(TrainConfig, content.get("train") or {}, "train")
+    train_values |= {key: value for key, value in train.items() if value is not None}
     return RunConfig(
-        preset=Path(preset).stem,
+        preset=str(content.get("preset", Path(preset).stem)),
         model=model,
         options=check_options(getattr(models, model), content.get("options") or {}, "options"),
         graph=None if graph is None else check_options(ItemKNN, graph, "graph"),
@@ -101,13 +100,19 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
     )
 
 
-def _read_preset(preset: str) -> dict[str, Any]:
+def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
+    if preset in heirs:
+        raise InputError(f"{preset}: extends itself; expected another preset")
     path = Path(preset)
     if path.suffix in (".yaml", ".yml"):
         try:
             text = path.read_text(encoding="utf-8")
         except (FileNotFoundError, IsADirectoryError):
             raise FileNotFoundError(f"{path}: not found; expected a preset in YAML") from None
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}: byte {error.start} isn't UTF-8; expected a preset in YAML"
+            ) from None
     elif preset in preset_names():
         text = (resources.files("mentor_pyg") / "presets" / f"{preset}.yaml").read_text("utf-8")
     else:
@@ -117,14 +122,14 @@ def _read_preset(preset: str) -> dict[str, Any]:
         )
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{preset}: isn't YAML ({reason}); expected a mapping") from None
+    except (yaml.YAMLError, ValueError) as error:
+        found = " ".join(str(error).split())
+        raise InputError(f"{preset}: isn't YAML ({found}); expected a mapping") from None
     if not isinstance(content, dict):
         raise InputError(f"{preset}: holds {content!r}; expected a mapping of {SECTIONS}")
     if "extends" not in content:
         return content
-    return _merge(_read_preset(str(content.pop("extends"))), content)
+    return _merge(_read_preset(str(content.pop("extends")), (*heirs, preset)), content)
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +147,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
         raise InputError(f"'{change}' sets nothing; expected key=value, e.g. train.lr=1e-3")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise InputError(f"{name}: '{text}' isn't a YAML value; expected e.g. 0.1") from None
     *path, last = name.split(".")
     for key in path:
@@ -177,7 +182,7 @@ def check_options(target: Callable, options: Any, where: str) -> dict[str, Any]:
             raise InputError(f"{where}.{name}: unknown option; expected one of {', '.join(known)}")
         try:
             checked[name] = _coerce(value, hints[name])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(
                 f"{where}.{name}: is {value!r}; expected {_describe(hints[name])}"
             ) from None

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, reason
 
 
 def cache_dir() -> Path:
@@ -89,9 +89,8 @@ def load_tensors(path: Path | str) -> Any:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: not found; expected a saved file") from None
     except Exception as error:  # torch raises half a dozen types for broken files
-        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: can't be loaded ({reason}); expected a file of tensors, undamaged"
+            f"{path}: can't be loaded ({reason(error)}); expected a file of tensors, undamaged"
         ) from None
 
 

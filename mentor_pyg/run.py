@@ -19,8 +19,8 @@ import mentor_pyg
 from mentor_pyg.config import RunConfig
 from mentor_pyg.datasets import MMRecDataset, SyntheticDataset
 from mentor_pyg.datasets.mmrec import find_table
-from mentor_pyg.errors import InputError
-from mentor_pyg.evaluate import Evaluator, encode, popularity
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.evaluation import Evaluator, encode, popularity
 from mentor_pyg.files import check_writable, save_tensors, write_text
 from mentor_pyg.train import FitResult, fit
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
@@ -66,10 +66,11 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        probe = torch.zeros((), device=name)
+        probe.item()  # fails on "meta"
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: {reason}; expected auto, cpu or cuda") from None
+        raise InputError(f"--device {name}: {reason(error)}; expected auto, cpu or cuda") from None
+    return probe.device
 
 
 def prepare(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
@@ -78,6 +79,24 @@ def prepare(config: RunConfig, data: HeteroData, device: torch.device) -> Hetero
     if config.graph is not None:
         data = ItemKNN(**config.graph)(data)
     return LightGCNNorm()(data)
+
+
+def build_model(config: RunConfig, data: HeteroData) -> Any:
+    """The model for ``data``, seeded.
+
+    Raises:
+        InputError: If it can't be built for such data or with such options.
+    """
+    seed_everything(config.train.seed)
+    try:
+        return config.model_class.from_data(data, **config.options)
+    except InputError:
+        raise
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        raise InputError(
+            f"{config.model}: can't be built ({reason(error)}); "
+            "expected data and options as its documentation says"
+        ) from error
 
 
 def train_run(
@@ -96,12 +115,11 @@ def train_run(
         What ``metrics.json`` holds.
     """
     data = prepare(config, source.dataset[0], device)
-    seed_everything(config.train.seed)
-    model = config.model_class.from_data(data, **config.options).to(device)
+    model = build_model(config, data).to(device)
+    test = Evaluator(data, "test", config.train.ks)
     check_writable(out)
     result = fit(model, data, config.train, progress)
 
-    test = Evaluator(data, "test", config.train.ks)
     metrics = {
         "dataset": source.name,
         "data_source": source.origin,
@@ -151,7 +169,7 @@ def versions() -> dict[str, str]:
     return {
         "mentor_pyg": mentor_pyg.__version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "torch_geometric": torch_geometric.__version__,
     }
 

@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluate import Evaluator, encode
+from mentor_pyg.evaluation import Evaluator, encode
 from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.typing import Recommender
 
@@ -46,6 +46,8 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "lr", "eval_every", "patience"):
             if not getattr(self, name) > 0:
                 raise InputError(f"train.{name}: {getattr(self, name)}; expected more than 0")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"train.seed: {self.seed}; expected 0 to 2^32 - 1")
 
 
 @dataclass

@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 class Recommender(Protocol):
-    """What :func:`mentor_pyg.fit` and :func:`mentor_pyg.evaluate` ask of a model.
+    """What :func:`mentor_pyg.fit` and :func:`mentor_pyg.evaluation` ask of a model.
 
     A model is a :class:`torch.nn.Module` with three more methods. Scores are inner
     products of the embeddings that :meth:`encode` returns.

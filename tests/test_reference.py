@@ -54,7 +54,7 @@ def model(ref, data):
 
 def encoder_names():
     """Where the parameters of each encoder of the released code belong here."""
-    names = {m: f"encoders.{m}" for m in MODALITIES} | {"id": "id_encoder"}
+    names = {m: f"encoder.encoders.{m}" for m in MODALITIES} | {"id": "id_encoder"}
     return names | {f"{m}_view{v + 1}": f"views.{v}.{m}" for m in MODALITIES for v in range(2)}
 
 
@@ -78,7 +78,7 @@ def columns(x):
 def released_parameters(ref):
     state = {
         "id_item": ref["param_id_item"],
-        "fusion.weight": fusion_weights(ref["param_fusion_user"]),
+        "encoder.fusion.weight": fusion_weights(ref["param_fusion_user"]),
         "predictor.weight": columns(columns(ref["param_mask_w"]).t()).t(),
         "predictor.bias": columns(ref["param_mask_b"][None])[0],
     }
@@ -111,15 +111,15 @@ def test_item_graph(ref, data):
 
 def test_representations(ref, data, model):
     clean = {m: e.out for m, e in model._propagate(data).items()}
-    z_id = model.id_encoder(model.id_item, data.adj)
+    z_id = model.id_encoder(model.id_item, data.adjacency)
     for name, z in {**clean, "id": z_id}.items():
         torch.testing.assert_close(z, ref[f"z_{name}"], **TOLERANCE)
 
-    enhanced = model._enhance_all({**clean, "id": z_id}, data)
+    enhanced = model._enhance({**clean, "id": z_id}, data)
     for name, z in enhanced.items():
         # The released code repeats each modality to the width of the fused one:
         torch.testing.assert_close(torch.cat([z, z], 1), ref[f"fused_{name}"], **TOLERANCE)
-    fused = model._fuse({m: enhanced[m] for m in MODALITIES})
+    fused = model.encoder.fuse({m: enhanced[m] for m in MODALITIES})
     torch.testing.assert_close(columns(fused), ref["fused"], **TOLERANCE)
 
 
@@ -130,7 +130,7 @@ def test_perturbed_views(ref, data, model, given_noise):
         if view == 1:
             for name, z in views.items():
                 torch.testing.assert_close(z, ref[f"z_{name}_view1"], **TOLERANCE)
-        fused = model._fuse(model._enhance_all(views, data))
+        fused = model.encoder.fuse(model._enhance(views, data))
         torch.testing.assert_close(columns(fused), ref[f"fused_view{view}"], **TOLERANCE)
     assert not given_noise
 
@@ -164,14 +164,19 @@ def test_losses_and_gradients(ref, data, model, given_noise, monkeypatch):
     total = torch.stack(list(losses.values())).sum()
     torch.testing.assert_close(total.double(), ref["loss_total_without_mask"], **TOLERANCE)
     total.backward()
-    checked = {"fusion.weight": fusion_weights(ref["grad_fusion_user"]), "id_item": ref["grad_id_item"]}
+    checked = {
+        "encoder.fusion.weight": fusion_weights(ref["grad_fusion_user"]),
+        "id_item": ref["grad_id_item"],
+    }
     for theirs, ours in encoder_names().items():
         for key, value in encoder_parameters(ref, "grad", theirs).items():
             checked[f"{ours}.{key}"] = value
     assert len(checked) == sum(name.startswith("grad_") for name in ref)
     for name, value in checked.items():
         grad = model.get_parameter(name).grad
-        torch.testing.assert_close(grad, value, rtol=1e-5, atol=1e-5 * value.abs().max().item(), msg=name)
+        torch.testing.assert_close(
+            grad, value, rtol=1e-5, atol=1e-5 * value.abs().max().item(), msg=name
+        )
 
 
 def test_alignment_levels(ref, data, model):

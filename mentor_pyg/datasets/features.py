@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, reason
 
 MODALITY_NAMES = {"image": "visual", "text": "textual", "audio": "acoustic"}
 """What the layout calls a file, and what the field calls the modality."""
@@ -13,9 +13,22 @@ SUFFIX, MASK_SUFFIX, IDS_SUFFIX = "_feat.npy", "_mask.npy", "_ids.txt"
 
 
 def find_features(root: Path) -> dict[str, Path]:
-    """Feature files of a folder by modality, sorted by modality."""
-    stems = {path.name.removesuffix(SUFFIX): path for path in root.glob(f"*{SUFFIX}")}
-    return {MODALITY_NAMES.get(s, s): stems[s] for s in sorted(stems)}
+    """Feature files of a folder by modality, sorted by file name.
+
+    Raises:
+        InputError: If two files are of the same modality.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(root.glob(f"*{SUFFIX}")):
+        stem = path.name.removesuffix(SUFFIX)
+        modality = MODALITY_NAMES.get(stem, stem)
+        if modality in found:
+            raise InputError(
+                f"{root}: {found[modality].name} and {path.name} are both of modality "
+                f"'{modality}'; expected one"
+            )
+        found[modality] = path
+    return found
 
 
 def mask_path(feature_path: Path) -> Path:
@@ -72,11 +85,11 @@ def _read_mask(path: Path, num_items: int) -> np.ndarray:
 
 def _load_array(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "empty file"
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except Exception as error:  # numpy raises half a dozen types for broken files
         raise InputError(
-            f"{path}: can't be read ({reason}); expected a complete .npy array of numbers"
+            f"{path}: can't be read ({reason(error)}); expected a complete .npy array of numbers"
         ) from None
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: is an archive of arrays; expected a single .npy array")
@@ -88,7 +101,7 @@ def read_ids(path: Path) -> list[str] | None:
     if not path.exists():
         return None
     try:
-        ids = path.read_text(encoding="utf-8").splitlines()
+        ids = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} isn't UTF-8; expected a text file") from None
     seen: dict[str, int] = {}

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,12 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: not found; expected a table of interactions") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} isn't UTF-8; expected a text file") from None
+        byte = error.object[error.start]
+        raise InputError(f"{path}: byte {byte:#04x} isn't UTF-8; expected a text file") from None
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: isn't a table ({error}); expected rows of short fields"
+        ) from None
     empty = np.empty((3, 0), dtype="U1")
     table = np.concatenate([empty, *pieces], axis=1)
     return dict(zip(COLUMNS, table))
@@ -105,12 +110,16 @@ def _read_pieces(
     first_line = 2
     while piece := list(islice(rows, size)):
         for offset, row in enumerate(piece):
+            if not row and not any(chain(piece[offset:], rows)):
+                piece = piece[:offset]  # blank lines at the end
+                break
             if len(row) != len(header):
                 raise InputError(
                     f"{path}: line {first_line + offset} has {len(row)} columns; "
                     f"expected {len(header)} as in the header"
                 )
-        yield np.array(piece).T[wanted]
+        if piece:
+            yield np.array(piece).T[wanted]
         first_line += len(piece)
 
 
@@ -143,7 +152,13 @@ def _number(
 
     try:
         rows = column.astype(np.int64)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        line = int(np.argmax(np.char.str_len(column))) + 2
+        raise InputError(
+            f"{path}: line {line} has {name} {column[line - 2]}, which is too large; "
+            "expected row numbers, or the ids in a file of their own"
+        ) from None
+    except ValueError:
         blank = np.char.strip(column) == ""
         if blank.any():
             line = int(np.argmax(blank)) + 2

@@ -81,10 +81,12 @@ class MMRecDataset(InMemoryDataset):
             (str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()
         ]
         self.key = fingerprint(FORMAT, stamps, list(self.features), repr(pre_transform))
-        super().__init__(
-            str(self.folder), transform, pre_transform, log=False, force_reload=force_reload
-        )
-        content = cached(Path(self.processed_paths[0]), self._build)
+        super().__init__(str(self.folder), transform, pre_transform)
+        # Not by `process()`, around which PyG leaves pickles:
+        path = Path(self.processed_paths[0])
+        if force_reload:
+            path.unlink(missing_ok=True)
+        content = cached(path, self._build)
         self.data = HeteroData.from_dict(content)
 
     @property
@@ -94,10 +96,6 @@ class MMRecDataset(InMemoryDataset):
     @property
     def processed_file_names(self) -> str:
         return "data.pt"
-
-    def process(self) -> None:
-        Path(self.processed_paths[0]).unlink(missing_ok=True)
-        cached(Path(self.processed_paths[0]), self._build)
 
     def _build(self) -> dict:
         ids = {node: read_ids(path) for node, path in self.id_files.items()}

@@ -11,11 +11,15 @@ from .loss import (
     gaussian_distance,
     info_nce,
     moments,
+    score_triples,
     sum_of_squares,
 )
+from .multimodal import Encoding, MultimodalEncoder
 
 __all__ = [
+    "Encoding",
     "GlobalFusion",
+    "MultimodalEncoder",
     "LightGCNConv",
     "ModalityEncoder",
     "Moments",
@@ -30,5 +34,6 @@ __all__ = [
     "light_gcn_norm",
     "modality_encoders",
     "moments",
+    "score_triples",
     "sum_of_squares",
 ]

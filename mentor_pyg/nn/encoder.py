@@ -10,6 +10,7 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.typing import Adj, OptTensor
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
 
 Graph: TypeAlias = Adj | Adjacency
@@ -163,15 +164,23 @@ def modality_encoders(
         num_items: Number of items I.
         free_items: Modalities whose missing items get a free vector.
         **kwargs: Further arguments of :class:`ModalityEncoder`.
+
+    Raises:
+        InputError: If PyTorch can't name a module after a modality.
     """
-    return ModuleDict(
-        {
-            name: ModalityEncoder(
-                in_channels[name],
-                num_users,
-                num_free_items=num_items if name in free_items else 0,
-                **kwargs,
-            )
-            for name in sorted(in_channels)
-        }
-    )
+    encoders = {
+        name: ModalityEncoder(
+            in_channels[name],
+            num_users,
+            num_free_items=num_items if name in free_items else 0,
+            **kwargs,
+        )
+        for name in sorted(in_channels)
+    }
+    try:
+        return ModuleDict(encoders)
+    except KeyError as error:
+        raise InputError(
+            f"a modality has a name that PyTorch refuses ({error.args[0]}); "
+            "expected a name like 'visual'"
+        ) from None

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mentor_pyg.nn.info_nce import info_nce
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.typing import Batch
 
 __all__ = [
     "Moments",
@@ -19,8 +20,23 @@ __all__ = [
     "gaussian_distance",
     "info_nce",
     "moments",
+    "score_triples",
     "sum_of_squares",
 ]
+
+
+def score_triples(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Inner products of each user with its positive and its negative item, [B] each.
+
+    Args:
+        user: Embeddings of all users [U, C].
+        item: Embeddings of all items [I, C].
+        batch: The triples.
+    """
+    anchor = user[batch.user]
+    pos_score = (anchor * item[batch.pos_item]).sum(dim=1)
+    neg_score = (anchor * item[batch.neg_item]).sum(dim=1)
+    return pos_score, neg_score
 
 
 def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tensor:

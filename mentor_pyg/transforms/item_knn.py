@@ -23,7 +23,7 @@ class ItemKNN(BaseTransform):
     Edges :math:`b \to a` of ``(item, similar_<m>, item)`` point from each of the k
     items most similar to a, by cosine, to a (Eq. 3-4 of the `"MENTOR"
     <https://arxiv.org/abs/2402.19407>`_ paper). They are kept as ``edge_index`` and
-    ``edge_weight`` and, ready for propagation, as ``adj``, an
+    ``edge_weight`` and, ready for propagation, as ``adjacency``, an
     :class:`~mentor_pyg.Adjacency`. Items whose features are missing or all zero get no
     edges.
 
@@ -126,7 +126,9 @@ def _store(
     edge_index, edge_weight = graph
     data[edge_type].edge_index = edge_index
     data[edge_type].edge_weight = edge_weight
-    data[edge_type].adj = Adjacency.from_edge_index(edge_index, edge_weight, (num_items, num_items))
+    data[edge_type].adjacency = Adjacency.from_edge_index(
+        edge_index, edge_weight, (num_items, num_items)
+    )
 
 
 def _content_hash(x: Tensor) -> str:

@@ -23,9 +23,11 @@ def choose_backend(backend: str, x: Tensor, k: int) -> str:
     """
     if backend not in BACKENDS:
         raise ValueError(f"'backend' must be one of {', '.join(BACKENDS)} (got '{backend}')")
+    installed = importlib.util.find_spec("torch_cluster") is not None
+    if backend == "torch_cluster" and not installed:
+        raise ValueError("'torch_cluster' isn't installed; expected backend 'torch' or 'auto'")
     if backend != "auto":
         return backend
-    installed = importlib.util.find_spec("torch_cluster") is not None
     return "torch_cluster" if installed and x.is_cuda and k < CLUSTER_MAX_K else "torch"
 
 
@@ -90,9 +92,12 @@ def _search_cluster(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor
 
     # Its cosine exists on CUDA alone; on unit rows L2 gives the same order. The row
     # itself may be found or not, as one of several identical ones, so ask for one more.
-    edges = knn(x, x, k + 1)
-    row, neighbor = edges[0], edges[1]
-    similarity = (x[row] * x[neighbor]).sum(dim=1)
-    similarity[row == neighbor] = 2.0 if self_loops else -2.0
-    top = similarity.view(-1, k + 1).topk(k, dim=1)
-    return neighbor.view(-1, k + 1).gather(1, top.indices), top.values.clamp(max=1.0)
+    neighbor = knn(x, x, k + 1)[1].view(-1, k + 1)
+    own = torch.arange(x.size(0), device=x.device).unsqueeze(1)
+    similarity = (x[own] * x[neighbor]).sum(dim=2).masked_fill(neighbor == own, -2.0)
+    top = similarity.topk(k - int(self_loops), dim=1)
+    neighbor, similarity = neighbor.gather(1, top.indices), top.values.clamp(max=1.0)
+    if self_loops:
+        neighbor = torch.cat([own, neighbor], dim=1)
+        similarity = torch.cat([x.new_ones(x.size(0), 1), similarity], dim=1)
+    return neighbor, similarity

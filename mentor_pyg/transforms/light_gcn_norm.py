@@ -10,7 +10,7 @@ from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 @functional_transform("light_gcn_norm")
 class LightGCNNorm(BaseTransform):
-    r"""Adds the normalised user-item graph as one symmetric matrix, ``data.adj``.
+    r"""Adds the normalised user-item graph as one symmetric matrix, ``data.adjacency``.
 
     It is an :class:`~mentor_pyg.Adjacency` of U + I nodes, users first, whose entries
     are :math:`1 / \sqrt{|\mathcal{N}_u| |\mathcal{N}_i|}` for training pairs, in both
@@ -24,7 +24,7 @@ class LightGCNNorm(BaseTransform):
         weight = light_gcn_norm(data[INTERACTS].edge_index, None, num_users, num_items)
         one_way = torch.stack([user, num_users + item])
         num_nodes = num_users + num_items
-        data.adj = Adjacency.from_edge_index(
+        data.adjacency = Adjacency.from_edge_index(
             torch.cat([one_way, one_way.flip(0)], dim=1),
             torch.cat([weight, weight]),
             (num_nodes, num_nodes),

@@ -83,6 +83,11 @@ class LightGCNConv(MessagePassing):
             return edge_index.matmul(x_src)
 
         size = (x_src.size(0), None if x_dst is None else x_dst.size(0))
+        if isinstance(edge_index, EdgeIndex):
+            size = (size[0], edge_index.sparse_size(1) if x_dst is None else size[1])
+            if edge_index.sparse_size() != (size[0], size[0]):
+                # PyG's product guesses sizes it isn't told, and its gradient needs both equal.
+                edge_index = edge_index.as_tensor()
         if self.normalize:
             edge_index, edge_weight = self._normalize(edge_index, edge_weight, x_src, size)
         # propagate_type: (x: Tensor, edge_weight: OptTensor)

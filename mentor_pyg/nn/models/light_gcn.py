@@ -6,7 +6,7 @@ from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import bpr_loss, sum_of_squares
+from mentor_pyg.nn.loss import bpr_loss, score_triples, sum_of_squares
 from mentor_pyg.typing import ITEM, USER, Batch
 
 
@@ -58,15 +58,12 @@ class LightGCN(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        z = self.propagation(torch.cat([self.user, self.item]), data.adj)
+        z = self.propagation(torch.cat([self.user, self.item]), data.adjacency)
         return z[: self.num_users], z[self.num_users :]
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self.encode(data)
-        anchor = user[batch.user]
-        pos_score = (anchor * item[batch.pos_item]).sum(dim=1)
-        neg_score = (anchor * item[batch.neg_item]).sum(dim=1)
-        losses = {"bpr": bpr_loss(pos_score, neg_score)}
+        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
         if self.reg_weight > 0:
             rows = [
                 self.user[batch.user],

@@ -1,6 +1,6 @@
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -9,26 +9,21 @@ from torch.nn import Linear, ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
-from mentor_pyg.nn.encoder import ModalityEncoder, Propagation, modality_encoders
+from mentor_pyg.errors import InputError
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.nn.conv import NoisyLightGCNConv
+from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
 from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
-from mentor_pyg.nn.info_nce import info_nce
 from mentor_pyg.nn.loss import (
     alignment_levels,
     bpr_loss,
     feature_masking_loss,
     moments,
+    score_triples,
     sum_of_squares,
 )
+from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
 from mentor_pyg.typing import ITEM, SIMILAR, USER, Batch, modalities, similar
-
-
-class Encoding(NamedTuple):
-    """What one forward pass knows of a modality."""
-
-    initial: Tensor  # E^(0), [U + I, D]
-    first_hop: Tensor  # E^(1)
-    out: Tensor  # E, the sum over layers
 
 
 class MENTOR(torch.nn.Module):
@@ -36,14 +31,9 @@ class MENTOR(torch.nn.Module):
     Recommendation" <https://arxiv.org/abs/2402.19407>`_ paper.
 
     Every modality is encoded on the user-item graph and on a frozen kNN graph of the
-    items, and all are fused by concatenation; the score is the inner product
-
-    .. math::
-        \hat{\mathbf{E}}_m = [\mathbf{E}_m^{U} \,|\, \mathbf{E}_m^{I} + \mathbf{S}_m
-        \mathbf{E}_m^{I}], \qquad \mathbf{z} = \Vert_m \, \alpha_m \hat{\mathbf{E}}_m,
-        \qquad s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle
-
-    and training minimises
+    items, and all are fused to :math:`\mathbf{z}`
+    (:class:`~mentor_pyg.nn.MultimodalEncoder`); the score is the inner product
+    :math:`s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle`, and training minimises
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR}
@@ -58,23 +48,22 @@ class MENTOR(torch.nn.Module):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        in_channels: Width of the raw features by modality; any names, at least one.
-        missing: Modalities that some items lack (they have a ``mask_<m>``).
+        in_channels: Width of the raw features by modality.
+        missing: Modalities that some items lack.
         hidden_channels: Embedding size D of one modality.
         num_layers: Hops L on the user-item graph.
+        readout: :obj:`"sum"` or :obj:`"mean"` of its layers; sets the scale of scores.
         num_item_layers: Hops on the item graph.
-        item_graph: :obj:`"modality"`, a graph each, or :obj:`"merged"`, one for all
-            representations. With :obj:`"modality"` the ID representation, which has
-            no content, gets no item graph.
+        item_graph: :obj:`"modality"`, a graph each and none for the IDs, or
+            :obj:`"merged"`, one for all representations.
         fusion: :obj:`"global"`, one weight a modality, or :obj:`"user"`.
-        missing_items: :obj:`"zero"` or :obj:`"free"`; how an item without content
-            starts, see :class:`~mentor_pyg.nn.ModalityEncoder`.
+        missing_items: How an item without content starts, :obj:`"zero"` or
+            :obj:`"free"`; see :class:`~mentor_pyg.nn.ModalityEncoder`.
         align_weight: :math:`\lambda_{align}`.
         align_levels: The levels of alignment to use, out of 1 to 4.
         mask_weight: :math:`\lambda_f`.
         mask_dropout: Dropout ratio p of the masked target.
-        mask_gradient: Whether the online branch is trained; if not, the term is a
-            constant.
+        mask_gradient: Whether the online branch is trained, or the term a constant.
         contrast_weight: :math:`\lambda_g`.
         contrast_scope: :obj:`"modality"` contrasts the views of every modality,
             :obj:`"fused"` the fused ones after the item graph.
@@ -99,6 +88,7 @@ class MENTOR(torch.nn.Module):
         missing: Sequence[str] = (),
         hidden_channels: int = 64,
         num_layers: int = 2,
+        readout: Literal["sum", "mean"] = "sum",
         num_item_layers: int = 1,
         item_graph: Literal["modality", "merged"] = "modality",
         fusion: Literal["global", "user"] = "global",
@@ -119,12 +109,13 @@ class MENTOR(torch.nn.Module):
         reg_weight: float = 1e-6,
     ) -> None:
         super().__init__()
-        if not in_channels:
-            raise ValueError("MENTOR needs at least one modality of item features (got none)")
         if not set(align_levels) <= {1, 2, 3, 4}:
             raise ValueError(f"'align_levels' must be out of 1 to 4 (got {list(align_levels)})")
+        if not 0 <= mask_dropout <= 1:
+            raise ValueError(f"'mask_dropout' must be from 0 to 1 (got {mask_dropout})")
+        if not temperature > 0:
+            raise ValueError(f"'temperature' must be positive (got {temperature})")
         self.num_users, self.num_items = num_users, num_items
-        self.num_item_layers = num_item_layers
         self.item_graph = item_graph
         self.align_weight, self.align_levels = align_weight, tuple(align_levels)
         self.mask_weight, self.mask_dropout = mask_weight, mask_dropout
@@ -134,33 +125,31 @@ class MENTOR(torch.nn.Module):
         self.bpr_base = {"natural": math.e, "binary": 2.0}[bpr_log]
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
-        def encoders(conv: LightGCNConv) -> ModuleDict:
-            return modality_encoders(
-                in_channels,
-                num_users,
-                num_items,
-                free_items=missing if missing_items == "free" else (),
-                hidden_channels=hidden_channels,
-                num_layers=num_layers,
-                conv=conv,
-            )
-
-        self.encoders = encoders(LightGCNConv())
-        self.noisy_propagation = Propagation(num_layers, conv=NoisyLightGCNConv(noise_eps))
+        free_items = missing if missing_items == "free" else ()
+        sizes: dict[str, Any] = {
+            "hidden_channels": hidden_channels,
+            "num_layers": num_layers,
+            "readout": readout,
+        }
+        self.encoder = MultimodalEncoder(
+            in_channels,
+            num_users,
+            num_items,
+            num_item_layers=num_item_layers,
+            fusion=fusion,
+            noise_eps=noise_eps,
+            free_items=free_items,
+            **sizes,
+        )
         self.views = None
         if view_parameters == "separate":
-            self.views = ModuleList(encoders(NoisyLightGCNConv(noise_eps)) for _ in range(2))
-        self.fusion = (
-            GlobalFusion(len(in_channels))
-            if fusion == "global"
-            else UserFusion(len(in_channels), num_users)
-        )
+            conv = NoisyLightGCNConv(noise_eps)
+            args = (in_channels, num_users, num_items, free_items)
+            self.views = ModuleList(modality_encoders(*args, conv=conv, **sizes) for _ in range(2))
         self.id_encoder = None
         if align_weight > 0 and {1, 2} & set(align_levels):
             self.id_item = Parameter(torch.empty(num_items, hidden_channels))
-            self.id_encoder = ModalityEncoder(
-                hidden_channels, num_users, hidden_channels, num_layers
-            )
+            self.id_encoder = ModalityEncoder(hidden_channels, num_users, **sizes)
         if mask_weight > 0:
             width = len(in_channels) * hidden_channels
             self.predictor = Linear(width, width)
@@ -188,19 +177,16 @@ class MENTOR(torch.nn.Module):
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Fused embeddings of users [U, |M| D] and items [I, |M| D]."""
         content = {m: encoding.out for m, encoding in self._propagate(data).items()}
-        fused = self._fuse(self._enhance_all(content, data))
+        fused = self.encoder.fuse(self._enhance(content, data))
         return fused[: self.num_users], fused[self.num_users :]
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         encodings = self._propagate(data)
-        content = self._enhance_all({m: e.out for m, e in encodings.items()}, data)
-        fused = self._fuse(content)
+        content = self._enhance({m: e.out for m, e in encodings.items()}, data)
+        fused = self.encoder.fuse(content)
         user, item = fused[: self.num_users], fused[self.num_users :]
 
-        anchor = user[batch.user]
-        pos_score = (anchor * item[batch.pos_item]).sum(dim=1)
-        neg_score = (anchor * item[batch.neg_item]).sum(dim=1)
-        losses = {"bpr": bpr_loss(pos_score, neg_score, self.bpr_base)}
+        losses = {"bpr": bpr_loss(*score_triples(user, item, batch), self.bpr_base)}
         if self.align_weight > 0 and self.align_levels:
             losses["align"] = self.align_weight * self._alignment(data, content, fused)
         if self.mask_weight > 0:
@@ -211,53 +197,39 @@ class MENTOR(torch.nn.Module):
             losses["reg"] = self.reg_weight * self._regularization(batch)
         return losses
 
-    # Representations ####################################################
-
     def _propagate(self, data: HeteroData) -> dict[str, Encoding]:
-        """Clean encodings; their first hop also serves the perturbed views."""
-        encodings = {}
-        for name, encoder in self.encoders.items():
-            initial = encoder.initial(*_content(data, name))
-            first_hop = data.adj.matmul(initial)
-            out = encoder.propagation(initial, data.adj, first_hop=first_hop)
-            encodings[name] = Encoding(initial, first_hop, out)
-        return encodings
+        x, mask = _content(data, self.encoder.modalities)
+        return self.encoder.propagate(x, data.adjacency, mask)
 
     def _perturb(
         self, data: HeteroData, encodings: Mapping[str, Encoding], view: int
     ) -> dict[str, Tensor]:
         """A noisy view of every modality, before the item graph."""
-        if self.views is not None:
-            return {
-                name: encoder(x, data.adj, mask)
-                for name, encoder in self.views[view].items()
-                for x, mask in [_content(data, name)]
-            }
-        return {
-            name: self.noisy_propagation(e.initial, data.adj, first_hop=e.first_hop)
-            for name, e in encodings.items()
-        }
+        if self.views is None:
+            return self.encoder.perturb(encodings, data.adjacency)
+        x, mask = _content(data, self.encoder.modalities)
+        encoders = cast(ModuleDict, self.views[view])
+        return {m: encoder(x[m], data.adjacency, mask[m]) for m, encoder in encoders.items()}
 
-    def _enhance(self, z: Tensor, item_adj: Adjacency) -> Tensor:
-        """Adds to the item rows what their neighbours on the item graph say."""
-        hidden = z[self.num_users :]
-        for _ in range(self.num_item_layers):
-            hidden = item_adj.matmul(hidden)
-        return torch.cat([z[: self.num_users], z[self.num_users :] + hidden])
-
-    def _enhance_all(
+    def _enhance(
         self, representations: Mapping[str, Tensor], data: HeteroData
     ) -> dict[str, Tensor]:
-        merged = self.item_graph == "merged"
+        """Representations with what the item graph says; see :class:`MultimodalEncoder`."""
+        if self.encoder.num_item_layers == 0:
+            return dict(representations)
         return {
-            name: self._enhance(z, data[SIMILAR if merged else similar(name)].adj)
+            name: self.encoder.enhance(z, self._item_adj(data, name))
             for name, z in representations.items()
         }
 
-    def _fuse(self, representations: Mapping[str, Tensor]) -> Tensor:
-        return self.fusion(list(representations.values()), self.num_users)
-
-    # Objective ##########################################################
+    def _item_adj(self, data: HeteroData, name: str) -> Adjacency:
+        edge_type = SIMILAR if self.item_graph == "merged" else similar(name)
+        if edge_type not in data.edge_types:
+            raise InputError(
+                f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, "
+                "with 'merge' if and only if 'item_graph' is 'merged'"
+            )
+        return data[edge_type].adjacency
 
     def _alignment(self, data: HeteroData, content: Mapping[str, Tensor], fused: Tensor) -> Tensor:
         """Sum of the chosen levels; rows without content have no say.
@@ -265,34 +237,30 @@ class MENTOR(torch.nn.Module):
         Each representation counts as if repeated to the width of the fused one.
         """
         repeats = len(content)
-        content_moments, present = {}, []
-        for name, z in content.items():
-            mask = data[ITEM].get(f"mask_{name}")
-            if mask is not None:
-                rows = torch.cat([mask.new_ones(self.num_users), mask])
-                present.append(rows)
-                z = z[rows]
-            content_moments[name] = moments(z, repeats)
+        _, masks = _content(data, list(content))
+        users = torch.ones(self.num_users, dtype=torch.bool, device=fused.device)
+        present = {m: torch.cat([users, x]) for m, x in masks.items() if x is not None}
+        gaussians = {
+            m: moments(z[present[m]] if m in present else z, repeats) for m, z in content.items()
+        }
         if len(present) == len(content):
-            fused = fused[torch.stack(present).any(dim=0)]
-
-        fused_moments = moments(fused)
-        id_moments = fused_moments
+            fused = fused[torch.stack(list(present.values())).any(dim=0)]
+        fused_gaussian = id_gaussian = moments(fused)
         if self.id_encoder is not None:
-            z = self.id_encoder(self.id_item, data.adj)
+            z = self.id_encoder(self.id_item, data.adjacency)
             if self.item_graph == "merged":
-                z = self._enhance(z, data[SIMILAR].adj)
-            id_moments = moments(z, repeats)
-        levels = alignment_levels(id_moments, fused_moments, content_moments)
+                z = self.encoder.enhance(z, data[SIMILAR].adjacency)
+            id_gaussian = moments(z, repeats)
+        levels = alignment_levels(id_gaussian, fused_gaussian, gaussians)
         return torch.stack([levels[level] for level in self.align_levels]).sum()
 
     def _feature_masking(self, user: Tensor, item: Tensor) -> Tensor:
-        loss = user.new_zeros(())
+        terms = []
         for z in (user, item):
             online = self.predictor(z) if self.mask_gradient else self.predictor(z).detach()
             target = F.dropout(z.detach(), self.mask_dropout, self.training)
-            loss = loss + feature_masking_loss(online, target)
-        return loss
+            terms.append(feature_masking_loss(online, target))
+        return torch.stack(terms).sum()
 
     def _contrast(
         self, data: HeteroData, encodings: Mapping[str, Encoding], batch: Batch
@@ -300,11 +268,10 @@ class MENTOR(torch.nn.Module):
         """InfoNCE over users plus InfoNCE over items, summed over modalities."""
         views = [self._perturb(data, encodings, view) for view in range(2)]
         if self.contrast_scope == "fused":
-            views = [{"fused": self._fuse(self._enhance_all(v, data))} for v in views]
+            views = [{"fused": self.encoder.fuse(self._enhance(v, data))} for v in views]
+        rows: list[Tensor | slice] = [slice(self.num_users), slice(self.num_users, None)]
         if self.contrast_rows == "batch":
             rows = [batch.user.unique(), self.num_users + batch.pos_item.unique()]
-        else:
-            rows = [slice(self.num_users), slice(self.num_users, None)]
         terms = [
             info_nce(views[0][name][index], views[1][name][index], self.temperature)
             for name in views[0]
@@ -315,11 +282,15 @@ class MENTOR(torch.nn.Module):
     def _regularization(self, batch: Batch) -> Tensor:
         if self.regularizer == "parameters":
             return sum_of_squares(list(self.parameters()))
-        squares = [e.user[batch.user].pow(2).mean() for e in self.encoders.values()]
-        squares += [weight.pow(2).mean() for weight in self.fusion.parameters()]
+        users = [cast(ModalityEncoder, e).user for e in self.encoder.encoders.values()]
+        squares = [user[batch.user].pow(2).mean() for user in users]
+        squares += [weight.pow(2).mean() for weight in self.encoder.fusion.parameters()]
         return torch.stack(squares).sum()
 
 
-def _content(data: HeteroData, name: str) -> tuple[Tensor, Tensor | None]:
-    """Features of a modality, and which items have them (None if all)."""
-    return data[ITEM][f"x_{name}"], data[ITEM].get(f"mask_{name}")
+def _content(
+    data: HeteroData, names: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
+    """Features by modality, and which items have them (None if all)."""
+    store = data[ITEM]
+    return {m: store[f"x_{m}"] for m in names}, {m: store.get(f"mask_{m}") for m in names}

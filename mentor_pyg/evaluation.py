@@ -75,7 +75,7 @@ def top_k(
         seen: Items to leave out of a user's list.
 
     Returns:
-        Items [n, k].
+        Items [n, k]. Who has fewer than k unseen items gets seen ones at the end.
 
     Raises:
         ValueError: If k is larger than the number of items.

@@ -36,7 +36,8 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
         )
     if not tau > 0:
         raise ValueError(f"'tau' must be positive (got {tau})")
-    return _InfoNCE.apply(F.normalize(view1), F.normalize(view2), tau)
+    with torch.autocast(view1.device.type, enabled=False):
+        return _InfoNCE.apply(F.normalize(view1), F.normalize(view2), tau)
 
 
 class _InfoNCE(torch.autograd.Function):

@@ -1,0 +1,61 @@
+# The two commands a fresh machine needs are `make train` and `make test`.
+
+VENV   ?= .venv
+PYTHON ?= python3
+# Set TORCH to another version, or to a wheel of your CUDA version:
+TORCH  ?= torch==2.13.0
+DATA   ?=
+ARGS   ?=
+
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+PY  := $(VENV)/bin/python
+EXTENSIONS := torch-scatter torch-sparse torch-cluster
+
+.PHONY: help install dev ext train test lint format clean
+
+help:
+	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...')"
+	@echo "make test    install, then run the tests"
+	@echo "make lint    check style, format and types"
+	@echo "make format  format the code"
+	@echo "make ext     build torch-scatter, torch-sparse, torch-cluster from source (slow)"
+
+install: $(VENV)/.installed
+dev: $(VENV)/.dev
+
+# The extensions are optional: ready wheels are taken where pip finds them.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q '$(TORCH)'
+	$(PIP) install -q -e .
+	@$(PIP) install -q --only-binary :all: --no-deps $(EXTENSIONS) 2>/dev/null \
+		&& $(PIP) install -q scipy \
+		&& echo "extensions installed: $(EXTENSIONS)" \
+		|| echo "no ready wheels of $(EXTENSIONS): going on without (see make ext)"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install -q -e '.[dev]'
+	@touch $@
+
+ext: $(VENV)/.installed
+	$(PIP) install setuptools wheel
+	$(PIP) install --no-build-isolation $(EXTENSIONS)
+
+train: install
+	$(PY) examples/train_baby.py $(if $(DATA),--data $(DATA)) $(ARGS)
+
+test: dev
+	$(PY) -m pytest $(ARGS)
+
+lint: dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

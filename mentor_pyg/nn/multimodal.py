@@ -1,0 +1,122 @@
+from collections.abc import Collection, Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import OptTensor
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.conv import NoisyLightGCNConv
+from mentor_pyg.nn.encoder import ModalityEncoder, Propagation, modality_encoders
+from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
+
+
+class Encoding(NamedTuple):
+    """What one pass over the user-item graph knows of a modality, each [U + I, D]."""
+
+    initial: Tensor  # E^(0)
+    first_hop: Tensor  # E^(1)
+    out: Tensor  # E, read out over all layers
+
+
+class MultimodalEncoder(torch.nn.Module):
+    r"""Encodes users and items by all modalities of the items' content and fuses them,
+    Eq. 1-7 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
+
+    .. math::
+        \hat{\mathbf{E}}_m = [\mathbf{E}_m^{U} \,|\, \mathbf{E}_m^{I} + \mathbf{S}_m
+        \mathbf{E}_m^{I}], \qquad \mathbf{Z} = \Vert_m \, \alpha_m \hat{\mathbf{E}}_m
+
+    with :math:`\mathbf{E}_m` of :class:`~mentor_pyg.nn.ModalityEncoder` and a frozen
+    item graph :math:`\mathbf{S}_m`. The steps are methods of their own, since the
+    self-supervised tasks need what comes in between.
+
+    Args:
+        in_channels: Width D_m of the raw features by modality.
+        num_users: Number of users U.
+        num_items: Number of items I.
+        hidden_channels: Embedding size D of a modality.
+        num_layers: Hops L on the user-item graph.
+        readout: :obj:`"sum"` or :obj:`"mean"` over its layers.
+        num_item_layers: Hops on the item graph; with 0 it isn't used.
+        fusion: :obj:`"global"` for :class:`~mentor_pyg.nn.GlobalFusion`,
+            :obj:`"user"` for :class:`~mentor_pyg.nn.UserFusion`.
+        noise_eps: Length of the noise in perturbed views.
+        free_items: Modalities whose missing items get a free vector.
+    """
+
+    def __init__(
+        self,
+        in_channels: Mapping[str, int],
+        num_users: int,
+        num_items: int,
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        readout: str = "sum",
+        num_item_layers: int = 1,
+        fusion: Literal["global", "user"] = "global",
+        noise_eps: float = 0.1,
+        free_items: Collection[str] = (),
+    ) -> None:
+        super().__init__()
+        if not in_channels:
+            raise ValueError("expected at least one modality of item features (got none)")
+        self.num_users, self.num_item_layers = num_users, num_item_layers
+        self.encoders = modality_encoders(
+            in_channels,
+            num_users,
+            num_items,
+            free_items,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            readout=readout,
+        )
+        self.noisy_propagation = Propagation(num_layers, readout, NoisyLightGCNConv(noise_eps))
+        self.fusion = (
+            GlobalFusion(len(in_channels))
+            if fusion == "global"
+            else UserFusion(len(in_channels), num_users)
+        )
+
+    @property
+    def modalities(self) -> list[str]:
+        return list(self.encoders)
+
+    def propagate(
+        self, x: Mapping[str, Tensor], adj: Adjacency, mask: Mapping[str, OptTensor]
+    ) -> dict[str, Encoding]:
+        """Clean encodings on the user-item graph, by modality.
+
+        Args:
+            x: Item features [I, D_m].
+            adj: The normalised user-item graph of U + I nodes.
+            mask: Bool [I], False where an item has no content, or None.
+        """
+        encodings = {}
+        for name, encoder in self.encoders.items():
+            assert isinstance(encoder, ModalityEncoder)
+            initial = encoder.initial(x[name], mask[name])
+            first_hop = adj.matmul(initial)
+            out = encoder.propagation(initial, adj, first_hop=first_hop)
+            encodings[name] = Encoding(initial, first_hop, out)
+        return encodings
+
+    def perturb(self, encodings: Mapping[str, Encoding], adj: Adjacency) -> dict[str, Tensor]:
+        """A noisy view of every modality, which shares the clean first hop."""
+        return {
+            name: self.noisy_propagation(e.initial, adj, first_hop=e.first_hop)
+            for name, e in encodings.items()
+        }
+
+    def enhance(self, z: Tensor, item_adj: Adjacency) -> Tensor:
+        """Adds to the item rows of z [U + I, D] what their neighbours say."""
+        if self.num_item_layers == 0:
+            return z
+        hidden = z[self.num_users :]
+        for _ in range(self.num_item_layers):
+            hidden = item_adj.matmul(hidden)
+        return torch.cat([z[: self.num_users], z[self.num_users :] + hidden])
+
+    def fuse(self, representations: Mapping[str, Tensor]) -> Tensor:
+        """One representation [U + I, |M| D] of all."""
+        return self.fusion([representations[m] for m in self.encoders], self.num_users)

@@ -1,0 +1,126 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mentor_pyg.nn import contrast, info_nce
+
+
+@pytest.fixture
+def set_block(monkeypatch):
+    return lambda entries: monkeypatch.setattr(contrast, "BLOCK_ENTRIES", entries)
+
+
+def views(num_rows, dtype=torch.float32, width=6):
+    torch.manual_seed(num_rows)
+    return [torch.randn(num_rows, width, dtype=dtype, requires_grad=True) for _ in range(2)]
+
+
+def dense(view1, view2, tau):
+    logits = F.normalize(view1) @ F.normalize(view2).t() / tau
+    return F.cross_entropy(logits, torch.arange(view1.size(0)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("num_rows", [1, 2, 7, 64, 300])
+@pytest.mark.parametrize("block_entries", [1, 1000, 2**23])
+@pytest.mark.parametrize("tau", [0.05, 0.2, 1.0])
+def test_equals_dense_cross_entropy(set_block, dtype, num_rows, block_entries, tau):
+    set_block(block_entries)
+    both = views(num_rows, dtype)
+    loss, expected = info_nce(*both, tau), dense(*both, tau)
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"atol": 1e-12}
+    assert loss.dtype == dtype
+    assert torch.allclose(loss, expected, **tolerance)
+    # An upstream gradient other than one:
+    grads = torch.autograd.grad(-2.5 * loss, both)
+    for grad, other in zip(grads, torch.autograd.grad(-2.5 * expected, both)):
+        assert torch.allclose(grad, other, **tolerance)
+
+
+@pytest.mark.parametrize("block_entries", [10, 2**23])
+def test_gradcheck(set_block, block_entries):
+    set_block(block_entries)
+    assert torch.autograd.gradcheck(lambda a, b: info_nce(a, b, 0.3), views(5, torch.float64, 3))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_view_without_gradient(which):
+    both = views(20)
+    (expected,) = torch.autograd.grad(info_nce(*both, 0.2), both[which])
+    both[1 - which] = both[1 - which].detach()
+    info_nce(*both, 0.2).backward()
+    assert torch.equal(both[which].grad, expected)
+    assert both[1 - which].grad is None
+
+
+def test_without_any_gradient():
+    both = views(20)
+    with torch.no_grad():
+        loss = info_nce(*both, 0.2)
+    assert not loss.requires_grad
+    assert torch.equal(loss, info_nce(*(x.detach() for x in both), 0.2))
+    assert torch.allclose(loss, dense(*both, 0.2))
+
+
+def test_same_tensor_twice():
+    x, _ = views(20)
+    grads = [torch.autograd.grad(f(x, x, 0.2), x)[0] for f in (info_nce, dense)]
+    assert torch.allclose(*grads, atol=1e-6)
+
+
+def test_huge_logits_stay_finite():
+    both = views(20)
+    loss = info_nce(*both, 1e-4)
+    loss.backward()
+    assert torch.allclose(loss, dense(*both, 1e-4), rtol=1e-4)
+    assert all(x.grad.isfinite().all() for x in both)
+
+
+def test_autocast_changes_nothing():
+    both = views(20)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = info_nce(*both, 0.2)
+    assert torch.equal(loss, info_nce(*both, 0.2))
+    loss.backward()
+    assert {x.grad.dtype for x in both} == {torch.float32}
+
+
+class LargestTensor(TorchDispatchMode):
+    """Records the size of the largest result of any operation."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        results = out if isinstance(out, tuple | list) else [out]
+        sizes = [x.numel() for x in results if isinstance(x, torch.Tensor)]
+        self.numel = max(self.numel, *sizes, 0)
+        return out
+
+
+def test_memory_is_linear_in_the_rows(set_block):
+    set_block(900)
+    both = views(300, width=4)
+    with LargestTensor() as largest:
+        info_nce(*both, 0.2).backward()
+    assert largest.numel == 300 * 4
+    with LargestTensor() as largest:
+        dense(*both, 0.2).backward()
+    assert largest.numel == 300 * 300
+
+
+@pytest.mark.parametrize(
+    ("shapes", "tau", "message"),
+    [
+        (((3, 4), (4, 4)), 0.2, r"same shape .*\(got \[3, 4\] and \[4, 4\]\)"),
+        (((3,), (3,)), 0.2, r"same shape \[N, F\]"),
+        (((0, 4), (0, 4)), 0.2, "N > 0"),
+        (((3, 4), (3, 4)), 0.0, r"'tau' must be positive \(got 0.0\)"),
+        (((3, 4), (3, 4)), -1.0, "'tau' must be positive"),
+        (((3, 4), (3, 4)), float("nan"), "'tau' must be positive"),
+    ],
+)
+def test_bad_arguments(shapes, tau, message):
+    with pytest.raises(ValueError, match=message):
+        info_nce(*(torch.ones(shape) for shape in shapes), tau)

@@ -1,0 +1,168 @@
+import pytest
+import torch
+from torch_geometric.utils import dense_to_sparse
+
+from mentor_pyg import Adjacency, InputError
+from mentor_pyg.nn import (
+    LightGCNConv,
+    ModalityEncoder,
+    NoisyLightGCNConv,
+    Propagation,
+    modality_encoders,
+)
+
+USERS, ITEMS, WIDTH, HIDDEN = 6, 5, 7, 4
+NODES = USERS + ITEMS
+MASK = torch.tensor([True, False, True, True, False])
+
+
+@pytest.fixture
+def matrix():
+    """A normalised dense graph of users and items."""
+    torch.manual_seed(0)
+    dense = torch.zeros(NODES, NODES)
+    dense[:USERS, USERS:] = torch.rand(USERS, ITEMS) * (torch.rand(USERS, ITEMS) < 0.7)
+    return dense + dense.t()
+
+
+@pytest.fixture
+def adj(matrix):
+    return Adjacency.from_edge_index(*dense_to_sparse(matrix), (NODES, NODES), symmetric=True)
+
+
+def dense_propagation(x, matrix, num_layers, readout):
+    layers = [x]
+    for _ in range(num_layers):
+        layers.append(matrix @ layers[-1])
+    stacked = torch.stack(layers)
+    return stacked.sum(0) if readout == "sum" else stacked.mean(0)
+
+
+@pytest.mark.parametrize("readout", ["sum", "mean"])
+@pytest.mark.parametrize("num_layers", [0, 1, 3])
+@pytest.mark.parametrize("plain", [False, True])
+def test_propagation_equals_dense_loop(matrix, adj, readout, num_layers, plain):
+    x = torch.randn(NODES, HIDDEN)
+    expected = dense_propagation(x, matrix, num_layers, readout)
+    if plain:
+        propagation = Propagation(num_layers, readout, LightGCNConv(normalize=False))
+        out = propagation(x, *dense_to_sparse(matrix))
+    else:
+        out = Propagation(num_layers, readout)(x, adj)
+    assert torch.allclose(out, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("conv", [LightGCNConv(), NoisyLightGCNConv(0.2)], ids=["clean", "noisy"])
+def test_known_first_hop_changes_nothing(matrix, adj, num_layers, conv):
+    x = torch.randn(NODES, HIDDEN)
+    propagation = Propagation(num_layers, conv=conv)
+    noise = None
+    if isinstance(conv, NoisyLightGCNConv):
+        noise = [torch.rand(NODES, HIDDEN) for _ in range(num_layers)]
+    out, expected = (
+        propagation(x, adj, first_hop=first_hop, noise=noise)
+        for first_hop in (LightGCNConv()(x, adj), None)
+    )
+    assert torch.equal(out, expected)
+    is_clean = torch.allclose(out, dense_propagation(x, matrix, num_layers, "sum"), atol=1e-5)
+    assert is_clean == (noise is None)
+
+
+def test_noise_of_each_layer(adj):
+    x = torch.randn(NODES, HIDDEN)
+    noise = [torch.rand(NODES, HIDDEN) for _ in range(2)]
+    conv = NoisyLightGCNConv(0.2)
+    first = conv(x, adj, noise=noise[0])
+    expected = x + first + conv(first, adj, noise=noise[1])
+    assert torch.allclose(Propagation(2, conv=conv)(x, adj, noise=noise), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_layers": -1}, r"'num_layers' must not be negative \(got -1\)"),
+        ({"num_layers": 2, "readout": "max"}, r"'sum' or 'mean' \(got 'max'\)"),
+    ],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        Propagation(**kwargs)
+
+
+@pytest.mark.parametrize("num_free_items", [0, ITEMS], ids=["zero", "free"])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["complete", "missing"])
+@pytest.mark.parametrize("readout", ["sum", "mean"])
+def test_encoder_equals_dense_formula(matrix, adj, num_free_items, mask, readout):
+    encoder = ModalityEncoder(
+        WIDTH, USERS, HIDDEN, num_layers=2, readout=readout, num_free_items=num_free_items
+    )
+    x = torch.randn(ITEMS, WIDTH)
+    first, last = encoder.mlp.lins
+    assert first.weight.shape == (4 * HIDDEN, WIDTH)
+    hidden = x @ first.weight.t() + first.bias
+    hidden = torch.where(hidden > 0, hidden, 0.01 * hidden)
+    rows = [*encoder.user, *(hidden @ last.weight.t() + last.bias)]
+    for item in [] if mask is None else (~mask).nonzero().flatten().tolist():
+        rows[USERS + item] = encoder.free_item[item] if num_free_items else torch.zeros(HIDDEN)
+    initial = torch.stack([row / row.square().sum().sqrt().clamp(min=1e-12) for row in rows])
+
+    assert torch.allclose(encoder.initial(x, mask), initial, atol=1e-6)
+    expected = dense_propagation(initial, matrix, 2, readout)
+    assert torch.allclose(encoder(x, adj, mask), expected, atol=1e-5)
+
+
+def test_encoder_passes_noise_on(adj):
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN, conv=NoisyLightGCNConv(0.2))
+    x = torch.randn(ITEMS, WIDTH)
+    noise = [torch.rand(NODES, HIDDEN) for _ in range(2)]
+    expected = encoder.propagation(encoder.initial(x), adj, noise=noise)
+    assert torch.equal(encoder(x, adj, noise=noise), expected)
+    assert not torch.equal(encoder(x, adj), expected)
+
+
+def test_content_of_masked_items_is_never_used(adj):
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN)
+    x = torch.randn(ITEMS, WIDTH)
+    other = torch.where(MASK.unsqueeze(1), x, 1e3)
+    assert torch.equal(encoder(x, adj, MASK), encoder(other, adj, MASK))
+
+
+def test_every_parameter_gets_a_gradient(adj):
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN, num_free_items=ITEMS)
+    out = encoder(torch.randn(ITEMS, WIDTH), adj, MASK)
+    (out * torch.randn_like(out)).sum().backward()
+    assert {name for name, _ in encoder.named_parameters()} > {"user", "free_item"}
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+    assert torch.equal(encoder.free_item.grad.abs().sum(1) > 0, ~MASK)
+
+
+def test_reset_parameters():
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN, num_free_items=ITEMS)
+    before = [p.clone() for p in encoder.parameters()]
+    torch.manual_seed(1)
+    encoder.reset_parameters()
+    assert not any(torch.equal(a, b) for a, b in zip(before, encoder.parameters()))
+    first = [p.clone() for p in encoder.parameters()]
+    torch.manual_seed(1)
+    encoder.reset_parameters()
+    assert all(torch.equal(a, b) for a, b in zip(first, encoder.parameters()))
+
+
+def test_modality_encoders():
+    encoders = modality_encoders(
+        {"visual": 7, "textual": 3}, USERS, ITEMS, free_items=["visual"], hidden_channels=HIDDEN
+    )
+    assert list(encoders) == ["textual", "visual"]
+    assert [e.mlp.channel_list[0] for e in encoders.values()] == [3, 7]
+    assert [e.free_item is None for e in encoders.values()] == [True, False]
+    assert encoders["visual"].free_item.shape == (ITEMS, HIDDEN)
+    assert encoders["textual"].user.shape == (USERS, HIDDEN)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "keys"])
+def test_modality_of_impossible_name(name):
+    with pytest.raises(InputError, match="expected a name like 'visual'"):
+        modality_encoders({name: 3}, USERS, ITEMS)

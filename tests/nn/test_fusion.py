@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from mentor_pyg.nn import GlobalFusion, UserFusion
+
+USERS, ITEMS, HIDDEN = 4, 3, 5
+
+
+@pytest.fixture(params=[1, 2, 3], ids=lambda m: f"{m} modalities")
+def representations(request):
+    torch.manual_seed(0)
+    return [torch.randn(USERS + ITEMS, HIDDEN) for _ in range(request.param)]
+
+
+@pytest.fixture(params=["global", "user"])
+def fusion(request, representations):
+    m = len(representations)
+    return GlobalFusion(m) if request.param == "global" else UserFusion(m, USERS)
+
+
+def test_global_fusion(representations):
+    m = len(representations)
+    fusion = GlobalFusion(m)
+    plain = torch.cat(representations, dim=1)
+    assert torch.allclose(fusion(representations, USERS), plain / m)
+
+    torch.nn.init.normal_(fusion.logit)
+    exp = fusion.logit.exp()
+    alpha = (exp / exp.sum()).repeat_interleave(HIDDEN)
+    assert torch.allclose(fusion(representations, USERS), alpha * plain)
+
+
+def test_user_fusion(representations):
+    m = len(representations)
+    fusion = UserFusion(m, USERS)
+    assert torch.allclose(fusion.weight.sum(dim=1), torch.ones(USERS, 1))
+    assert (fusion.weight > 0).all()
+
+    torch.nn.init.normal_(fusion.weight)
+    out = fusion(representations, USERS)
+    assert out.shape == (USERS + ITEMS, m * HIDDEN)
+    for column, z in enumerate(representations):
+        part = out[:, column * HIDDEN : (column + 1) * HIDDEN]
+        assert torch.equal(part[USERS:], z[USERS:])
+        for user in range(USERS):
+            weight = fusion.weight[user, column].item()
+            assert torch.allclose(part[user], weight * z[user])
+
+
+def test_gradients(fusion, representations):
+    for z in representations:
+        z.requires_grad_()
+    out = fusion(representations, USERS)
+    (out * torch.randn_like(out)).sum().backward()
+    (parameter,) = fusion.parameters()
+    if len(representations) > 1 or isinstance(fusion, UserFusion):
+        assert (parameter.grad != 0).all()
+    assert all((z.grad != 0).all() for z in representations)
+
+
+def test_reset_parameters(fusion):
+    (parameter,) = fusion.parameters()
+    torch.manual_seed(1)
+    fusion.reset_parameters()
+    first = parameter.clone()
+    torch.nn.init.constant_(parameter, 7.0)
+    torch.manual_seed(1)
+    fusion.reset_parameters()
+    assert torch.equal(parameter, first)

@@ -1,0 +1,110 @@
+import math
+
+import pytest
+import torch
+
+from mentor_pyg import Batch
+from mentor_pyg.nn import (
+    Moments,
+    alignment_levels,
+    bpr_loss,
+    feature_masking_loss,
+    gaussian_distance,
+    moments,
+    score_triples,
+    sum_of_squares,
+)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def test_score_triples():
+    user, item = torch.randn(4, 3), torch.randn(5, 3)
+    batch = Batch(torch.tensor([0, 3, 3]), torch.tensor([1, 1, 4]), torch.tensor([2, 0, 0]))
+    scores = user @ item.t()
+    pos_score, neg_score = score_triples(user, item, batch)
+    assert torch.allclose(pos_score, scores[[0, 3, 3], [1, 1, 4]], atol=1e-6)
+    assert torch.allclose(neg_score, scores[[0, 3, 3], [2, 0, 0]], atol=1e-6)
+
+
+def test_bpr_is_the_formula():
+    pos, neg = torch.randn(20), torch.randn(20)
+    expected = sum(math.log1p(math.exp(n - p)) for p, n in zip(pos.tolist(), neg.tolist())) / 20
+    assert bpr_loss(pos, neg).item() == pytest.approx(expected, rel=1e-5)
+    assert bpr_loss(pos, neg, base=2).item() == pytest.approx(expected / math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize(("margin", "loss", "slope"), [(1e4, 0.0, 0.0), (-1e4, 1e4, -1.0)])
+def test_bpr_is_finite_at_huge_margins(margin, loss, slope):
+    pos = torch.tensor([margin], requires_grad=True)
+    out = bpr_loss(pos, torch.zeros(1), base=2)
+    out.backward()
+    assert out.item() == pytest.approx(loss / math.log(2))
+    assert pos.grad.item() == pytest.approx(slope / math.log(2))
+
+
+@pytest.mark.parametrize("shape", [(2,), (50, 8), (3, 4, 5)])
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_moments(shape, shift):
+    x = (torch.randn(shape) + shift).requires_grad_()
+    result, (var, mean) = moments(x), torch.var_mean(x)
+    assert torch.allclose(result.mean, mean, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(result.var, var, rtol=1e-5, atol=1e-5)
+    (grad,) = torch.autograd.grad(result.mean + 2 * result.var, x)
+    (expected,) = torch.autograd.grad(mean + 2 * var, x)
+    assert torch.allclose(grad, expected, rtol=1e-5, atol=1e-5)
+
+
+def gaussian(mean, var):
+    return Moments(torch.tensor(mean), torch.tensor(var))
+
+
+def test_gaussian_distance():
+    assert gaussian_distance(gaussian(1.0, 4.0), gaussian(3.0, 1.0)).item() == 5
+    assert gaussian_distance(gaussian(3.0, 1.0), gaussian(1.0, 4.0)).item() == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # Distances to id (0, 1), to fused (1, 3) and between each other:
+        ({"a": (2.0, 1.0)}, [3, 2, 3, 0]),
+        ({"a": (2.0, 1.0), "b": (0.0, 5.0)}, [3, 2 + 4, 3 + 3, 6]),
+        (
+            {"a": (2.0, 1.0), "b": (0.0, 5.0), "c": (-1.0, 2.0)},
+            [3, 2 + 4 + 2, 3 + 3 + 3, 6 + 4 + 4],
+        ),
+    ],
+    ids=["1", "2", "3"],
+)
+def test_alignment_levels(content, expected):
+    levels = alignment_levels(
+        gaussian(0.0, 1.0), gaussian(1.0, 3.0), {m: gaussian(*pair) for m, pair in content.items()}
+    )
+    assert {level: value.item() for level, value in levels.items()} == dict(enumerate(expected, 1))
+
+
+def test_feature_masking_loss():
+    online = torch.randn(6, 4, requires_grad=True)
+    target = torch.randn(6, 4, requires_grad=True)
+    loss = feature_masking_loss(online, target)
+    cosines = [(a @ b / (a.norm() * b.norm())).item() for a, b in zip(online, target)]
+    assert loss.item() == pytest.approx(sum(1 - c for c in cosines) / 6, rel=1e-5)
+    loss.backward()
+    assert online.grad.abs().sum() > 0
+    assert target.grad is None
+
+
+def test_feature_masking_loss_ignores_length():
+    x = torch.randn(6, 4)
+    assert feature_masking_loss(x, 3 * x).item() == pytest.approx(0, abs=1e-6)
+    assert feature_masking_loss(x, -2 * x).item() == pytest.approx(2, abs=1e-6)
+
+
+def test_sum_of_squares():
+    tensors = [torch.randn(3, 4), torch.randn(5), torch.randn(())]
+    flat = torch.cat([x.flatten() for x in tensors])
+    assert sum_of_squares(tensors).item() == pytest.approx(flat.norm().item() ** 2, rel=1e-5)

@@ -1,0 +1,76 @@
+import pytest
+import yaml
+
+from mentor_pyg import InputError, TrainConfig
+from mentor_pyg.config import load_config, preset_names
+from mentor_pyg.nn import models
+from mentor_pyg.transforms import ItemKNN
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_builds(name):
+    config = load_config(name)
+    assert config.model in models.classes
+    assert config.preset == name
+    if config.graph is not None:
+        ItemKNN(**config.graph)
+    assert yaml.safe_load(config.to_yaml())["train"]["lr"] == config.train.lr
+
+
+def test_config_written_by_a_run_can_be_read_again(tmp_path):
+    config = load_config("released", ["train.lr=3e-3", "options.align_levels=[1, 3]"], seed=7)
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert load_config(str(path)) == config
+
+
+def test_changes_are_applied_in_order_and_coerced():
+    changes = ["train.lr=1", "train.lr=1e-3", "options.mask_weight=0", "graph.k=7"]
+    config = load_config("paper", changes, epochs=3, seed=None)
+    assert config.train.lr == 1e-3
+    assert isinstance(config.options["mask_weight"], float)
+    assert config.graph["k"] == 7
+    assert config.train.epochs == 3
+    assert config.train.seed == TrainConfig().seed
+
+
+def test_extends_merges_sections(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: released\noptions: {mask_weight: 0.25}\n")
+    mine, base = load_config(str(path)), load_config("released")
+    assert mine.options == base.options | {"mask_weight": 0.25}
+    assert mine.graph == base.graph
+
+
+def test_graph_can_be_switched_off():
+    assert load_config("paper", ["graph=null"]).graph is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("options.mask_wait=1", "options.mask_wait: unknown option"),
+        ("options.mask_weight=high", "options.mask_weight: is 'high'; expected a number"),
+        ("options.num_layers=2.5", "expected an integer"),
+        ("options.num_layers=true", "expected an integer"),
+        ("options.mask_gradient=1", "expected true or false"),
+        ("options.fusion=late", "expected one of 'global', 'user'"),
+        ("options.align_levels=1", "options.align_levels"),
+        ("options.missing=[visual]", "options.missing: unknown option"),
+        ("options.num_users=3", "options.num_users: unknown option"),
+        ("graph.merge=[1, 2]", "graph.merge"),
+        ("graph.merge={visual: a}", "graph.merge"),
+        ("train.monitor=3", "expected a text"),
+        ("train=3", "train"),
+        ("speed=3", "unknown key 'speed'"),
+        ("model=MENTHOR", "model is 'MENTHOR'; expected one of MENTOR"),
+        ("train.lr.x=1", "train.lr.x"),
+        ("nothing", "sets nothing"),
+        ("train.lr=[", "isn't a YAML value"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(InputError) as error:
+        load_config("paper", [change])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,201 @@
+import math
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from mentor_pyg import Evaluator, InputError, evaluate, evaluation, top_k
+from mentor_pyg.evaluation import SeenItems, encode, popularity
+from mentor_pyg.typing import INTERACTS, ITEM, USER
+
+NUM_USERS, NUM_ITEMS = 12, 20
+KS = (1, 3, 10)
+
+
+@pytest.fixture
+def data():
+    """User 0 has no training pairs, user 1 no test pairs, user 2 has neither."""
+    torch.manual_seed(0)
+    pairs = torch.cartesian_prod(torch.arange(NUM_USERS), torch.arange(NUM_ITEMS))
+    pairs = pairs[torch.randperm(len(pairs))[:150]]
+    split = torch.arange(len(pairs)) % 4  # half of the pairs are for training
+    split[(split == 3) | (split == 0)] = 0
+    user = pairs[:, 0]
+    keep = torch.ones(len(pairs), dtype=torch.bool)
+    for out_user, out_splits in ((0, [0]), (1, [2]), (2, [0, 2])):
+        keep &= (user != out_user) | ~torch.isin(split, torch.tensor(out_splits))
+    data = HeteroData()
+    data[USER].num_nodes, data[ITEM].num_nodes = NUM_USERS, NUM_ITEMS
+    names = ("edge_index", "val_edge_label_index", "test_edge_label_index")
+    for label, name in enumerate(names):
+        data[INTERACTS][name] = pairs[keep & (split == label)].t()
+    return data
+
+
+@pytest.fixture
+def embeddings(data):
+    return torch.randn(NUM_USERS, 4), torch.randn(NUM_ITEMS, 4)
+
+
+@pytest.fixture(params=[None, 1, 3 * NUM_ITEMS, 5 * NUM_ITEMS + 1], ids=lambda n: f"block={n}")
+def block(request, monkeypatch):
+    if request.param is not None:
+        # The package's attribute of this name is the function.
+        monkeypatch.setattr(evaluation, "BLOCK_ENTRIES", request.param)
+
+
+def items_by_user(edge_index):
+    items = {user: set() for user in range(NUM_USERS)}
+    for user, item in edge_index.t().tolist():
+        items[user].add(item)
+    return items
+
+
+def naive_list(user, embeddings, k, seen=()):
+    scores = embeddings[1] @ embeddings[0][user]
+    ranked = sorted(range(NUM_ITEMS), key=lambda i: -scores[i].item())
+    return [i for i in ranked if i not in seen][:k]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("k", [1, 8])
+def test_top_k_equals_naive_loop(data, embeddings, block, masked, k):
+    train = data[INTERACTS].edge_index
+    seen = items_by_user(train if masked else train[:, :0])
+    users = torch.tensor([7, 0, 3, 3, 11, 5, 1])
+    lists = top_k(*embeddings, users, k, SeenItems(train, NUM_USERS) if masked else None)
+    assert lists.tolist() == [naive_list(u, embeddings, k, seen[u]) for u in users.tolist()]
+
+
+def test_top_k_of_no_users(embeddings):
+    assert top_k(*embeddings, torch.empty(0, dtype=torch.long), 3).shape == (0, 3)
+
+
+@pytest.mark.parametrize("k", [-1, 0, NUM_ITEMS + 1])
+def test_top_k_needs_enough_items(embeddings, k):
+    with pytest.raises(ValueError, match=f"lists of {k} items can't be made of 20"):
+        top_k(*embeddings, torch.arange(3), k)
+
+
+def metrics_of_list(found, relevant, k):
+    """The definitions, for a list of k items and the set of a user's held-out ones."""
+    hits = [item in relevant for item in found]
+    ranks = [rank for rank, hit in enumerate(hits, 1) if hit]
+    ideal = min(k, len(relevant))
+    dcg = sum(1 / math.log2(rank + 1) for rank in ranks)
+    return {
+        "recall": len(ranks) / len(relevant),
+        "precision": len(ranks) / k,
+        "hit_ratio": float(any(hits)),
+        "ndcg": dcg / sum(1 / math.log2(rank + 1) for rank in range(1, ideal + 1)),
+        "mrr": 1 / ranks[0] if ranks else 0.0,
+        "map": sum(sum(hits[:rank]) / rank for rank in ranks) / ideal,
+    }
+
+
+def naive_metrics(data, split, embeddings):
+    train = items_by_user(data[INTERACTS].edge_index)
+    held_out = items_by_user(data[INTERACTS][f"{split}_edge_label_index"])
+    users = [u for u in range(NUM_USERS) if train[u] and held_out[u]]
+    result = {}
+    for k in KS:
+        lists = {u: naive_list(u, embeddings, k, train[u]) for u in users}
+        rows = [metrics_of_list(lists[u], held_out[u], k) for u in users]
+        result |= {f"{name}@{k}": sum(r[name] for r in rows) / len(rows) for name in rows[0]}
+        result[f"coverage@{k}"] = len({i for found in lists.values() for i in found}) / NUM_ITEMS
+    return result
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_metrics_equal_naive_loop(data, embeddings, block, split):
+    evaluator = Evaluator(data, split, KS)
+    expected = naive_metrics(data, split, embeddings)
+    assert evaluator(*embeddings) == pytest.approx(expected, abs=1e-6)
+    # Nothing is kept from one call to the next:
+    other = [-x for x in embeddings[:1]] + [embeddings[1]]
+    expected = naive_metrics(data, split, other)
+    assert evaluator(*other) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("split", "dropped"), [("val", {0, 2}), ("test", {0})])
+def test_which_users_are_ranked(data, split, dropped):
+    evaluator = Evaluator(data, split)
+    held_out = items_by_user(data[INTERACTS][f"{split}_edge_label_index"])
+    with_pairs = {user for user, items in held_out.items() if items}
+    assert dropped < with_pairs < set(range(NUM_USERS))
+    assert evaluator.users.tolist() == sorted(with_pairs - dropped)
+    assert evaluator.num_dropped_users == len(dropped)
+
+
+def test_validation_items_are_not_masked_at_test():
+    """One user who likes item 0 of training most, then 1 of validation, then 2 of test."""
+    data = HeteroData()
+    data[USER].num_nodes, data[ITEM].num_nodes = 1, 4
+    names = ("edge_index", "val_edge_label_index", "test_edge_label_index")
+    for item, name in enumerate(names):
+        data[INTERACTS][name] = torch.tensor([[0], [item]])
+    embeddings = torch.ones(1, 1), torch.tensor([[4.0], [3.0], [2.0], [1.0]])
+    assert Evaluator(data, "val", [1])(*embeddings)["recall@1"] == 1
+    metrics = Evaluator(data, "test", [1, 2])(*embeddings)
+    assert metrics["recall@1"] == 0
+    assert metrics["mrr@2"] == 0.5
+
+
+@pytest.mark.parametrize("ks", [[], [0], [5, -1], [10, NUM_ITEMS + 1]])
+def test_lists_that_cannot_be_ranked(data, ks):
+    with pytest.raises(InputError, match=r"expected lengths from 1 to the number of items, 20"):
+        Evaluator(data, "val", ks)
+
+
+def test_longest_list_is_all_items(data, embeddings):
+    metrics = Evaluator(data, "test", [NUM_ITEMS])(*embeddings)
+    assert metrics[f"recall@{NUM_ITEMS}"] == 1
+    assert metrics[f"coverage@{NUM_ITEMS}"] == 1
+
+
+def test_unknown_split(data):
+    with pytest.raises(ValueError, match=r"'split' must be 'val' or 'test' \(got 'train'\)"):
+        Evaluator(data, "train")
+
+
+def test_nobody_to_rank(data):
+    data[INTERACTS].test_edge_label_index = torch.tensor([[0], [4]])
+    with pytest.raises(InputError, match="no user has both training and test pairs"):
+        Evaluator(data, "test")
+
+
+class Constant(torch.nn.Module):
+    """Always the same embeddings, negated in training mode."""
+
+    def __init__(self, embeddings):
+        super().__init__()
+        self.embeddings = embeddings
+
+    def encode(self, data):
+        assert not torch.is_grad_enabled()
+        user, item = self.embeddings
+        return (-user, item) if self.training else (user, item)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_evaluate_a_model(data, embeddings, training):
+    model = Constant(embeddings).train(training)
+    assert evaluate(model, data, "test", KS) == Evaluator(data, "test", KS)(*embeddings)
+    assert all(a is b for a, b in zip(encode(model, data), embeddings))
+    assert model.training == training
+
+
+def test_mode_is_restored_after_an_error(data):
+    model = Constant(None)
+    with pytest.raises(TypeError):
+        encode(model, data)
+    assert model.training
+
+
+def test_popularity(data):
+    user, item = popularity(data)
+    assert user.shape == (NUM_USERS, 1)
+    count = [0] * NUM_ITEMS
+    for i in data[INTERACTS].edge_index[1].tolist():
+        count[i] += 1
+    assert (user @ item.t()).tolist() == NUM_USERS * [count]

@@ -1,0 +1,111 @@
+import csv
+import json
+
+import pytest
+import torch
+
+from mentor_pyg import evaluate
+from mentor_pyg.config import load_config
+from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.files import load_tensors
+from mentor_pyg.run import (
+    Source,
+    choose_device,
+    open_source,
+    prepare,
+    summary,
+    train_run,
+    versions,
+)
+
+CPU = torch.device("cpu")
+QUICK = ["graph.k=5", "train.lr=1e-2", "train.batch_size=128"]
+
+
+@pytest.fixture
+def source(toy_folder):
+    return open_source(toy_folder)
+
+
+def test_a_run_leaves_its_four_files(source, tmp_path):
+    out = tmp_path / "out"
+    config = load_config("paper", QUICK, epochs=3, seed=5)
+    metrics = train_run(config, source, out, CPU, progress=False)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "best.pt",
+        "config.yaml",
+        "history.csv",
+        "metrics.json",
+    ]
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    expected = {"dataset", "data_source", "model", "preset", "seed", "epochs_run", "best_epoch"}
+    expected |= {"val", "test", "seconds_per_epoch", "peak_memory_mb", "versions"}
+    assert expected <= metrics.keys()
+    assert metrics["dataset"] == "toy"
+    assert (metrics["model"], metrics["preset"], metrics["seed"]) == ("MENTOR", "paper", 5)
+    assert metrics["versions"] == versions()
+    with open(out / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
+    best = rows[metrics["best_epoch"] - 1]
+    assert float(best["recall@20"]) == metrics["val"]["recall@20"]
+    assert load_config(str(out / "config.yaml")) == config
+
+
+def test_the_checkpoint_gives_the_reported_test_figures(source, tmp_path):
+    config = load_config("lightgcn", ["train.lr=1e-2"], epochs=4)
+    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    checkpoint = load_tensors(tmp_path / "out" / "best.pt")
+    assert checkpoint["config"] == json.loads(json.dumps(config.to_dict()))
+    data = prepare(config, source.dataset[0], CPU)
+    model = config.model_class.from_data(data, **config.options)
+    model.load_state_dict(checkpoint["model"])
+    assert evaluate(model, data, "test") == metrics["test"]
+
+
+def test_equal_seeds_give_equal_runs(source, tmp_path):
+    config = load_config("released", [*QUICK, "options.num_layers=1"], epochs=2)
+    runs = [train_run(config, source, tmp_path / name, CPU, progress=False) for name in "ab"]
+    assert runs[0]["test"] == runs[1]["test"]
+
+
+def test_without_data_the_source_is_synthetic_and_says_so(tmp_path, monkeypatch):
+    tiny = SyntheticDataset.tiny()
+    monkeypatch.setattr("mentor_pyg.run.SyntheticDataset", lambda: tiny)
+    source = open_source(None, default=tmp_path / "nowhere")
+    assert source.is_synthetic
+    config = load_config("paper", QUICK, epochs=1)
+    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    assert metrics["data_source"] == "synthetic"
+    assert "SYNTHETIC" in summary(metrics)
+
+
+def test_data_in_the_default_folder_is_used(toy_folder):
+    source = open_source(None, default=toy_folder)
+    assert not source.is_synthetic
+    assert source.origin == str(toy_folder.resolve())
+
+
+def test_summary_shows_the_figures(source, tmp_path):
+    config = load_config("lightgcn", epochs=1)
+    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    text = summary(metrics)
+    assert f"{metrics['test']['recall@20']:.4f}" in text
+    assert "SYNTHETIC" not in text
+
+
+def test_mentor_beats_popularity_threefold_on_synthetic_data(tmp_path):
+    """What `make train` promises, on a twentieth of the data."""
+    dataset = SyntheticDataset(
+        1000, 400, 8300, channels={"visual": 64, "textual": 32}, num_topics=40
+    )
+    source = Source("small", "synthetic", dataset)
+    config = load_config("synthetic-baby", ["train.batch_size=256"], epochs=8)
+    metrics = train_run(config, source, tmp_path, CPU, progress=False)
+    assert metrics["test"]["recall@20"] > 1.5 * metrics["popularity"]["recall@20"]
+
+
+def test_devices():
+    assert choose_device("cpu") == CPU
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert choose_device("auto").type == expected

@@ -1,0 +1,103 @@
+import math
+
+import pytest
+import torch
+
+from mentor_pyg import InputError, TrainConfig, evaluate, fit
+from mentor_pyg.nn.models import LightGCN
+from mentor_pyg.transforms import LightGCNNorm
+
+
+@pytest.fixture
+def data(tiny):
+    return LightGCNNorm()(tiny)
+
+
+class Scripted(torch.nn.Module):
+    """A model whose quality each epoch is written down beforehand."""
+
+    def __init__(self, data, qualities):
+        super().__init__()
+        self.data, self.qualities = data, qualities
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.epoch = 0
+
+    def reset_parameters(self):
+        torch.nn.init.zeros_(self.weight)
+
+    def losses(self, data, batch):
+        return {"bpr": self.weight}  # Adam lowers it by lr at every step
+
+    def encode(self, data):
+        """Scores of the held-out items: first, or last, of all."""
+        good = self.qualities[self.epoch]
+        if self.training is False:
+            self.epoch = min(self.epoch + 1, len(self.qualities) - 1)
+        wanted = torch.zeros(60, 40)
+        pairs = data["user", "interacts", "item"].val_edge_label_index
+        wanted[pairs[0], pairs[1]] = good
+        return wanted, torch.eye(40)
+
+
+def test_early_stopping_keeps_the_best_weights(data):
+    model = Scripted(data, [-1.0, 1.0, -1.0, -1.0, -1.0, -1.0])
+    config = TrainConfig(epochs=50, batch_size=1000, lr=1.0, patience=3)
+    result = fit(model, data, config, progress=False)
+    assert (result.best_epoch, result.epochs_run) == (2, 5)
+    assert result.val["recall@20"] == 1.0
+    assert model.weight.item() == pytest.approx(-2.0)
+
+
+def test_equal_validation_is_no_progress(data):
+    result = fit(Scripted(data, [1.0]), data, TrainConfig(epochs=9, patience=2), progress=False)
+    assert (result.best_epoch, result.epochs_run) == (1, 3)
+
+
+def test_validation_every_n_epochs_and_at_the_end(data):
+    config = TrainConfig(epochs=5, eval_every=2, lr=1e-2)
+    result = fit(LightGCN.from_data(data), data, config, progress=False)
+    assert ["recall@20" in row for row in result.history] == [False, True, False, True, True]
+
+
+def test_best_weights_give_the_reported_validation(data):
+    model = LightGCN.from_data(data)
+    result = fit(model, data, TrainConfig(epochs=15, lr=1e-2, patience=4), progress=False)
+    assert evaluate(model, data, "val") == result.val
+    best = max(row["recall@20"] for row in result.history)
+    assert result.val["recall@20"] == best
+
+
+def test_history_holds_terms_and_times(data):
+    result = fit(LightGCN.from_data(data), data, TrainConfig(epochs=2), progress=False)
+    assert [row["epoch"] for row in result.history] == [1, 2]
+    assert {"seconds", "bpr", "reg", "ndcg@10"} <= result.history[0].keys()
+    assert result.seconds_per_epoch > 0
+
+
+def test_test_split_is_never_read(data):
+    without = data.clone()
+    del without["user", "interacts", "item"].test_edge_label_index
+    config = TrainConfig(epochs=2, lr=1e-2)
+    runs = [fit(LightGCN.from_data(d), d, config, progress=False).val for d in (data, without)]
+    assert runs[0] == runs[1]
+
+
+def test_training_lowers_the_loss(data):
+    config = TrainConfig(epochs=30, lr=1e-2, patience=30)
+    history = fit(LightGCN.from_data(data), data, config, progress=False).history
+    assert history[-1]["bpr"] < 0.6 * history[0]["bpr"]
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name(data):
+    class Broken(LightGCN):
+        def losses(self, data, batch):
+            return super().losses(data, batch) | {"odd": math.nan * self.user.sum()}
+
+    with pytest.raises(InputError, match="loss term 'odd' is nan"):
+        fit(Broken.from_data(data), data, TrainConfig(epochs=2), progress=False)
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "lr", "eval_every", "patience"])
+def test_settings_must_be_positive(name):
+    with pytest.raises(InputError, match=rf"train\.{name}: 0; expected more than 0"):
+        TrainConfig(**{name: 0})

@@ -1,0 +1,275 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch_geometric.data import HeteroData
+from torch_geometric.testing import has_package, withCUDA
+from torch_geometric.utils import coalesce
+
+from mentor_pyg import InputError
+from mentor_pyg.transforms import ItemKNN, cosine_knn, item_knn, knn
+from mentor_pyg.typing import ITEM, SIMILAR, similar
+
+needs_cluster = pytest.mark.skipif(not has_package("torch_cluster"), reason="not installed")
+BACKENDS = ["torch", pytest.param("torch_cluster", marks=needs_cluster)]
+MASK = torch.arange(30) % 7 != 3
+
+
+def features(num_items=30, width=6):
+    """Random rows, the second of them zero."""
+    torch.manual_seed(0)
+    x = torch.randn(num_items, width)
+    x[1] = 0
+    return x
+
+
+def brute_force(x, k, self_loops, mask=None):
+    """Lists of (item, neighbour, similarity), sorted by item and falling similarity."""
+    valid = [i for i in range(len(x)) if x[i].any() and (mask is None or mask[i])]
+    edges = []
+    for i in valid:
+        found = [
+            (3.0 if j == i else F.cosine_similarity(x[i], x[j], dim=0).item(), j)
+            for j in valid
+            if j != i or self_loops
+        ]
+        edges += [(i, j, min(s, 1.0)) for s, j in sorted(found, reverse=True)[:k]]
+    return edges
+
+
+def assert_equals_brute_force(result, expected):
+    edge_index, similarity = result
+    assert edge_index.flip(0).t().tolist() == [[i, j] for i, j, _ in expected]
+    assert similarity.tolist() == pytest.approx([s for *_, s in expected], abs=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("self_loops", [False, True])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
+@pytest.mark.parametrize("k", [1, 5, 24])
+def test_equals_brute_force(backend, self_loops, mask, k):
+    x = features()
+    result = cosine_knn(x, k, self_loops, backend, mask)
+    assert_equals_brute_force(result, brute_force(x, k, self_loops, mask))
+
+
+@pytest.mark.parametrize("block_entries", [1, 29, 30 * 7, 30 * 29])
+@pytest.mark.parametrize("self_loops", [False, True])
+def test_block_boundaries(monkeypatch, block_entries, self_loops):
+    monkeypatch.setattr(knn, "BLOCK_ENTRIES", block_entries)
+    x = features()
+    assert_equals_brute_force(cosine_knn(x, 4, self_loops), brute_force(x, 4, self_loops))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("self_loops", [False, True])
+def test_identical_rows(backend, self_loops):
+    """More of them than k, so that a row may miss itself among them."""
+    x = features()
+    x[10:20] = x[10]
+    edge_index, similarity = cosine_knn(x, 4, self_loops, backend)
+    expected = brute_force(x, 4, self_loops)
+    assert similarity.tolist() == pytest.approx([s for *_, s in expected], abs=1e-6)
+    neighbor, row = edge_index.view(2, -1, 4)
+    assert row[:, 0].tolist() == [i for i in range(30) if i != 1]
+    assert all(len(set(found)) == 4 for found in neighbor.tolist())
+    is_own = neighbor == row
+    assert is_own[:, 0].all() == self_loops
+    assert not is_own[:, 1:].any()
+    twins = neighbor[9:19]
+    assert ((twins >= 10) & (twins < 20)).all()
+
+
+@withCUDA
+def test_devices(device):
+    x = features().to(device)
+    for backend in ("auto", "torch"):
+        edge_index, similarity = cosine_knn(x, 5, backend=backend, mask=MASK.to(device))
+        assert edge_index.device == similarity.device == x.device
+        expected = brute_force(x.cpu(), 5, False, MASK)
+        assert_equals_brute_force((edge_index.cpu(), similarity.cpu()), expected)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_scale_of_rows_does_not_matter(scale):
+    x = features()
+    edge_index, similarity = cosine_knn(x * scale, 5)
+    expected = cosine_knn(x, 5)
+    assert torch.equal(edge_index, expected[0])
+    assert torch.allclose(similarity, expected[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [-1, 0, 25, 30])
+def test_k_out_of_range(k):
+    with pytest.raises(ValueError, match=f"k = {k} .* among 25 items .* k from 1 to 24"):
+        cosine_knn(features(), k, mask=MASK)
+
+
+def test_unknown_backend():
+    with pytest.raises(ValueError, match=r"'backend' must be one of .* \(got 'faiss'\)"):
+        cosine_knn(features(), 3, backend="faiss")
+
+
+@pytest.fixture
+def data():
+    """30 items, without content in visual where MASK is false, and one of zeros in both."""
+    data = HeteroData()
+    data[ITEM].num_nodes = 30
+    data[ITEM].x_visual, data[ITEM].mask_visual = features(), MASK
+    data[ITEM].x_textual = features(width=9)
+    return data
+
+
+def dense_graph(data, modality, k, weights, self_loops, normalize):
+    """[item, neighbour] by loops."""
+    matrix = torch.zeros(30, 30)
+    x, mask = data[ITEM][f"x_{modality}"], data[ITEM].get(f"mask_{modality}")
+    for i, j, cosine in brute_force(x, k, self_loops, mask):
+        matrix[i, j] = max(cosine, 0) if weights == "cosine" else 1
+    if normalize == "row":
+        matrix = torch.stack([row / row.sum() if row.any() else row for row in matrix])
+    return matrix
+
+
+def assert_store_equals(store, matrix):
+    src, dst = store.edge_index
+    dense = torch.zeros(30, 30)
+    dense[dst, src] = store.edge_weight
+    assert torch.allclose(dense, matrix, atol=1e-6)
+    assert torch.allclose(store.adjacency.matmul(torch.eye(30)), matrix, atol=1e-6)
+    assert (store.adjacency.num_sources, store.adjacency.num_targets) == (30, 30)
+
+
+OPTIONS = {
+    "k": 5,
+    "weights": "cosine",
+    "self_loops": False,
+    "normalize": "row",
+}
+VARIANTS = [{}, {"k": 20}, {"weights": "binary"}, {"self_loops": True}, {"normalize": "none"}]
+parametrize_options = pytest.mark.parametrize(
+    "options", [OPTIONS | variant for variant in VARIANTS], ids=[str(v) for v in VARIANTS]
+)
+
+
+@parametrize_options
+def test_graph_of_each_modality(data, options):
+    data = ItemKNN(**options)(data)
+    assert SIMILAR not in data.edge_types
+    for modality in ("visual", "textual"):
+        store = data[similar(modality)]
+        assert_store_equals(store, dense_graph(data, modality, **options))
+        assert store.edge_index.size(1) % options["k"] == 0
+
+
+@parametrize_options
+def test_merge(data, options):
+    data = ItemKNN(**options, merge={"textual": 0.7, "visual": 0.3})(data)
+    assert data.edge_types == [SIMILAR]
+    expected = 0.7 * dense_graph(data, "textual", **options)
+    expected += 0.3 * dense_graph(data, "visual", **options)
+    assert_store_equals(data[SIMILAR], expected)
+    edge_index = data[SIMILAR].edge_index
+    assert torch.equal(edge_index, coalesce(edge_index))
+
+
+def test_edges_point_from_neighbour_to_item():
+    """Item 2 is the nearest of 0 and 1, but only one of them is its own nearest."""
+    data = HeteroData()
+    data[ITEM].num_nodes = 4
+    angle = torch.tensor([0.0, 1.5, 1.0, 2.5])
+    data[ITEM].x_visual = torch.stack([angle.cos(), angle.sin()], dim=1)
+    edge_index = ItemKNN(k=1, cache=False)(data)[similar("visual")].edge_index
+    assert edge_index.t().tolist() == [[2, 0], [2, 1], [1, 2], [1, 3]]
+
+
+def test_items_without_content_get_no_edges(data):
+    store = ItemKNN(k=5)(data)[similar("visual")]
+    missing = [1, *(~MASK).nonzero().flatten().tolist()]
+    assert not torch.isin(store.edge_index, torch.tensor(missing)).any()
+    assert store.edge_index.unique().numel() == 30 - len(missing)
+    assert store.edge_weight.isfinite().all()
+
+
+def test_only_negative_similarities_give_no_weight():
+    data = HeteroData()
+    data[ITEM].num_nodes = 2
+    data[ITEM].x_visual = torch.tensor([[1.0, 0.0], [-1.0, 0.1]])
+    store = ItemKNN(k=1, cache=False)(data)[similar("visual")]
+    assert store.edge_weight.tolist() == [0, 0]
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """The number of searches so far, as the length of a list."""
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        return cosine_knn(*args)
+
+    monkeypatch.setattr(item_knn, "cosine_knn", counted)
+    return calls
+
+
+def test_cache(data, searches):
+    first = ItemKNN(k=5)(data.clone())
+    assert len(searches) == 2
+    # Weights are made from similarities, so need no search of their own:
+    again = ItemKNN(k=5)(data.clone())
+    ItemKNN(k=5, weights="binary", normalize="none", merge={"visual": 1, "textual": 1})(data)
+    assert len(searches) == 2
+    for edge_type in first.edge_types:
+        assert torch.equal(first[edge_type].edge_index, again[edge_type].edge_index)
+        assert torch.equal(first[edge_type].edge_weight, again[edge_type].edge_weight)
+
+    ItemKNN(k=5, cache=False)(data)
+    assert len(searches) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"k": 6},
+        {"self_loops": True},
+        {"x_visual": features() + torch.eye(30, 6) * 1e-3},
+        {"mask_visual": ~MASK},
+        {"x_visual": features().view(torch.int32)},  # the same bytes
+    ],
+    ids=["k", "self_loops", "features", "mask", "dtype"],
+)
+def test_cache_key(data, searches, change):
+    del data[ITEM].x_textual
+    ItemKNN(k=3)(data)
+    options = {}
+    for name, value in change.items():
+        if isinstance(value, torch.Tensor):
+            data[ITEM][name] = value
+        else:
+            options[name] = value
+    ItemKNN(**({"k": 3} | options))(data)
+    assert len(searches) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 25}, "modality 'visual': k = 25 .* from 1 to 24"),
+        ({"merge": {"visual": 1.0}}, "'merge' weighs visual; expected .* textual, visual"),
+    ],
+)
+def test_bad_arguments(data, options, message):
+    with pytest.raises(InputError, match=message):
+        ItemKNN(**options)(data)
+
+
+def test_items_without_features():
+    data = HeteroData()
+    data[ITEM].num_nodes = 30
+    with pytest.raises(InputError, match="the items have no features"):
+        ItemKNN()(data)
+
+
+def test_repr():
+    text = "ItemKNN(k=10, weights='cosine', self_loops=False, normalize='row'"
+    assert repr(ItemKNN()) == text + ")"
+    assert repr(ItemKNN(merge={"visual": 1.0})) == text + ", merge={'visual': 1.0})"
