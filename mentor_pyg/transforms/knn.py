@@ -77,9 +77,9 @@ def cosine_knn(
 
 def _search_blocks(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
     neighbors, similarities = [], []
-    for start in range(0, x.size(0), max(1, BLOCK_ENTRIES // x.size(0))):
-        rows = x[start : start + max(1, BLOCK_ENTRIES // x.size(0))]
-        similarity = rows @ x.t()
+    block = max(1, BLOCK_ENTRIES // x.size(0))
+    for start in range(0, x.size(0), block):
+        similarity = x[start : start + block] @ x.t()
         similarity.diagonal(start).fill_(2.0 if self_loops else -2.0)
         top = similarity.topk(k, dim=1)
         neighbors.append(top.indices)

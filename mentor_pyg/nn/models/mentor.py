@@ -52,7 +52,7 @@ class MENTOR(torch.nn.Module):
         missing: Modalities that some items lack.
         hidden_channels: Embedding size D of one modality.
         num_layers: Hops L on the user-item graph.
-        readout: :obj:`"sum"` or :obj:`"mean"` of its layers; sets the scale of scores.
+        readout: :obj:`"sum"` or :obj:`"mean"` of its layers.
         num_item_layers: Hops on the item graph.
         item_graph: :obj:`"modality"`, a graph each and none for the IDs, or
             :obj:`"merged"`, one for all representations.
@@ -73,6 +73,8 @@ class MENTOR(torch.nn.Module):
         noise_eps: Length of the noise in the perturbed views.
         view_parameters: :obj:`"shared"` perturbs the clean encoders,
             :obj:`"separate"` gives each view encoders of its own.
+        score_scale: Factor of the scores in BPR; the larger, the sooner a pair counts as
+            ranked.
         bpr_log: Logarithm of BPR, :obj:`"natural"` or :obj:`"binary"`.
         regularizer: :obj:`"parameters"`, squared norm of all parameters, or
             :obj:`"preferences"`, mean squares of the batch users' free rows and of
@@ -104,6 +106,7 @@ class MENTOR(torch.nn.Module):
         temperature: float = 0.2,
         noise_eps: float = 0.1,
         view_parameters: Literal["shared", "separate"] = "shared",
+        score_scale: float = 1.0,
         bpr_log: Literal["natural", "binary"] = "natural",
         regularizer: Literal["parameters", "preferences"] = "parameters",
         reg_weight: float = 1e-6,
@@ -122,6 +125,7 @@ class MENTOR(torch.nn.Module):
         self.mask_gradient = mask_gradient
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.contrast_scope, self.contrast_rows = contrast_scope, contrast_rows
+        self.score_scale = score_scale
         self.bpr_base = {"natural": math.e, "binary": 2.0}[bpr_log]
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
@@ -186,7 +190,8 @@ class MENTOR(torch.nn.Module):
         fused = self.encoder.fuse(content)
         user, item = fused[: self.num_users], fused[self.num_users :]
 
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch), self.bpr_base)}
+        pos_score, neg_score = score_triples(self.score_scale * user, item, batch)
+        losses = {"bpr": bpr_loss(pos_score, neg_score, self.bpr_base)}
         if self.align_weight > 0 and self.align_levels:
             losses["align"] = self.align_weight * self._alignment(data, content, fused)
         if self.mask_weight > 0:
