@@ -100,7 +100,7 @@ def _draw_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distinct pairs with the given number for each user, sorted by user."""
     num_users, num_items = len(degree), len(topic)
-    popularity = rng.permutation(np.arange(1, num_items + 1) ** -0.8)
+    popularity = rng.permutation(np.arange(1, num_items + 1) ** -0.6)
     cumulative = np.concatenate([[0.0], np.cumsum(popularity)])
     bounds = cumulative[np.searchsorted(topic, np.arange(num_topics + 1))]
     liked = rng.integers(num_topics, size=(num_users, 4))
@@ -112,7 +112,7 @@ def _draw_pairs(
         user = np.repeat(np.arange(num_users), 2 * need)
         # Mostly by taste, the first topic most of all, the rest by popularity alone:
         favourite = liked[user, rng.geometric(0.5, len(user)).clip(max=4) - 1]
-        by_taste = rng.random(len(user)) < 0.8 * 0.9**attempt
+        by_taste = rng.random(len(user)) < 0.9 * 0.9**attempt
         low = np.where(by_taste, bounds[favourite], 0)
         high = np.where(by_taste, bounds[favourite + 1], cumulative[-1])
         position = low + rng.random(len(user)) * (high - low)
