@@ -8,6 +8,9 @@ from torch.autograd.function import once_differentiable
 BLOCK_ENTRIES = 2**23
 """Logits held at a time; 32 MiB in float32."""
 
+MIN_PLAIN_TAU = 1 / 40
+"""Temperature from which exponentials of cosines, and their sums, can't overflow."""
+
 
 def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     r"""InfoNCE between two views of the same rows (`"Representation Learning with
@@ -43,34 +46,41 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
 class _InfoNCE(torch.autograd.Function):
     """Loss and both gradients in one sweep over blocks of rows.
 
-    The loss is a scalar, so its gradients are known up to a factor as soon as the
-    softmax of a block is: nothing has to be computed twice, or kept, for backward.
+    The loss is a scalar, so its gradients are known up to a factor as soon as a block's
+    softmax is: nothing has to be computed twice, or kept, for backward. The softmax is
+    never normalised as such; the sums of its rows divide the much smaller products.
     """
 
     @staticmethod
     def forward(ctx, anchors: Tensor, others: Tensor, tau: float) -> Tensor:  # type: ignore[no-untyped-def]
         num_rows = anchors.size(0)
         needs_grad = any(ctx.needs_input_grad)
+        positive = (anchors * others).sum(dim=1, keepdim=True) / tau
         grad_anchors, grad_others = torch.zeros_like(anchors), torch.zeros_like(others)
         loss = anchors.new_zeros(())
 
         block = max(1, BLOCK_ENTRIES // num_rows)
         for start in range(0, num_rows, block):
             rows = slice(start, start + block)
-            scaled = anchors[rows] / tau
-            softmax = scaled @ others.t()
-            positive = softmax.diagonal(start).clone()
-            highest = softmax.amax(dim=1, keepdim=True)
-            softmax.sub_(highest).exp_()
-            total = softmax.sum(dim=1, keepdim=True)
-            loss += (total.log() + highest).sum() - positive.sum()
+            logits = (anchors[rows] / tau) @ others.t()
+            # Unit rows give logits of 1 / tau at most, whose exponential fits as it is,
+            # but for a very small tau:
+            if tau < MIN_PLAIN_TAU:
+                highest = logits.amax(dim=1, keepdim=True)
+                logits -= highest
+                loss += highest.sum()
+            exp = logits.exp_()
+            total = exp.sum(dim=1, keepdim=True)
+            loss += (total.log() - positive[rows]).sum()
             if needs_grad:
-                softmax.div_(total).diagonal(start).sub_(1)
-                torch.mm(softmax, others, out=grad_anchors[rows])
-                grad_others.addmm_(softmax.t(), scaled)
+                torch.mm(exp, others, out=grad_anchors[rows]).div_(total)
+                grad_others.addmm_(exp.t(), anchors[rows] / total)
 
         if needs_grad:
-            ctx.save_for_backward(grad_anchors.div_(tau * num_rows), grad_others.div_(num_rows))
+            scale = 1 / (tau * num_rows)
+            ctx.save_for_backward(
+                grad_anchors.sub_(others).mul_(scale), grad_others.sub_(anchors).mul_(scale)
+            )
         return loss / num_rows
 
     @staticmethod
