@@ -5,6 +5,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -193,9 +194,14 @@ def _coerce(value: Any, hint: Any) -> Any:
     """``value`` as an instance of a type hint; TypeError or ValueError if it isn't one."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        return _coerce(value, next(a for a in args if a is not type(None)))
+        for choice in args:
+            with suppress(TypeError, ValueError):
+                return _coerce(value, choice)
+        raise TypeError
+    if hint is type(None):
+        if value is not None:
+            raise TypeError
+        return None
     if origin is Literal:
         if value not in args:
             raise ValueError
@@ -218,8 +224,14 @@ def _coerce(value: Any, hint: Any) -> Any:
 
 
 def _describe(hint: Any) -> str:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(_describe(choice) for choice in typing.get_args(hint))
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a text"}.get(
-        hint, str(hint).replace("collections.abc.", "")
-    )
+    return {
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        type(None): "null",
+    }.get(hint, str(hint).replace("collections.abc.", ""))

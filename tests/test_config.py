@@ -30,6 +30,9 @@ def test_changes_are_applied_in_order_and_coerced():
     assert config.train.lr == 1e-3
     assert isinstance(config.options["mask_weight"], float)
     assert config.graph["k"] == 7
+    assert load_config("paper", ["graph.merge=equal"]).graph["merge"] == "equal"
+    assert load_config("paper", ["graph.merge={a: 1}"]).graph["merge"] == {"a": 1.0}
+    assert load_config("released", ["graph.merge=null"]).graph["merge"] is None
     assert config.train.epochs == 3
     assert config.train.seed == TrainConfig().seed
 
@@ -60,6 +63,7 @@ def test_graph_can_be_switched_off():
         ("options.num_users=3", "options.num_users: unknown option"),
         ("graph.merge=[1, 2]", "graph.merge"),
         ("graph.merge={visual: a}", "graph.merge"),
+        ("graph.merge=same", "expected typing.Mapping[str, float] or one of 'equal' or null"),
         ("train.monitor=3", "expected a text"),
         ("train=3", "train"),
         ("speed=3", "unknown key 'speed'"),

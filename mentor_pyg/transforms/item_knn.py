@@ -34,8 +34,9 @@ class ItemKNN(BaseTransform):
         self_loops: Whether an item is the first of its own k neighbours.
         normalize: :obj:`"row"` divides by the sum of a row's weights, :obj:`"none"`
             doesn't.
-        merge: Weights by modality. If given, the graphs are added up under them to a
-            single one, ``(item, similar, item)``, in place of one each.
+        merge: Weights by modality, or :obj:`"equal"` for one over their number. If
+            given, the graphs are added up under them to a single one,
+            ``(item, similar, item)``, in place of one each.
         backend: See :func:`~mentor_pyg.transforms.cosine_knn`.
         cache: Whether to keep neighbours on disk, under a key of the features' content
             and all arguments.
@@ -51,7 +52,7 @@ class ItemKNN(BaseTransform):
         weights: Literal["cosine", "binary"] = "cosine",
         self_loops: bool = False,
         normalize: Literal["row", "none"] = "row",
-        merge: Mapping[str, float] | None = None,
+        merge: Mapping[str, float] | Literal["equal"] | None = None,
         backend: Literal["auto", "torch", "torch_cluster"] = "auto",
         cache: bool = True,
     ) -> None:
@@ -59,7 +60,9 @@ class ItemKNN(BaseTransform):
         self.weights = weights
         self.self_loops = self_loops
         self.normalize = normalize
-        self.merge = dict(merge) if merge is not None else None
+        if isinstance(merge, str) and merge != "equal":
+            raise ValueError(f"'merge' must be 'equal' or weights by modality (got '{merge}')")
+        self.merge: Mapping[str, float] | str | None = merge
         self.backend = backend
         self.cache = cache
 
@@ -67,21 +70,27 @@ class ItemKNN(BaseTransform):
         names = modalities(data)
         if not names:
             raise InputError("the items have no features; expected at least one modality for kNN")
+        merge = self._merge_weights(names)
+        num_items = data[ITEM].num_nodes
+        graphs = {m: self._graph(m, data) for m in names}
+        if merge is None:
+            for modality, graph in graphs.items():
+                _store(data, similar(modality), graph, num_items)
+            return data
+        edge_index = torch.cat([edges for edges, _ in graphs.values()], dim=1)
+        edge_weight = torch.cat([merge[m] * w for m, (_, w) in graphs.items()])
+        _store(data, SIMILAR, coalesce(edge_index, edge_weight, num_items), num_items)
+        return data
+
+    def _merge_weights(self, names: list[str]) -> Mapping[str, float] | None:
+        if isinstance(self.merge, str):
+            return dict.fromkeys(names, 1 / len(names))
         if self.merge is not None and set(self.merge) != set(names):
             raise InputError(
                 f"'merge' weighs {', '.join(sorted(self.merge))}; "
                 f"expected the modalities of the data, {', '.join(names)}"
             )
-        num_items = data[ITEM].num_nodes
-        graphs = {m: self._graph(m, data) for m in names}
-        if self.merge is None:
-            for modality, graph in graphs.items():
-                _store(data, similar(modality), graph, num_items)
-            return data
-        edge_index = torch.cat([edges for edges, _ in graphs.values()], dim=1)
-        edge_weight = torch.cat([self.merge[m] * w for m, (_, w) in graphs.items()])
-        _store(data, SIMILAR, coalesce(edge_index, edge_weight, num_items), num_items)
-        return data
+        return self.merge
 
     def _graph(self, modality: str, data: HeteroData) -> tuple[Tensor, Tensor]:
         x, mask = data[ITEM][f"x_{modality}"], data[ITEM].get(f"mask_{modality}")
@@ -110,7 +119,7 @@ class ItemKNN(BaseTransform):
         return edge_index.to(x.device), similarity.to(x.device)
 
     def __repr__(self) -> str:
-        merged = "" if self.merge is None else f", merge={self.merge}"
+        merged = "" if self.merge is None else f", merge={self.merge!r}"
         return (
             f"{self.__class__.__name__}(k={self.k}, weights='{self.weights}', "
             f"self_loops={self.self_loops}, normalize='{self.normalize}'{merged})"

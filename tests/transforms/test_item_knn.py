@@ -273,3 +273,14 @@ def test_repr():
     text = "ItemKNN(k=10, weights='cosine', self_loops=False, normalize='row'"
     assert repr(ItemKNN()) == text + ")"
     assert repr(ItemKNN(merge={"visual": 1.0})) == text + ", merge={'visual': 1.0})"
+
+
+def test_equal_merge_is_the_mean_of_the_graphs(data):
+    def merged(merge):
+        return ItemKNN(k=5, merge=merge)(data.clone())[SIMILAR]
+
+    expected = merged({"textual": 0.5, "visual": 0.5})
+    assert torch.equal(merged("equal").edge_index, expected.edge_index)
+    assert torch.equal(merged("equal").edge_weight, expected.edge_weight)
+    with pytest.raises(ValueError, match="'merge' must be 'equal'"):
+        ItemKNN(merge="same")
