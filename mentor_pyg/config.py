@@ -223,15 +223,19 @@ def _coerce(value: Any, hint: Any) -> Any:
     return value
 
 
+WORDS: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "null",
+}
+
+
 def _describe(hint: Any) -> str:
+    """A type hint in a user's words."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " or ".join(_describe(choice) for choice in typing.get_args(hint))
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
-    return {
-        int: "an integer",
-        float: "a number",
-        bool: "true or false",
-        str: "a text",
-        type(None): "null",
-    }.get(hint, str(hint).replace("collections.abc.", ""))
+    return WORDS.get(hint, str(hint).replace("collections.abc.", ""))

@@ -63,7 +63,7 @@ def test_graph_can_be_switched_off():
         ("options.num_users=3", "options.num_users: unknown option"),
         ("graph.merge=[1, 2]", "graph.merge"),
         ("graph.merge={visual: a}", "graph.merge"),
-        ("graph.merge=same", "expected typing.Mapping[str, float] or one of 'equal' or null"),
+        ("graph.merge=same", "expected Mapping[str, float] or one of 'equal' or null"),
         ("train.monitor=3", "expected a text"),
         ("train=3", "train"),
         ("speed=3", "unknown key 'speed'"),
