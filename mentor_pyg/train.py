@@ -17,6 +17,9 @@ from mentor_pyg.typing import Recommender
 
 logger = logging.getLogger("mentor_pyg")
 
+POSTFIX_EVERY = 10
+"""Steps between updates of the loss terms on the progress bar; each waits for the GPU."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -146,13 +149,15 @@ def train_epoch(
     with tqdm(
         sampler, desc=f"epoch {epoch}", leave=False, disable=None if progress else True
     ) as bar:
-        for batch in bar:
+        for step, batch in enumerate(bar):
             losses = model.losses(data, batch)
             optimizer.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()
             for name, loss in losses.items():
                 totals[name] = totals.get(name, 0.0) + loss.detach()
+            if not bar.disable and step % POSTFIX_EVERY == 0:
+                bar.set_postfix({name: f"{loss.item():.4f}" for name, loss in losses.items()})
     means = {name: float(total) / len(sampler) for name, total in totals.items()}
     for name, value in means.items():
         if value != value or value in (float("inf"), float("-inf")):

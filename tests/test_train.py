@@ -101,3 +101,12 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(data):
 def test_settings_must_be_positive(name):
     with pytest.raises(InputError, match=rf"train\.{name}: 0; expected more than 0"):
         TrainConfig(**{name: 0})
+
+
+def test_progress_bar_shows_the_loss_terms(data, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    fit(LightGCN.from_data(data), data, TrainConfig(epochs=1))
+    shown = capsys.readouterr().err
+    assert "epoch 1" in shown
+    assert "bpr=" in shown
+    assert "reg=" in shown
