@@ -343,7 +343,7 @@ CASES = [
     ),
     # Presets:
     case(
-        "unknown preset", nothing, "preset 'papers'", "baby, lightgcn", args=("--preset", "papers")
+        "unknown preset", nothing, "preset 'papers'", "baby, clothing", args=("--preset", "papers")
     ),
     case("preset not there", nothing, "mine.yaml: not found", "a preset in YAML", args=MINE),
     case("broken preset", preset("a: [1"), "mine.yaml: isn't YAML", "a mapping", args=MINE),
