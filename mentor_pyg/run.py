@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch_geometric
-from torch_geometric import seed_everything
 from torch_geometric.data import HeteroData
 
 import mentor_pyg
@@ -82,12 +81,11 @@ def prepare(config: RunConfig, data: HeteroData, device: torch.device) -> Hetero
 
 
 def build_model(config: RunConfig, data: HeteroData) -> Any:
-    """The model for ``data``, seeded.
+    """The model for ``data``; :func:`~mentor_pyg.fit` seeds and draws its parameters.
 
     Raises:
         InputError: If it can't be built for such data or with such options.
     """
-    seed_everything(config.train.seed)
     try:
         return config.model_class.from_data(data, **config.options)
     except InputError:

@@ -158,6 +158,16 @@ def test_binary_logarithm_scales_bpr(data, batch):
     torch.testing.assert_close(model.losses(data, batch)["bpr"], natural / math.log(2))
 
 
+def test_score_scale_scales_the_margin_of_bpr_alone(data, batch):
+    model = MENTOR.from_data(data, **OFF)
+    user, item = encode(model, data)
+    model.score_scale = 3.0
+    margin = (user[batch.user] * (item[batch.pos_item] - item[batch.neg_item])).sum(1)
+    expected = -(3 * margin).sigmoid().log().mean()
+    torch.testing.assert_close(model.losses(data, batch)["bpr"], expected)
+    assert torch.equal(encode(model, data)[0], user)
+
+
 def test_masking_gradient_is_an_option(data, batch):
     model = MENTOR.from_data(data)
     assert model.losses(data, batch)["mask"].requires_grad
