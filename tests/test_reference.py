@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
 from mentor_pyg import Batch
 from mentor_pyg.config import load_config
 from mentor_pyg.nn import moments
-from mentor_pyg.nn.models import MENTOR
+from mentor_pyg.nn.conv import noisy_light_gcn_conv
+from mentor_pyg.nn.models import MENTOR, mentor
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, SIMILAR, USER
 
@@ -97,7 +97,7 @@ def given_noise(ref, monkeypatch):
         for modality in MODALITIES
         for layer in (1, 2)
     ]
-    monkeypatch.setattr(torch, "rand", lambda shape, **_: draws.pop(0).view(shape))
+    monkeypatch.setattr(noisy_light_gcn_conv, "uniform", lambda shape, *_: draws.pop(0))
     return draws
 
 
@@ -145,7 +145,7 @@ def test_scores(ref, data, model):
 
 
 def test_losses_and_gradients(ref, data, model, given_noise, monkeypatch):
-    monkeypatch.setattr(F, "dropout", lambda x, p, training: x)
+    monkeypatch.setattr(mentor, "dropout", lambda x, p, training: x)
     losses = model.losses(data, Batch(*ref["batch"]))
     contrast = ref["loss_nce_user"] + ref["loss_nce_item"]
     mask = ref["loss_mask_user_p0"] + ref["loss_mask_item_p0"]

@@ -2,7 +2,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import ModuleDict, Parameter
 from torch_geometric.nn import MLP
@@ -12,6 +11,8 @@ from torch_geometric.typing import Adj, OptTensor
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
+from mentor_pyg.nn.conv.light_gcn_conv import select
+from mentor_pyg.nn.functional import normalize
 
 Graph: TypeAlias = Adj | Adjacency
 
@@ -48,6 +49,7 @@ class Propagation(torch.nn.Module):
         edge_weight: OptTensor = None,
         first_hop: OptTensor = None,
         noise: Sequence[Tensor] | None = None,
+        rows: OptTensor = None,
     ) -> Tensor:
         """Propagates node features [N, F] and reads them out, [N, F].
 
@@ -57,16 +59,21 @@ class Propagation(torch.nn.Module):
             edge_weight: Weights of ``adj`` if it is a plain ``edge_index``.
             first_hop: The clean first hop, if it is already known.
             noise: One tensor of uniform draws per layer, for noisy convolutions.
+            rows: Nodes to read out, [n]; all if not given. Of the last hop no others
+                are perturbed, so the noise of that layer is [n, F].
         """
-        hidden = out = x
+        hidden = x
+        out = select(x, rows)
         for layer in range(self.num_layers):
+            wanted = rows if layer == self.num_layers - 1 else None
             given = {} if noise is None else {"noise": noise[layer]}
             if layer == 0 and first_hop is not None:
-                noisy = isinstance(self.conv, NoisyLightGCNConv)
-                hidden = self.conv.perturb(first_hop, **given) if noisy else first_hop
+                hidden = select(first_hop, wanted)
+                if isinstance(self.conv, NoisyLightGCNConv):
+                    hidden = self.conv.perturb(hidden, **given)
             else:
-                hidden = self.conv(hidden, adj, edge_weight, **given)
-            out = out + hidden
+                hidden = self.conv(hidden, adj, edge_weight, wanted, **given)
+            out = out + (hidden if wanted is not None else select(hidden, rows))
         return out / (self.num_layers + 1) if self.readout == "mean" else out
 
 
@@ -97,7 +104,7 @@ class ModalityEncoder(torch.nn.Module):
 
     Shapes:
         ``x`` [I, D_m]; ``mask`` bool [I], False where an item has no content;
-        result [U + I, D], users first
+        result [U + I, D], users first, or its ``rows`` [n, D]
     """
 
     def __init__(
@@ -137,7 +144,7 @@ class ModalityEncoder(torch.nn.Module):
         if mask is not None:
             other = item.new_zeros(()) if self.free_item is None else self.free_item
             item = torch.where(mask.unsqueeze(-1), item, other)
-        return F.normalize(torch.cat([self.user, item.to(self.user.dtype)]))
+        return normalize(torch.cat([self.user, item.to(self.user.dtype)]))
 
     def forward(
         self,
@@ -145,8 +152,9 @@ class ModalityEncoder(torch.nn.Module):
         adj: Graph,
         mask: OptTensor = None,
         noise: Sequence[Tensor] | None = None,
+        rows: OptTensor = None,
     ) -> Tensor:
-        return self.propagation(self.initial(x, mask), adj, noise=noise)
+        return self.propagation(self.initial(x, mask), adj, noise=noise, rows=rows)
 
 
 def modality_encoders(

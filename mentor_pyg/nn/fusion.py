@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -53,6 +54,6 @@ class UserFusion(torch.nn.Module):
         self.weight.data = self.weight.data.softmax(dim=1)
 
     def forward(self, representations: Sequence[Tensor], num_users: int) -> Tensor:
-        users = [w * z[:num_users] for w, z in zip(self.weight.unbind(1), representations)]
-        items = [z[num_users:] for z in representations]
-        return torch.cat([torch.cat(users, dim=1), torch.cat(items, dim=1)])
+        num_items = representations[0].size(0) - num_users
+        weights = F.pad(self.weight, (0, 0, 0, 0, 0, num_items), value=1.0).unbind(1)
+        return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)

@@ -101,10 +101,15 @@ class MultimodalEncoder(torch.nn.Module):
             encodings[name] = Encoding(initial, first_hop, out)
         return encodings
 
-    def perturb(self, encodings: Mapping[str, Encoding], adj: Adjacency) -> dict[str, Tensor]:
-        """A noisy view of every modality, which shares the clean first hop."""
+    def perturb(
+        self, encodings: Mapping[str, Encoding], adj: Adjacency, rows: OptTensor = None
+    ) -> dict[str, Tensor]:
+        """A noisy view of every modality, which shares the clean first hop.
+
+        All nodes, or ``rows`` [n] of them.
+        """
         return {
-            name: self.noisy_propagation(e.initial, adj, first_hop=e.first_hop)
+            name: self.noisy_propagation(e.initial, adj, first_hop=e.first_hop, rows=rows)
             for name, e in encodings.items()
         }
 

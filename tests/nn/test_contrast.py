@@ -77,13 +77,61 @@ def test_huge_logits_stay_finite():
     assert all(x.grad.isfinite().all() for x in both)
 
 
-def test_autocast_changes_nothing():
+SWEEPS = [contrast._sweep_blocks, contrast._sweep_attention]
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize("tau", [0.05, 0.2, 1.0])
+@pytest.mark.parametrize("num_rows", [1, 7, 300])
+def test_both_roads_give_the_same(set_block, sweep, num_rows, tau):
+    set_block(1000)
+    rows = [F.normalize(x.detach()) for x in views(num_rows)]
+    softmax = (rows[0].double() @ rows[1].double().t() / tau).softmax(dim=1)
+    log_total = (rows[0].double() @ rows[1].double().t() / tau).logsumexp(dim=1).sum()
+    expected = log_total, softmax @ rows[1].double(), softmax.t() @ rows[0].double()
+    for ours, other in zip(sweep(*rows, tau, True), expected):
+        torch.testing.assert_close(ours.double(), other, rtol=1e-5, atol=1e-5)
+
+    half = [x.bfloat16() for x in rows]
+    for ours, other in zip(sweep(*half, tau, True), expected):
+        assert ours.dtype == torch.float32
+        assert (ours - other).norm() < 0.02 * other.norm()
+
+
+@pytest.mark.parametrize("tau", [0.005, 0.05, 0.2])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype, tau):
+    both = [x.detach().to(dtype).requires_grad_() for x in views(300)]
+    loss = info_nce(*both, tau)
+    assert loss.dtype == torch.float32
+    wide = [x.detach().double().requires_grad_() for x in both]
+    expected = dense(*wide, tau)
+    torch.testing.assert_close(loss.double(), expected, rtol=0.01, atol=0.02)
+    grads = torch.autograd.grad(loss, both)
+    for grad, other in zip(grads, torch.autograd.grad(expected, wide)):
+        assert grad.dtype == dtype
+        assert (grad - other).norm() < 0.05 * other.norm()
+
+
+def test_autocast_computes_in_its_dtype():
     both = views(20)
     with torch.autocast("cpu", torch.bfloat16):
         loss = info_nce(*both, 0.2)
-    assert torch.equal(loss, info_nce(*both, 0.2))
+    expected = info_nce(*both, 0.2)
+    assert not torch.equal(loss, expected)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=0.01, atol=0)
     loss.backward()
     assert {x.grad.dtype for x in both} == {torch.float32}
+
+
+def test_compiles_in_one_graph():
+    both = views(20)
+    compiled = torch.compile(info_nce, fullgraph=True, backend="aot_eager")
+    loss, expected = (f(*both, 0.2) for f in (compiled, info_nce))
+    assert torch.allclose(loss, expected)
+    for grad, other in zip(*(torch.autograd.grad(x, both) for x in (loss, expected))):
+        assert torch.allclose(grad, other)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -103,7 +151,7 @@ def test_memory_is_linear_in_the_rows(set_block):
     set_block(900)
     both = views(300, width=4)
     with LargestTensor() as largest:
-        info_nce(*both, 0.2).backward()
+        contrast._sweep_blocks(*(F.normalize(x.detach()) for x in both), 0.2, True)
     assert largest.numel == 300 * 4
     with LargestTensor() as largest:
         dense(*both, 0.2).backward()

@@ -61,8 +61,9 @@ class LightGCNConv(MessagePassing):
           :math:`((|\mathcal{V}_s|, F), (|\mathcal{V}_t|, F))` if bipartite, where the
           second entry may be :obj:`None` if the adjacency says how many targets
           there are; edge indices :math:`(2, |\mathcal{E}|)` or a transposed sparse
-          matrix; edge weights :math:`(|\mathcal{E}|)` *(optional)*
-        - **output:** node features :math:`(|\mathcal{V}_t|, F)`
+          matrix; edge weights :math:`(|\mathcal{E}|)` *(optional)*; the targets
+          wanted, :math:`(n)` *(optional, all if not given)*
+        - **output:** node features :math:`(|\mathcal{V}_t|, F)` or :math:`(n, F)`
     """
 
     SUPPORTS_FUSED_EDGE_INDEX = True
@@ -77,10 +78,11 @@ class LightGCNConv(MessagePassing):
         x: Tensor | tuple[Tensor, Tensor | None],
         edge_index: Adj | Adjacency,
         edge_weight: OptTensor = None,
+        rows: OptTensor = None,
     ) -> Tensor:
         x_src, x_dst = (x, x) if isinstance(x, Tensor) else x
         if isinstance(edge_index, Adjacency):
-            return edge_index.matmul(x_src)
+            return select(edge_index.matmul(x_src), rows)
 
         size = (x_src.size(0), None if x_dst is None else x_dst.size(0))
         if isinstance(edge_index, EdgeIndex):
@@ -91,7 +93,8 @@ class LightGCNConv(MessagePassing):
         if self.normalize:
             edge_index, edge_weight = self._normalize(edge_index, edge_weight, x_src, size)
         # propagate_type: (x: Tensor, edge_weight: OptTensor)
-        return self.propagate(edge_index, x=(x_src, None), edge_weight=edge_weight, size=size)
+        out = self.propagate(edge_index, x=(x_src, None), edge_weight=edge_weight, size=size)
+        return select(out, rows)
 
     def _normalize(
         self, adj: Adj, edge_weight: OptTensor, x: Tensor, size: tuple[int, int | None]
@@ -123,6 +126,14 @@ class LightGCNConv(MessagePassing):
         if isinstance(adj_t, EdgeIndex):
             return adj_t.matmul(x[0], edge_weight, reduce=self.aggr, transpose=True)
         return spmm(adj_t, x[0], reduce=self.aggr)
+
+
+def select(x: Tensor, rows: OptTensor) -> Tensor:
+    """``x[rows]``, or all of ``x`` if no rows are given.
+
+    The gradient of an index_select takes a third of the time of that of an index.
+    """
+    return x if rows is None else x.index_select(0, rows)
 
 
 def _with_values(adj: Tensor, values: Tensor) -> Tensor:

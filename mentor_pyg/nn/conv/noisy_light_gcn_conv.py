@@ -1,10 +1,10 @@
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.typing import Adj, OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
+from mentor_pyg.nn.random import uniform
 
 
 class NoisyLightGCNConv(LightGCNConv):
@@ -45,10 +45,11 @@ class NoisyLightGCNConv(LightGCNConv):
         x: Tensor | tuple[Tensor, Tensor | None],
         edge_index: Adj | Adjacency,
         edge_weight: OptTensor = None,
+        rows: OptTensor = None,
         noise: OptTensor = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.perturb(super().forward(x, edge_index, edge_weight), noise, generator)
+        return self.perturb(super().forward(x, edge_index, edge_weight, rows), noise, generator)
 
     def perturb(
         self,
@@ -66,8 +67,9 @@ class NoisyLightGCNConv(LightGCNConv):
         if not self.training or self.eps == 0:
             return x
         if noise is None:
-            noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-        return x + x.detach().sign() * F.normalize(noise) * self.eps
+            noise = uniform(x.shape, x, generator)
+        scale = self.eps / noise.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        return torch.addcmul(x, x.detach().sign(), noise * scale)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(eps={self.eps})"

@@ -3,15 +3,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Linear, ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
+from torch_geometric.typing import OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
+from mentor_pyg.nn.conv.light_gcn_conv import select
 from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
 from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
 from mentor_pyg.nn.loss import (
@@ -23,6 +24,7 @@ from mentor_pyg.nn.loss import (
     sum_of_squares,
 )
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
+from mentor_pyg.nn.random import dropout
 from mentor_pyg.typing import ITEM, SIMILAR, USER, Batch, modalities, similar
 
 
@@ -207,14 +209,20 @@ class MENTOR(torch.nn.Module):
         return self.encoder.propagate(x, data.adjacency, mask)
 
     def _perturb(
-        self, data: HeteroData, encodings: Mapping[str, Encoding], view: int
+        self,
+        data: HeteroData,
+        encodings: Mapping[str, Encoding],
+        view: int,
+        rows: OptTensor = None,
     ) -> dict[str, Tensor]:
         """A noisy view of every modality, before the item graph."""
         if self.views is None:
-            return self.encoder.perturb(encodings, data.adjacency)
+            return self.encoder.perturb(encodings, data.adjacency, rows)
         x, mask = _content(data, self.encoder.modalities)
-        encoders = cast(ModuleDict, self.views[view])
-        return {m: encoder(x[m], data.adjacency, mask[m]) for m, encoder in encoders.items()}
+        return {
+            m: encoder(x[m], data.adjacency, mask[m], rows=rows)
+            for m, encoder in cast(ModuleDict, self.views[view]).items()
+        }
 
     def _enhance(
         self, representations: Mapping[str, Tensor], data: HeteroData
@@ -263,7 +271,7 @@ class MENTOR(torch.nn.Module):
         terms = []
         for z in (user, item):
             online = self.predictor(z) if self.mask_gradient else self.predictor(z).detach()
-            target = F.dropout(z.detach(), self.mask_dropout, self.training)
+            target = dropout(z.detach(), self.mask_dropout, self.training)
             terms.append(feature_masking_loss(online, target))
         return torch.stack(terms).sum()
 
@@ -271,16 +279,19 @@ class MENTOR(torch.nn.Module):
         self, data: HeteroData, encodings: Mapping[str, Encoding], batch: Batch
     ) -> Tensor:
         """InfoNCE over users plus InfoNCE over items, summed over modalities."""
-        views = [self._perturb(data, encodings, view) for view in range(2)]
-        if self.contrast_scope == "fused":
-            views = [{"fused": self.encoder.fuse(self._enhance(v, data))} for v in views]
-        rows: list[Tensor | slice] = [slice(self.num_users), slice(self.num_users, None)]
+        rows, sizes = None, [self.num_users, self.num_items]
         if self.contrast_rows == "batch":
-            rows = [batch.user.unique(), self.num_users + batch.pos_item.unique()]
+            users, items = batch.user.unique(), batch.pos_item.unique()
+            rows, sizes = torch.cat([users, self.num_users + items]), [len(users), len(items)]
+        if self.contrast_scope == "modality":
+            views = [self._perturb(data, encodings, view, rows) for view in range(2)]
+        else:
+            full = [self._enhance(self._perturb(data, encodings, v), data) for v in range(2)]
+            views = [{"fused": select(self.encoder.fuse(view), rows)} for view in full]
         terms = [
-            info_nce(views[0][name][index], views[1][name][index], self.temperature)
+            info_nce(view1, view2, self.temperature)
             for name in views[0]
-            for index in rows
+            for view1, view2 in zip(views[0][name].split(sizes), views[1][name].split(sizes))
         ]
         return torch.stack(terms).sum()
 

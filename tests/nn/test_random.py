@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from mentor_pyg.nn.random import dropout, uniform
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (5,), (7, 3), (2, 3, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shape_and_dtype(shape, dtype):
+    draws = uniform(shape, torch.empty(0, dtype=dtype))
+    assert draws.shape == shape
+    assert draws.dtype == dtype
+
+
+def test_draws_are_uniform_and_independent():
+    torch.manual_seed(0)
+    draws = uniform((400_000,), torch.empty(0))
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    counts = draws.mul(64).long().bincount(minlength=64)
+    expected = draws.numel() / 64
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < 110  # 63 degrees of freedom: one in 10,000 lies above 112
+    for lag in (1, 2, 3, 4):  # draws of the same 64 bits, and the next
+        pairs = torch.stack([draws[:-lag], draws[lag:]])
+        assert pairs.corrcoef()[0, 1].abs() < 0.01
+
+
+def test_a_generator_decides_the_draws():
+    def draw(seed):
+        return uniform((9, 5), torch.empty(0), torch.Generator().manual_seed(seed))
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout(p):
+    torch.manual_seed(0)
+    x = torch.full((500, 100), 2.0)
+    out = dropout(x, p)
+    assert set(out.unique().tolist()) == {0.0, (x[0, :1] / (1 - p)).item()}
+    assert (out == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+
+
+def test_dropout_of_nothing_and_of_all():
+    x = torch.randn(4, 3)
+    assert torch.equal(dropout(x, 0.0), x)
+    assert torch.equal(dropout(x, 0.5, training=False), x)
+    assert torch.equal(dropout(x, 1.0), torch.zeros(4, 3))
