@@ -30,6 +30,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="epochs at most")
     parser.add_argument("--seed", type=int, help="seed of everything random")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="bf16 for quick products")
+    parser.add_argument(
+        "--compile", action="store_true", default=None, help="run the losses by torch.compile"
+    )
     parser.add_argument("--out", help="folder for the results (default: runs/<dataset>)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
@@ -47,7 +51,14 @@ def main() -> None:
             "!! Put baby.inter and *_feat.npy there, or name a folder by --data.  !!"
         )
     preset = args.preset or (source.name if source.name in preset_names() else "baby")
-    config = load_config(preset, args.set, epochs=args.epochs, seed=args.seed)
+    config = load_config(
+        preset,
+        args.set,
+        epochs=args.epochs,
+        seed=args.seed,
+        precision=args.precision,
+        compile=args.compile,
+    )
     out = Path(args.out or f"runs/{source.name}")
 
     logger.info(f"{source.name} from {source.origin}, preset {preset}, on {device}")

@@ -16,9 +16,9 @@ import yaml
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn import models
 from mentor_pyg.train import TrainConfig
-from mentor_pyg.transforms import ItemKNN
+from mentor_pyg.transforms import CompactFeatures, ItemKNN
 
-SECTIONS = ("preset", "model", "options", "graph", "train")
+SECTIONS = ("preset", "model", "options", "graph", "features", "train")
 
 DERIVED = ("missing",)
 """Arguments of models with a default that come from the data, not from options."""
@@ -34,6 +34,8 @@ class RunConfig:
         options: Arguments of the model.
         graph: Arguments of :class:`~mentor_pyg.transforms.ItemKNN`; None for no item
             graph.
+        features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None to
+            take the features as they are.
         train: See :class:`~mentor_pyg.TrainConfig`.
     """
 
@@ -41,6 +43,7 @@ class RunConfig:
     model: str
     options: dict[str, Any] = field(default_factory=dict)
     graph: dict[str, Any] | None = None
+    features: dict[str, Any] | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
 
     @property
@@ -89,7 +92,7 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
     for key in content:
         if key not in SECTIONS:
             raise InputError(f"{preset}: unknown key '{key}'; expected {', '.join(SECTIONS)}")
-    graph = content.get("graph")
+    graph, features = content.get("graph"), content.get("features")
     train_values = check_options(TrainConfig, content.get("train") or {}, "train")
     train_values |= {key: value for key, value in train.items() if value is not None}
     return RunConfig(
@@ -97,6 +100,7 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
         model=model,
         options=check_options(getattr(models, model), content.get("options") or {}, "options"),
         graph=None if graph is None else check_options(ItemKNN, graph, "graph"),
+        features=features and check_options(CompactFeatures, features, "features"),
         train=TrainConfig(**train_values),
     )
 

@@ -22,7 +22,7 @@ from mentor_pyg.errors import InputError, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
 from mentor_pyg.files import check_writable, save_tensors, write_text
 from mentor_pyg.train import FitResult, fit
-from mentor_pyg.transforms import ItemKNN, LightGCNNorm
+from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,11 @@ def prepare(config: RunConfig, data: HeteroData, device: torch.device) -> Hetero
     data = data.to(device)
     if config.graph is not None:
         data = ItemKNN(**config.graph)(data)
+    features = dict(config.features or {})
+    if config.train.precision == "bf16":
+        features.setdefault("dtype", "bfloat16")  # else every step would convert them
+    if features:
+        data = CompactFeatures(**features)(data)
     return LightGCNNorm()(data)
 
 

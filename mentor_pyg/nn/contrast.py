@@ -62,6 +62,7 @@ class _InfoNCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx, anchors: Tensor, others: Tensor, tau: float) -> Tensor:  # type: ignore[no-untyped-def]
         loss, *grads = info_nce_with_grads(anchors, others, tau, any(ctx.needs_input_grad))
+        ctx.scale = 1 / (tau * anchors.size(0))
         ctx.save_for_backward(*grads)
         return loss
 
@@ -69,6 +70,7 @@ class _InfoNCE(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         grad_anchors, grad_others = ctx.saved_tensors
+        grad = grad * ctx.scale
         return grad * grad_anchors, grad * grad_others, None
 
 
@@ -76,19 +78,17 @@ class _InfoNCE(torch.autograd.Function):
 def info_nce_with_grads(
     anchors: Tensor, others: Tensor, tau: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """InfoNCE of unit rows [N, F] and its gradients for both, empty if not needed."""
+    """InfoNCE of unit rows [N, F] and, if needed, its gradients times N tau for both."""
     in_cache = anchors.device.type == "cpu" and anchors.dtype == torch.bfloat16
     sweep = _sweep_attention if in_cache and tau >= MIN_PLAIN_TAU else _sweep_blocks
-    num_rows = anchors.size(0)
     wide_anchors, wide_others = at_least_float(anchors), at_least_float(others)
-    positive = (wide_anchors * wide_others).sum() / tau
+    positive = torch.dot(wide_anchors.flatten(), wide_others.flatten()) / tau
     log_total, mean_others, mean_anchors = sweep(anchors, others, tau, needs_grad)
-    loss = (log_total - positive) / num_rows
-    if needs_grad:
-        scale = 1 / (tau * num_rows)
-        mean_others.sub_(wide_others).mul_(scale)
-        mean_anchors.sub_(wide_anchors).mul_(scale)
-    return loss, mean_others, mean_anchors
+    loss = (log_total - positive) / anchors.size(0)
+    if not needs_grad:
+        empty = wide_anchors.new_empty(0, anchors.size(1))
+        return loss, empty, empty.clone()
+    return loss, mean_others - wide_others, mean_anchors - wide_anchors
 
 
 @info_nce_with_grads.register_fake
@@ -109,8 +109,7 @@ def _sweep_blocks(
     """
     num_rows, dtype = anchors.size(0), anchors.dtype
     wide = torch.promote_types(dtype, torch.float32)
-    shape = anchors.shape if needs_grad else (0, anchors.size(1))
-    mean_others = torch.empty(shape, dtype=wide, device=anchors.device)
+    mean_others = torch.empty_like(anchors, dtype=wide)
     mean_anchors = torch.zeros_like(mean_others)
     log_total = torch.zeros((), dtype=wide, device=anchors.device)
 
@@ -153,10 +152,8 @@ def _sweep_attention(
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mean_others, log_total = (x[0, 0] for x in attention(a, b, b, scale=1 / tau))
     if not needs_grad:
-        empty = log_total.new_empty(0, anchors.size(1))
-        return log_total.sum(), empty, empty.clone()
+        return log_total.sum(), mean_others, mean_others
     center = log_total.mean()
     values = (anchors * (center - log_total).exp().unsqueeze(1)).to(anchors.dtype)
     mean_values, own_total = (x[0, 0] for x in attention(b, a, values[None, None], scale=1 / tau))
-    mean_anchors = mean_values.float() * (own_total - center).exp().unsqueeze(1)
-    return log_total.sum(), mean_others.float(), mean_anchors
+    return log_total.sum(), mean_others, mean_values * (own_total - center).exp().unsqueeze(1)

@@ -67,12 +67,12 @@ class Propagation(torch.nn.Module):
         for layer in range(self.num_layers):
             wanted = rows if layer == self.num_layers - 1 else None
             given = {} if noise is None else {"noise": noise[layer]}
-            if layer == 0 and first_hop is not None:
+            if layer > 0 or first_hop is None:
+                hidden = self.conv(hidden, adj, edge_weight, wanted, **given)
+            else:
                 hidden = select(first_hop, wanted)
                 if isinstance(self.conv, NoisyLightGCNConv):
-                    hidden = self.conv.perturb(hidden, **given)
-            else:
-                hidden = self.conv(hidden, adj, edge_weight, wanted, **given)
+                    hidden = self.conv.perturb(hidden, None if noise is None else noise[0])
             out = out + (hidden if wanted is not None else select(hidden, rows))
         return out / (self.num_layers + 1) if self.readout == "mean" else out
 
@@ -140,6 +140,8 @@ class ModalityEncoder(torch.nn.Module):
 
     def initial(self, x: Tensor, mask: OptTensor = None) -> Tensor:
         """The embeddings before propagation, E^(0) [U + I, D]."""
+        if not torch.is_autocast_enabled(x.device.type):
+            x = x.to(self.user.dtype)  # features may be stored in half precision
         item = self.mlp(x)
         if mask is not None:
             other = item.new_zeros(()) if self.free_item is None else self.free_item

@@ -115,6 +115,7 @@ def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
         ``online``, ``target`` [N, F]
     """
     target = target.detach()
+    online = online.to(target.dtype)  # autocast may have made it smaller
     # What F.cosine_similarity computes, in half its time:
     norms = online.norm(dim=1) * target.norm(dim=1)
     cosine = (online * target).sum(dim=1) / norms.clamp(min=1e-8)

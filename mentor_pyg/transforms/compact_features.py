@@ -1,0 +1,71 @@
+import logging
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from mentor_pyg.typing import ITEM, modalities
+
+logger = logging.getLogger("mentor_pyg")
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@functional_transform("compact_features")
+class CompactFeatures(BaseTransform):
+    r"""Stores the frozen item features in fewer columns, a smaller dtype, or both.
+
+    Fewer columns are the rows' coordinates along the leading right singular vectors,
+    :math:`\mathbf{X} \mathbf{V}_c`. That is the closest approximation of the rows'
+    inner products by c columns, and an exact rotation as soon as c reaches the rank;
+    nothing is centred, so rows of zeros stay zero. Apply it after
+    :class:`~mentor_pyg.transforms.ItemKNN`, whose graph belongs to the raw features.
+
+    Args:
+        channels: Columns c to keep; modalities that have no more stay as they are.
+        dtype: :obj:`"float32"`, :obj:`"float16"` or :obj:`"bfloat16"`; the encoders
+            compute in their own dtype whatever this is.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        dtype: Literal["float32", "float16", "bfloat16"] | None = None,
+    ) -> None:
+        if channels is not None and channels < 1:
+            raise ValueError(f"'channels' must be positive (got {channels})")
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"'dtype' must be one of {', '.join(DTYPES)} (got '{dtype}')")
+        self.channels = channels
+        self.dtype = dtype
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        for modality in modalities(data):
+            x = data[ITEM][f"x_{modality}"]
+            if self.channels is not None and x.size(1) > self.channels:
+                width = x.size(1)
+                x, kept = principal_columns(x, self.channels)
+                logger.info(
+                    f"{modality}: {width} to {self.channels} columns, "
+                    f"{kept:.2%} of the squared length kept"
+                )
+            if self.dtype is not None:
+                x = x.to(getattr(torch, self.dtype))
+            data[ITEM][f"x_{modality}"] = x
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}(channels={self.channels}, dtype={self.dtype!r})"
+
+
+def principal_columns(x: Tensor, channels: int) -> tuple[Tensor, float]:
+    """Coordinates [N, channels] along the leading right singular vectors of x [N, F], and
+    the share of the squared length that they keep."""
+    wide = x.float()
+    eigenvalues, vectors = torch.linalg.eigh(wide.t() @ wide)  # in rising order
+    squares = eigenvalues.clamp(min=0)
+    kept = squares[-channels:].sum() / squares.sum().clamp(min=1e-12)
+    return (wide @ vectors[:, -channels:].flip(1)).to(x.dtype), float(kept)
