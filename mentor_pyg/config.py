@@ -100,7 +100,7 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
         model=model,
         options=check_options(getattr(models, model), content.get("options") or {}, "options"),
         graph=None if graph is None else check_options(ItemKNN, graph, "graph"),
-        features=features and check_options(CompactFeatures, features, "features"),
+        features=None if features is None else check_options(CompactFeatures, features, "features"),
         train=TrainConfig(**train_values),
     )
 

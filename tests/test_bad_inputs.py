@@ -361,7 +361,7 @@ CASES = [
         "unknown key",
         preset("extends: paper\noption: {}"),
         "mine.yaml: unknown key 'option'",
-        "options, graph, train",
+        "expected preset, model, options, graph, features, train",
         args=MINE,
     ),
     case(
@@ -492,6 +492,7 @@ def test_bad_input(spoil, args, fragments, toy_folder, tmp_path, run):
     [
         (["--epoch-count", "3"], "unrecognized arguments: --epoch-count 3"),
         (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+        (["--precision", "fp16"], "argument --precision: invalid choice: 'fp16'"),
         (["--set"], "argument --set: expected one argument"),
     ],
 )
@@ -500,7 +501,7 @@ def test_bad_command_line(args, fragment, tmp_path, run, capsys):
     with pytest.raises(SystemExit) as stop:
         run(*args)
     assert stop.value.code == 2
-    assert f"error: {fragment}\n" in capsys.readouterr().err
+    assert f"error: {fragment}" in capsys.readouterr().err
     assert files_in(tmp_path) == before
 
 

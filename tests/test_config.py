@@ -50,6 +50,49 @@ def test_graph_can_be_switched_off():
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([], None),
+        (["features.channels=8"], {"channels": 8}),
+        (
+            ["features.channels=8", "features.dtype=float16"],
+            {"channels": 8, "dtype": "float16"},
+        ),
+        (
+            ["features={dtype: bfloat16}", "features.channels=null"],
+            {"dtype": "bfloat16", "channels": None},
+        ),
+        (["features.channels=8", "features=null"], None),
+    ],
+)
+def test_features(changes, expected, tmp_path):
+    config = load_config("paper", changes)
+    assert config.features == expected
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert load_config(str(path)) == config
+
+
+def test_features_of_a_preset_are_merged_and_switched_off(tmp_path):
+    base, heir, off = (tmp_path / f"{name}.yaml" for name in ("base", "heir", "off"))
+    base.write_text("extends: paper\nfeatures: {channels: 8, dtype: float16}\n")
+    heir.write_text(f"extends: {base}\nfeatures: {{dtype: bfloat16}}\n")
+    off.write_text(f"extends: {base}\nfeatures: null\n")
+    assert load_config(str(heir)).features == {"channels": 8, "dtype": "bfloat16"}
+    assert load_config(str(off)).features is None
+
+
+def test_precision_and_compilation():
+    config = load_config("paper")
+    assert (config.train.precision, config.train.compile) == ("fp32", False)
+    changes = ["train.precision=bf16", "train.compile=true"]
+    config = load_config("paper", changes, precision=None, compile=None)
+    assert (config.train.precision, config.train.compile) == ("bf16", True)
+    config = load_config("paper", changes, precision="fp32", compile=False)
+    assert (config.train.precision, config.train.compile) == ("fp32", False)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ("options.mask_wait=1", "options.mask_wait: unknown option"),
@@ -64,6 +107,18 @@ def test_graph_can_be_switched_off():
         ("graph.merge=[1, 2]", "graph.merge"),
         ("graph.merge={visual: a}", "graph.merge"),
         ("graph.merge=same", "expected Mapping[str, float] or one of 'equal' or null"),
+        ("features.chanels=8", "features.chanels: unknown option; expected one of channels, dtype"),
+        ("features.channels=8.5", "features.channels: is 8.5; expected an integer or null"),
+        ("features.channels=many", "features.channels: is 'many'; expected an integer or null"),
+        ("features.channels=true", "features.channels: is True"),
+        ("features.dtype=half", "features.dtype: is 'half'; expected one of 'float32', 'float16'"),
+        ("features.dtype=16", "features.dtype: is 16"),
+        ("features=8", "features: is 8; expected a mapping of options"),
+        ("train.precision=fp16", "train.precision: is 'fp16'; expected one of 'fp32', 'bf16'"),
+        ("train.precision=16", "train.precision: is 16"),
+        ("train.precision=null", "train.precision: is None"),
+        ("train.compile=1", "train.compile: is 1; expected true or false"),
+        ("train.compile=inductor", "train.compile: is 'inductor'"),
         ("train.monitor=3", "expected a text"),
         ("train=3", "train"),
         ("speed=3", "unknown key 'speed'"),

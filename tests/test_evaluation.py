@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from mentor_pyg import Evaluator, InputError, evaluate, evaluation, top_k
+from mentor_pyg import Evaluator, InputError, blocks, evaluate, top_k
 from mentor_pyg.evaluation import SeenItems, encode, popularity
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
@@ -40,8 +40,7 @@ def embeddings(data):
 @pytest.fixture(params=[None, 1, 3 * NUM_ITEMS, 5 * NUM_ITEMS + 1], ids=lambda n: f"block={n}")
 def block(request, monkeypatch):
     if request.param is not None:
-        # The package's attribute of this name is the function.
-        monkeypatch.setattr(evaluation, "BLOCK_ENTRIES", request.param)
+        monkeypatch.setitem(blocks.ENTRIES, "cpu", request.param)
 
 
 def items_by_user(edge_index):

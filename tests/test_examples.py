@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -20,11 +21,14 @@ def run(script, *args, code=0):
 def test_train_baby(toy_folder, tmp_path):
     out = tmp_path / "out"
     settings = ["--set", "graph.k=5", "--set", "train.lr=1e-2"]
+    settings += ["--precision", "bf16"]
     printed = run("train_baby.py", "--data", toy_folder, "--epochs", 2, "--out", out, *settings)
     assert f"written to {out}" in printed
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["epochs_run"] == 2
     assert f"{metrics['test']['recall@20']:.4f}" in printed
+    train = yaml.safe_load((out / "config.yaml").read_text())["train"]
+    assert (train["precision"], train["compile"]) == ("bf16", False)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from mentor_pyg.run import (
     train_run,
     versions,
 )
+from mentor_pyg.transforms import CompactFeatures, cosine_knn
+from mentor_pyg.typing import ITEM, similar
 
 CPU = torch.device("cpu")
 QUICK = ["graph.k=5", "train.lr=1e-2", "train.batch_size=128"]
@@ -102,6 +104,72 @@ def test_the_default_preset_beats_popularity_by_far(tmp_path):
     source = Source("small", "synthetic", dataset)
     metrics = train_run(config, source, tmp_path, CPU, progress=False)
     assert metrics["test"]["recall@20"] > 2 * metrics["popularity"]["recall@20"]
+
+
+@pytest.fixture
+def compacted(source):
+    """Data after prepare with settings, and their item stores before it."""
+
+    def compacted(*changes):
+        data = source.dataset[0]
+        return prepare(load_config("paper", [*QUICK, *changes]), data, CPU), data[ITEM]
+
+    return compacted
+
+
+def test_features_stay_by_default(compacted):
+    data, raw = compacted()
+    for name in ("x_visual", "x_textual"):
+        assert data[ITEM][name].dtype == torch.float32
+        assert torch.equal(data[ITEM][name], raw[name])
+
+
+def test_features_are_compacted_after_the_item_graph(compacted):
+    settings = ["features.channels=3", "features.dtype=float16"]
+    (data, raw), (plain, _) = compacted(*settings), compacted()
+    for modality in ("visual", "textual"):
+        name, edge_type = f"x_{modality}", similar(modality)
+        x = CompactFeatures(3, "float16")(plain)[ITEM][name]
+        assert x.shape == (40, 3)
+        assert torch.equal(data[ITEM][name], x)
+        # The graph is that of the raw features, and would be another one afterwards:
+        edges = [d[edge_type].edge_index for d in (plain, data)]
+        assert torch.equal(*edges)
+        assert torch.equal(plain[edge_type].edge_weight, data[edge_type].edge_weight)
+        assert torch.equal(edges[0], cosine_knn(raw[name], 5)[0])
+        assert not torch.equal(edges[0], cosine_knn(x.float(), 5)[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtype", "width"),
+    [
+        (["train.precision=fp32"], torch.float32, 12),
+        (["train.precision=bf16"], torch.bfloat16, 12),
+        (["train.precision=bf16", "features.channels=3"], torch.bfloat16, 3),
+        (["train.precision=bf16", "features.dtype=float32"], torch.float32, 12),
+        (["train.precision=bf16", "features.dtype=float16"], torch.float16, 12),
+        (["train.precision=fp32", "features.dtype=bfloat16"], torch.bfloat16, 12),
+    ],
+)
+def test_dtype_of_features(compacted, changes, dtype, width):
+    data, _ = compacted(*changes)
+    assert data[ITEM].x_visual.dtype == data[ITEM].x_textual.dtype == dtype
+    assert data[ITEM].x_visual.size(1) == width
+
+
+def test_a_run_on_compact_features_in_bf16(source, tmp_path):
+    changes = [*QUICK, "features.channels=3", "train.precision=bf16"]
+    config = load_config("paper", changes, epochs=1)
+    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    weight = "encoder.encoders.visual.mlp.lins.0.weight"
+    state = load_tensors(tmp_path / "out" / "best.pt")["model"]
+    assert state[weight].shape == (256, 3)
+    assert {x.dtype for x in state.values()} == {torch.float32}
+    assert load_config(str(tmp_path / "out" / "config.yaml")) == config
+    data = prepare(config, source.dataset[0], CPU)
+    model = config.model_class.from_data(data, **config.options)
+    model.load_state_dict(state)
+    assert evaluate(model, data, "test") == metrics["test"]
 
 
 def test_devices():

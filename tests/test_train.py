@@ -1,11 +1,12 @@
 import math
+from typing import ClassVar
 
 import pytest
 import torch
 
 from mentor_pyg import InputError, TrainConfig, evaluate, fit
-from mentor_pyg.nn.models import LightGCN
-from mentor_pyg.transforms import LightGCNNorm
+from mentor_pyg.nn.models import MENTOR, LightGCN
+from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 
 
 @pytest.fixture
@@ -110,3 +111,82 @@ def test_progress_bar_shows_the_loss_terms(data, monkeypatch, capsys):
     assert "epoch 1" in shown
     assert "bpr=" in shown
     assert "reg=" in shown
+
+
+@pytest.fixture
+def train_mentor(tiny):
+    """Trains MENTOR with options and settings; the model, the result and the data."""
+
+    def train_mentor(options=None, **settings):
+        data = LightGCNNorm()(ItemKNN(k=5, cache=False)(tiny))
+        model = MENTOR.from_data(data, **(options or {}))
+        config = TrainConfig(**({"epochs": 2, "lr": 1e-2, "batch_size": 128} | settings))
+        return model, fit(model, data, config, progress=False), data
+
+    return train_mentor
+
+
+def losses(row):
+    return {k: v for k, v in row.items() if "@" not in k and k not in ("epoch", "seconds")}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bf16_trains_much_as_fp32(train_mentor, seed):
+    model, result, data = train_mentor(seed=seed, precision="bf16")
+    expected = losses(train_mentor(seed=seed)[1].history[0])
+    found = losses(result.history[0])
+    assert found.keys() == {"bpr", "align", "mask", "contrast", "reg"}
+    assert found == pytest.approx(expected, rel=5e-3)  # they differ by up to 1e-3
+    assert found != expected
+    assert all(math.isfinite(x) for row in result.history for x in row.values())
+    assert {x.dtype for x in model.state_dict().values()} == {torch.float32}
+    assert all("recall@20" in row for row in result.history)
+    assert evaluate(model, data, "val") == result.val  # which is measured in float32
+
+
+def test_bf16_is_deterministic(train_mentor):
+    first, again, other = (
+        [losses(row) for row in train_mentor(seed=seed, precision="bf16")[1].history]
+        for seed in (3, 3, 4)
+    )
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_autocast_is_for_the_losses_alone(data, precision):
+    class Observed(LightGCN):
+        seen: ClassVar = {"losses": set(), "encode": set()}
+
+        def losses(self, data, batch):
+            self.seen["losses"].add(torch.is_autocast_enabled("cpu"))
+            return super().losses(data, batch)
+
+        def encode(self, data):
+            if not self.training:
+                self.seen["encode"].add(torch.is_autocast_enabled("cpu"))
+            return super().encode(data)
+
+    config = TrainConfig(epochs=1, precision=precision)
+    fit(Observed.from_data(data), data, config, progress=False)
+    assert Observed.seen == {"losses": {precision == "bf16"}, "encode": {False}}
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # PyTorch's own tracing
+def test_compiled_losses_train_alike(train_mentor, monkeypatch):
+    compiled = []
+
+    def compile_quickly(function, compile=torch.compile):
+        compiled.append(function)
+        return compile(function, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", compile_quickly)
+    options = {"noise_eps": 0.0, "mask_weight": 0.0}  # nothing random is left but the sampler
+    _, expected, _ = train_mentor(options)
+    assert not compiled
+    model, result, _ = train_mentor(options, compile=True)
+    assert compiled == [model.losses]
+    for row, other in zip(result.history, expected.history, strict=True):
+        assert losses(row) == pytest.approx(losses(other), rel=1e-5)
+    assert result.val == pytest.approx(expected.val)

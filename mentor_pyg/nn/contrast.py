@@ -4,10 +4,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mentor_pyg.blocks import block_rows
 from mentor_pyg.nn.functional import normalize
-
-BLOCK_ENTRIES = 2**21
-"""Logits held at a time; 8 MiB in float32."""
 
 MIN_PLAIN_TAU = 1 / 40
 """Temperature from which exponentials of cosines, and their sums, can't overflow."""
@@ -113,7 +111,7 @@ def _sweep_blocks(
     mean_anchors = torch.zeros_like(mean_others)
     log_total = torch.zeros((), dtype=wide, device=anchors.device)
 
-    block = min(num_rows, max(1, BLOCK_ENTRIES // num_rows))
+    block = min(num_rows, block_rows(num_rows, anchors.device))
     buffer = anchors.new_empty(block, num_rows)  # fresh memory would cost a sixth of the time
     for start in range(0, num_rows, block):
         rows = slice(start, min(start + block, num_rows))

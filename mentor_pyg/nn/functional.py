@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 SMALLEST_NORM = 1e-12
 
@@ -26,7 +25,6 @@ class _Normalize(torch.autograd.Function):
         ctx.save_for_backward(*inputs, output)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         x, unit = ctx.saved_tensors
         along = (grad * unit).sum(dim=1, keepdim=True)
@@ -34,7 +32,7 @@ class _Normalize(torch.autograd.Function):
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
-    return x.norm(dim=1, keepdim=True).clamp_(min=SMALLEST_NORM).reciprocal_()
+    return x.norm(dim=1, keepdim=True).clamp(min=SMALLEST_NORM).reciprocal()
 
 
 def sum_and_square(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +51,6 @@ class _SumAndSquare(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_sum: Tensor, grad_square: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return x.mul(2 * grad_square).add_(grad_sum)

@@ -17,6 +17,7 @@ __all__ = [
     "Moments",
     "alignment_levels",
     "bpr_loss",
+    "content_moments",
     "feature_masking_loss",
     "gaussian_distance",
     "info_nce",
@@ -75,6 +76,26 @@ def moments(x: Tensor, repeats: int = 1) -> Moments:
     total, square = sum_and_square(x)
     mean = repeats * total / count
     return Moments(mean, (repeats * square - count * mean**2) / (count - 1))
+
+
+def content_moments(
+    content: Mapping[str, Tensor], fused: Tensor, present: Mapping[str, Tensor]
+) -> tuple[dict[str, Moments], Moments]:
+    """Moments of each modality and of the fused representation, over rows with content.
+
+    Each modality counts as if repeated to the width of the fused one.
+
+    Args:
+        content: Representations by modality [N, D].
+        fused: The fused representation [N, |M| D]; without rows that lack everything.
+        present: Bool [N], False where a modality is missing; for those that miss any.
+    """
+    each = {
+        m: moments(z[present[m]] if m in present else z, len(content)) for m, z in content.items()
+    }
+    if len(present) == len(content):
+        fused = fused[torch.stack(list(present.values())).any(dim=0)]
+    return each, moments(fused)
 
 
 def gaussian_distance(a: Moments, b: Moments) -> Tensor:

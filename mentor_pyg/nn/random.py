@@ -39,3 +39,10 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     if p == 1:
         return torch.zeros_like(x)
     return x * (uniform(x.shape, x) >= p) / (1 - p)
+
+
+def subset(x: Tensor, limit: int | None = None) -> Tensor:
+    """At most ``limit`` entries of ``x`` [N], drawn at random; all if there is no limit."""
+    if limit is None or x.numel() <= limit:
+        return x
+    return x[torch.randperm(x.numel(), device=x.device)[:limit]]

@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
+from mentor_pyg.errors import InputError
 from mentor_pyg.typing import ITEM, modalities
 
 logger = logging.getLogger("mentor_pyg")
@@ -36,9 +37,11 @@ class CompactFeatures(BaseTransform):
         dtype: Literal["float32", "float16", "bfloat16"] | None = None,
     ) -> None:
         if channels is not None and channels < 1:
-            raise ValueError(f"'channels' must be positive (got {channels})")
+            raise InputError(f"CompactFeatures: channels is {channels}; expected 1 or more")
         if dtype is not None and dtype not in DTYPES:
-            raise ValueError(f"'dtype' must be one of {', '.join(DTYPES)} (got '{dtype}')")
+            raise InputError(
+                f"CompactFeatures: dtype is '{dtype}'; expected one of {', '.join(DTYPES)}"
+            )
         self.channels = channels
         self.dtype = dtype
 
@@ -64,7 +67,7 @@ class CompactFeatures(BaseTransform):
 def principal_columns(x: Tensor, channels: int) -> tuple[Tensor, float]:
     """Coordinates [N, channels] along the leading right singular vectors of x [N, F], and
     the share of the squared length that they keep."""
-    wide = x.float()
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
     eigenvalues, vectors = torch.linalg.eigh(wide.t() @ wide)  # in rising order
     squares = eigenvalues.clamp(min=0)
     kept = squares[-channels:].sum() / squares.sum().clamp(min=1e-12)

@@ -53,7 +53,7 @@ class ItemKNN(BaseTransform):
         self_loops: bool = False,
         normalize: Literal["row", "none"] = "row",
         merge: Mapping[str, float] | Literal["equal"] | None = None,
-        backend: Literal["auto", "torch", "torch_cluster"] = "auto",
+        backend: Literal["auto", "torch", "torch_cluster", "faiss"] = "auto",
         cache: bool = True,
     ) -> None:
         self.k = k

@@ -1,18 +1,27 @@
-"""Exact nearest neighbours by cosine similarity."""
+"""Nearest neighbours by cosine similarity."""
 
 import importlib.util
+import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BACKENDS = ("auto", "torch", "torch_cluster")
+BACKENDS = ("auto", "torch", "torch_cluster", "faiss")
 
 BLOCK_ENTRIES = 2**24
 """Similarities held at a time; 64 MiB in float32."""
 
 CLUSTER_MAX_K = 100
 """The CUDA kernel of torch_cluster keeps its lists in registers."""
+
+FAISS_EXACT_ROWS = 2**18
+"""Rows from which FAISS searches the nearest cells only; the product of all pairs, which
+takes half a minute there, grows with their square."""
+
+FAISS_PROBED = 1 / 32
+"""Share of the cells that are searched."""
 
 
 def choose_backend(backend: str, x: Tensor, k: int) -> str:
@@ -23,12 +32,16 @@ def choose_backend(backend: str, x: Tensor, k: int) -> str:
     """
     if backend not in BACKENDS:
         raise ValueError(f"'backend' must be one of {', '.join(BACKENDS)} (got '{backend}')")
-    installed = importlib.util.find_spec("torch_cluster") is not None
-    if backend == "torch_cluster" and not installed:
-        raise ValueError("'torch_cluster' isn't installed; expected backend 'torch' or 'auto'")
+    if backend in ("torch_cluster", "faiss") and not _is_installed(backend):
+        raise ValueError(f"'{backend}' isn't installed; expected backend 'torch' or 'auto'")
     if backend != "auto":
         return backend
-    return "torch_cluster" if installed and x.is_cuda and k < CLUSTER_MAX_K else "torch"
+    quick = x.is_cuda and k < CLUSTER_MAX_K and _is_installed("torch_cluster")
+    return "torch_cluster" if quick else "torch"
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def cosine_knn(
@@ -47,8 +60,10 @@ def cosine_knn(
         x: Features [N, F].
         k: Neighbours of each row, itself included if ``self_loops`` is set.
         self_loops: Whether a row counts as its own neighbour.
-        backend: :obj:`"torch"`, a matrix product in blocks of rows; or
-            :obj:`"torch_cluster"`; or :obj:`"auto"`.
+        backend: :obj:`"torch"`, a matrix product in blocks of rows;
+            :obj:`"torch_cluster"`; :obj:`"faiss"`, for very many rows: from 2^18 it
+            searches the nearest cells alone and may miss a neighbour; or
+            :obj:`"auto"`, which is never FAISS.
         mask: Bool [N], False for rows to leave out.
 
     Returns:
@@ -69,7 +84,7 @@ def cosine_knn(
             f"k = {k} neighbours can't be found among {x.size(0)} items with features; "
             f"expected k from 1 to {max(0, x.size(0) - 1)}"
         )
-    search = {"torch": _search_blocks, "torch_cluster": _search_cluster}
+    search = {"torch": _search_blocks, "torch_cluster": _search_cluster, "faiss": _search_faiss}
     neighbor, similarity = search[choose_backend(backend, x, k)](x, k, self_loops)
     row = index.repeat_interleave(k)
     return torch.stack([index[neighbor.flatten()], row]), similarity.flatten()
@@ -90,14 +105,39 @@ def _search_blocks(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]
 def _search_cluster(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
     from torch_cluster import knn
 
-    # Its cosine exists on CUDA alone; on unit rows L2 gives the same order. The row
-    # itself may be found or not, as one of several identical ones, so ask for one more.
+    # Its cosine exists on CUDA alone; on unit rows L2 gives the same order.
     neighbor = knn(x, x, k + 1)[1].view(-1, k + 1)
     own = torch.arange(x.size(0), device=x.device).unsqueeze(1)
-    similarity = (x[own] * x[neighbor]).sum(dim=2).masked_fill(neighbor == own, -2.0)
+    return _place_own(neighbor, (x[own] * x[neighbor]).sum(dim=2), k, self_loops)
+
+
+def _search_faiss(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
+    import faiss
+
+    rows = x.cpu().numpy()
+    index: Any = faiss.IndexFlatIP(x.size(1))
+    if x.size(0) >= FAISS_EXACT_ROWS:
+        num_cells = 4 * math.isqrt(x.size(0))
+        index = faiss.IndexIVFFlat(index, x.size(1), num_cells, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = max(k, math.ceil(FAISS_PROBED * num_cells))
+        index.train(rows)
+    index.add(rows)
+    similarity, neighbor = (torch.from_numpy(a).to(x.device) for a in index.search(rows, k + 1))
+    if (neighbor < 0).any():
+        raise ValueError(f"FAISS found fewer than {k} neighbours; expected backend 'torch'")
+    return _place_own(neighbor, similarity, k, self_loops)
+
+
+def _place_own(
+    neighbor: Tensor, similarity: Tensor, k: int, self_loops: bool
+) -> tuple[Tensor, Tensor]:
+    """The k neighbours out of k + 1 found ones, of which the row itself may be one, or
+    not, if others are identical."""
+    own = torch.arange(neighbor.size(0), device=neighbor.device).unsqueeze(1)
+    similarity = similarity.masked_fill(neighbor == own, -2.0)
     top = similarity.topk(k - int(self_loops), dim=1)
     neighbor, similarity = neighbor.gather(1, top.indices), top.values.clamp(max=1.0)
     if self_loops:
         neighbor = torch.cat([own, neighbor], dim=1)
-        similarity = torch.cat([x.new_ones(x.size(0), 1), similarity], dim=1)
+        similarity = torch.cat([torch.ones_like(own, dtype=similarity.dtype), similarity], dim=1)
     return neighbor, similarity

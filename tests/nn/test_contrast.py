@@ -3,12 +3,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mentor_pyg import blocks
 from mentor_pyg.nn import contrast, info_nce
 
 
 @pytest.fixture
 def set_block(monkeypatch):
-    return lambda entries: monkeypatch.setattr(contrast, "BLOCK_ENTRIES", entries)
+    return lambda entries: monkeypatch.setitem(blocks.ENTRIES, "cpu", entries)
 
 
 def views(num_rows, dtype=torch.float32, width=6):

@@ -1,15 +1,18 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch_geometric.utils import dense_to_sparse
 
 from mentor_pyg import Adjacency, InputError
 from mentor_pyg.nn import (
     LightGCNConv,
     ModalityEncoder,
+    MultimodalEncoder,
     NoisyLightGCNConv,
     Propagation,
     modality_encoders,
 )
+from mentor_pyg.nn.conv import noisy_light_gcn_conv
 
 USERS, ITEMS, WIDTH, HIDDEN = 6, 5, 7, 4
 NODES = USERS + ITEMS
@@ -78,6 +81,61 @@ def test_noise_of_each_layer(adj):
     assert torch.allclose(Propagation(2, conv=conv)(x, adj, noise=noise), expected, atol=1e-6)
 
 
+ROWS = [[], [4], [9, 2, 0, 2, 10]]
+
+
+def assert_equal_with_gradient(out, expected, x):
+    assert out.shape == expected.shape
+    assert torch.allclose(out, expected, atol=1e-6)
+    upstream = torch.randn_like(out)
+    grads = (torch.autograd.grad(y, x, upstream, retain_graph=True)[0] for y in (out, expected))
+    assert torch.allclose(*grads, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", ROWS, ids=str)
+@pytest.mark.parametrize("readout", ["sum", "mean"])
+@pytest.mark.parametrize("num_layers", [0, 1, 2, 3])
+@pytest.mark.parametrize("hop_known", [False, True])
+@pytest.mark.parametrize("noisy", [False, True])
+def test_propagation_to_rows(adj, rows, readout, num_layers, hop_known, noisy):
+    """Equals those rows of all, where the last layer's noise is that of the rows."""
+    x = torch.randn(NODES, HIDDEN, requires_grad=True)
+    rows = torch.tensor(rows, dtype=torch.long)
+    propagation = Propagation(num_layers, readout, NoisyLightGCNConv(0.2) if noisy else None)
+    noise = [torch.rand(NODES, HIDDEN) for _ in range(num_layers)] if noisy else None
+    known = noise and [*noise[:-1], noise[-1][rows]]
+    first_hop = adj.matmul(x) if hop_known else None
+    out = propagation(x, adj, first_hop=first_hop, noise=known, rows=rows)
+    expected = propagation(x, adj, first_hop=first_hop, noise=noise)[rows]
+    assert_equal_with_gradient(out, expected, x)
+
+
+def test_propagation_to_rows_of_an_edge_index(matrix):
+    x = torch.randn(NODES, HIDDEN, requires_grad=True)
+    graph = dense_to_sparse(matrix)
+    rows = torch.tensor(ROWS[-1])
+    propagation = Propagation(2, conv=LightGCNConv(normalize=False))
+    out = propagation(x, *graph, rows=rows)
+    assert_equal_with_gradient(out, dense_propagation(x, matrix, 2, "sum")[rows], x)
+
+
+@pytest.mark.parametrize("hop_known", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_draws_of_the_last_layer_are_of_the_rows_alone(monkeypatch, adj, num_layers, hop_known):
+    shapes = []
+
+    def uniform(shape, *_):
+        shapes.append(tuple(shape))
+        return torch.rand(shape)
+
+    monkeypatch.setattr(noisy_light_gcn_conv, "uniform", uniform)
+    x = torch.randn(NODES, HIDDEN)
+    first_hop = adj.matmul(x) if hop_known else None
+    propagation = Propagation(num_layers, conv=NoisyLightGCNConv(0.2))
+    propagation(x, adj, first_hop=first_hop, rows=torch.tensor([1, 1, 3]))
+    assert shapes == [(NODES, HIDDEN)] * (num_layers - 1) + [(3, HIDDEN)]
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -119,6 +177,78 @@ def test_encoder_passes_noise_on(adj):
     expected = encoder.propagation(encoder.initial(x), adj, noise=noise)
     assert torch.equal(encoder(x, adj, noise=noise), expected)
     assert not torch.equal(encoder(x, adj), expected)
+
+
+@pytest.mark.parametrize("rows", ROWS, ids=str)
+@pytest.mark.parametrize("mask", [None, MASK], ids=["complete", "missing"])
+@pytest.mark.parametrize("noisy", [False, True])
+def test_encoder_of_rows(adj, rows, mask, noisy):
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN, conv=NoisyLightGCNConv(0.2) if noisy else None)
+    x = torch.randn(ITEMS, WIDTH, requires_grad=True)
+    rows = torch.tensor(rows, dtype=torch.long)
+    noise = [torch.rand(NODES, HIDDEN) for _ in range(2)] if noisy else None
+    known = noise and [noise[0], noise[1][rows]]
+    out, full = encoder(x, adj, mask, known, rows), encoder(x, adj, mask, noise)
+    assert_equal_with_gradient(out, full[rows], encoder.user)
+    assert_equal_with_gradient(out, full[rows], x)
+
+
+@pytest.fixture
+def multimodal():
+    """An encoder of two modalities, and features for it."""
+    torch.manual_seed(0)
+    widths = {"visual": WIDTH, "textual": 3}
+    encoder = MultimodalEncoder(widths, USERS, ITEMS, HIDDEN, noise_eps=0.2)
+    return encoder, {m: torch.randn(ITEMS, width) for m, width in widths.items()}
+
+
+@pytest.mark.parametrize("rows", ROWS, ids=str)
+def test_perturbed_views_of_rows(monkeypatch, adj, multimodal, rows):
+    encoder, x = multimodal
+    rows = torch.tensor(rows, dtype=torch.long)
+    encodings = encoder.propagate(x, adj, {"visual": MASK, "textual": None})
+    noise = torch.rand(4, NODES, HIDDEN)  # two layers of each modality
+    full, some = [*noise], [noise[0], noise[1][rows], noise[2], noise[3][rows]]
+    views = []
+    for draws, given in ((some, (rows,)), (full, ())):
+        monkeypatch.setattr(noisy_light_gcn_conv, "uniform", lambda *_, d=draws: d.pop(0))
+        views.append(encoder.perturb(encodings, adj, *given))
+    assert list(views[0]) == ["textual", "visual"]
+    for name, view in views[0].items():
+        user = encoder.encoders[name].user
+        assert_equal_with_gradient(view, views[1][name][rows], user)
+        if len(rows):
+            assert not torch.allclose(view, encodings[name].out[rows], atol=0.05)
+
+
+@pytest.mark.parametrize("rows", ROWS, ids=str)
+def test_views_of_rows_without_noise_are_clean(adj, multimodal, rows):
+    encoder, x = multimodal
+    encodings = encoder.propagate(x, adj, {"visual": None, "textual": None})
+    rows = torch.tensor(rows, dtype=torch.long)
+    for name, view in encoder.eval().perturb(encodings, adj, rows).items():
+        assert torch.allclose(view, encodings[name].out[rows], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_features_in_half_precision(adj, dtype):
+    """They are computed with as if stored in float32."""
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN)
+    x = torch.randn(ITEMS, WIDTH).to(dtype)
+    out = encoder(x, adj, MASK)
+    assert out.dtype == torch.float32
+    assert torch.equal(out, encoder(x.float(), adj, MASK))
+
+
+def test_autocast_is_for_the_mlp_alone(adj):
+    encoder = ModalityEncoder(WIDTH, USERS, HIDDEN)
+    x = torch.randn(ITEMS, WIDTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        out, item = encoder(x, adj), encoder.mlp(x)
+    assert item.dtype == torch.bfloat16
+    initial = F.normalize(torch.cat([encoder.user, item.float()]))
+    assert out.dtype == torch.float32
+    assert torch.allclose(out, encoder.propagation(initial, adj), atol=1e-6)
 
 
 def test_content_of_masked_items_is_never_used(adj):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mentor_pyg.nn.random import dropout, uniform
+from mentor_pyg.nn.random import dropout, subset, uniform
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (1,), (5,), (7, 3), (2, 3, 4)])
@@ -48,3 +48,14 @@ def test_dropout_of_nothing_and_of_all():
     assert torch.equal(dropout(x, 0.0), x)
     assert torch.equal(dropout(x, 0.5, training=False), x)
     assert torch.equal(dropout(x, 1.0), torch.zeros(4, 3))
+
+
+def test_subset():
+    x = torch.arange(100, 120)
+    assert torch.equal(subset(x), x)
+    assert torch.equal(subset(x, 20), x)
+    few = subset(x, 5)
+    assert len(few.unique()) == 5
+    assert torch.isin(few, x).all()
+    torch.manual_seed(0)
+    assert torch.equal(torch.stack([subset(x, 5) for _ in range(200)]).unique(), x)

@@ -10,7 +10,12 @@ from mentor_pyg.transforms import ItemKNN, cosine_knn, item_knn, knn
 from mentor_pyg.typing import ITEM, SIMILAR, similar
 
 needs_cluster = pytest.mark.skipif(not has_package("torch_cluster"), reason="not installed")
-BACKENDS = ["torch", pytest.param("torch_cluster", marks=needs_cluster)]
+needs_faiss = pytest.mark.skipif(not has_package("faiss"), reason="not installed")
+BACKENDS = [
+    "torch",
+    pytest.param("torch_cluster", marks=needs_cluster),
+    pytest.param("faiss", marks=needs_faiss),
+]
 MASK = torch.arange(30) % 7 != 3
 
 
@@ -105,8 +110,8 @@ def test_k_out_of_range(k):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match=r"'backend' must be one of .* \(got 'faiss'\)"):
-        cosine_knn(features(), 3, backend="faiss")
+    with pytest.raises(ValueError, match=r"'backend' must be one of .* \(got 'annoy'\)"):
+        cosine_knn(features(), 3, backend="annoy")
 
 
 @pytest.fixture
@@ -284,3 +289,16 @@ def test_equal_merge_is_the_mean_of_the_graphs(data):
     assert torch.equal(merged("equal").edge_weight, expected.edge_weight)
     with pytest.raises(ValueError, match="'merge' must be 'equal'"):
         ItemKNN(merge="same")
+
+
+@needs_faiss
+def test_faiss_of_many_rows_searches_cells(monkeypatch):
+    monkeypatch.setattr(knn, "FAISS_EXACT_ROWS", 1000)
+    torch.manual_seed(0)
+    x = torch.randn(50, 16)[torch.randint(50, (4000,))] + 0.5 * torch.randn(4000, 16)
+    (exact, _), (found, similarity) = (cosine_knn(x, 5, backend=b) for b in ("torch", "faiss"))
+    assert found.shape == exact.shape
+    same = torch.isin(found[0] * 4000 + found[1], exact[0] * 4000 + exact[1]).float().mean()
+    assert 0.9 < same < 1.0
+    expected = torch.nn.functional.cosine_similarity(x[found[0]], x[found[1]])
+    assert torch.allclose(similarity, expected, atol=1e-5)

@@ -8,8 +8,6 @@ from torch.nn import Linear, ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.errors import InputError
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.conv.light_gcn_conv import select
@@ -18,13 +16,15 @@ from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
 from mentor_pyg.nn.loss import (
     alignment_levels,
     bpr_loss,
+    content_moments,
     feature_masking_loss,
     moments,
     score_triples,
     sum_of_squares,
 )
+from mentor_pyg.nn.models.inputs import content, item_adjacency
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
-from mentor_pyg.nn.random import dropout
+from mentor_pyg.nn.random import dropout, subset
 from mentor_pyg.typing import ITEM, SIMILAR, USER, Batch, modalities, similar
 
 
@@ -71,6 +71,8 @@ class MENTOR(torch.nn.Module):
             :obj:`"fused"` the fused ones after the item graph.
         contrast_rows: :obj:`"batch"`, the distinct users and positive items of the
             batch, or :obj:`"full"`, all.
+        contrast_limit: The most users, and items, of a batch to contrast, drawn at random;
+            the cost grows with their square, so large batches want one.
         temperature: :math:`\tau` of InfoNCE.
         noise_eps: Length of the noise in the perturbed views.
         view_parameters: :obj:`"shared"` perturbs the clean encoders,
@@ -105,6 +107,7 @@ class MENTOR(torch.nn.Module):
         contrast_weight: float = 1e-3,
         contrast_scope: Literal["modality", "fused"] = "modality",
         contrast_rows: Literal["batch", "full"] = "batch",
+        contrast_limit: int | None = None,
         temperature: float = 0.2,
         noise_eps: float = 0.1,
         view_parameters: Literal["shared", "separate"] = "shared",
@@ -127,6 +130,7 @@ class MENTOR(torch.nn.Module):
         self.mask_gradient = mask_gradient
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.contrast_scope, self.contrast_rows = contrast_scope, contrast_rows
+        self.contrast_limit = contrast_limit
         self.score_scale = score_scale
         self.bpr_base = {"natural": math.e, "binary": 2.0}[bpr_log]
         self.regularizer, self.reg_weight = regularizer, reg_weight
@@ -182,20 +186,20 @@ class MENTOR(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Fused embeddings of users [U, |M| D] and items [I, |M| D]."""
-        content = {m: encoding.out for m, encoding in self._propagate(data).items()}
-        fused = self.encoder.fuse(self._enhance(content, data))
+        parts = {m: encoding.out for m, encoding in self._propagate(data).items()}
+        fused = self.encoder.fuse(self._enhance(parts, data))
         return fused[: self.num_users], fused[self.num_users :]
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         encodings = self._propagate(data)
-        content = self._enhance({m: e.out for m, e in encodings.items()}, data)
-        fused = self.encoder.fuse(content)
+        parts = self._enhance({m: e.out for m, e in encodings.items()}, data)
+        fused = self.encoder.fuse(parts)
         user, item = fused[: self.num_users], fused[self.num_users :]
 
         pos_score, neg_score = score_triples(self.score_scale * user, item, batch)
         losses = {"bpr": bpr_loss(pos_score, neg_score, self.bpr_base)}
         if self.align_weight > 0 and self.align_levels:
-            losses["align"] = self.align_weight * self._alignment(data, content, fused)
+            losses["align"] = self.align_weight * self._alignment(data, parts, fused)
         if self.mask_weight > 0:
             losses["mask"] = self.mask_weight * self._feature_masking(user, item)
         if self.contrast_weight > 0:
@@ -205,7 +209,7 @@ class MENTOR(torch.nn.Module):
         return losses
 
     def _propagate(self, data: HeteroData) -> dict[str, Encoding]:
-        x, mask = _content(data, self.encoder.modalities)
+        x, mask = content(data, self.encoder.modalities)
         return self.encoder.propagate(x, data.adjacency, mask)
 
     def _perturb(
@@ -218,7 +222,7 @@ class MENTOR(torch.nn.Module):
         """A noisy view of every modality, before the item graph."""
         if self.views is None:
             return self.encoder.perturb(encodings, data.adjacency, rows)
-        x, mask = _content(data, self.encoder.modalities)
+        x, mask = content(data, self.encoder.modalities)
         return {
             m: encoder(x[m], data.adjacency, mask[m], rows=rows)
             for m, encoder in cast(ModuleDict, self.views[view]).items()
@@ -231,39 +235,25 @@ class MENTOR(torch.nn.Module):
         if self.encoder.num_item_layers == 0:
             return dict(representations)
         return {
-            name: self.encoder.enhance(z, self._item_adj(data, name))
+            name: self.encoder.enhance(z, item_adjacency(data, self._item_graph(name)))
             for name, z in representations.items()
         }
 
-    def _item_adj(self, data: HeteroData, name: str) -> Adjacency:
-        edge_type = SIMILAR if self.item_graph == "merged" else similar(name)
-        if edge_type not in data.edge_types:
-            raise InputError(
-                f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, "
-                "with 'merge' if and only if 'item_graph' is 'merged'"
-            )
-        return data[edge_type].adjacency
+    def _item_graph(self, name: str) -> tuple[str, str, str]:
+        return SIMILAR if self.item_graph == "merged" else similar(name)
 
-    def _alignment(self, data: HeteroData, content: Mapping[str, Tensor], fused: Tensor) -> Tensor:
-        """Sum of the chosen levels; rows without content have no say.
-
-        Each representation counts as if repeated to the width of the fused one.
-        """
-        repeats = len(content)
-        _, masks = _content(data, list(content))
+    def _alignment(self, data: HeteroData, parts: Mapping[str, Tensor], fused: Tensor) -> Tensor:
+        """Sum of the chosen levels; rows without content have no say."""
         users = torch.ones(self.num_users, dtype=torch.bool, device=fused.device)
+        _, masks = content(data, list(parts))
         present = {m: torch.cat([users, x]) for m, x in masks.items() if x is not None}
-        gaussians = {
-            m: moments(z[present[m]] if m in present else z, repeats) for m, z in content.items()
-        }
-        if len(present) == len(content):
-            fused = fused[torch.stack(list(present.values())).any(dim=0)]
-        fused_gaussian = id_gaussian = moments(fused)
+        gaussians, fused_gaussian = content_moments(parts, fused, present)
+        id_gaussian = fused_gaussian
         if self.id_encoder is not None:
             z = self.id_encoder(self.id_item, data.adjacency)
             if self.item_graph == "merged":
                 z = self.encoder.enhance(z, data[SIMILAR].adjacency)
-            id_gaussian = moments(z, repeats)
+            id_gaussian = moments(z, repeats=len(parts))
         levels = alignment_levels(id_gaussian, fused_gaussian, gaussians)
         return torch.stack([levels[level] for level in self.align_levels]).sum()
 
@@ -281,7 +271,8 @@ class MENTOR(torch.nn.Module):
         """InfoNCE over users plus InfoNCE over items, summed over modalities."""
         rows, sizes = None, [self.num_users, self.num_items]
         if self.contrast_rows == "batch":
-            users, items = batch.user.unique(), batch.pos_item.unique()
+            nodes = batch.user.unique(), batch.pos_item.unique()
+            users, items = (subset(n, self.contrast_limit) for n in nodes)
             rows, sizes = torch.cat([users, self.num_users + items]), [len(users), len(items)]
         if self.contrast_scope == "modality":
             views = [self._perturb(data, encodings, view, rows) for view in range(2)]
@@ -302,11 +293,3 @@ class MENTOR(torch.nn.Module):
         squares = [user[batch.user].pow(2).mean() for user in users]
         squares += [weight.pow(2).mean() for weight in self.encoder.fusion.parameters()]
         return torch.stack(squares).sum()
-
-
-def _content(
-    data: HeteroData, names: Sequence[str]
-) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
-    """Features by modality, and which items have them (None if all)."""
-    store = data[ITEM]
-    return {m: store[f"x_{m}"] for m in names}, {m: store.get(f"mask_{m}") for m in names}

@@ -101,6 +101,23 @@ def test_formats_equal_the_dense_formula(convert, normalize, weighted, num_sourc
     assert torch.allclose(grad, matrix.t() @ upstream, atol=1e-6)
 
 
+@parametrize_formats
+@pytest.mark.parametrize("num_sources", [None, 5])
+@pytest.mark.parametrize("rows", [[], [3], [7, 0, 3, 0]], ids=str)
+def test_rows(convert, num_sources, rows):
+    dense = random_weights(8, num_sources or 8)
+    adj, edge_weight = convert(dense, True)
+    x = torch.randn(dense.size(1), 4, requires_grad=True)
+    given = x if num_sources is None else (x, torch.randn(8, 4))
+    rows = torch.tensor(rows, dtype=torch.long)
+    conv = LightGCNConv()
+    outs = conv(given, adj, edge_weight, rows), conv(given, adj, edge_weight)[rows]
+    assert outs[0].shape == (len(rows), 4)
+    assert torch.equal(*outs)
+    upstream = torch.randn(len(rows), 4)
+    assert torch.allclose(*(torch.autograd.grad(y, x, upstream)[0] for y in outs), atol=1e-6)
+
+
 @pytest.mark.parametrize("convert", [as_edge_index, as_sorted_edge_index])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_gradient_of_edge_weights(convert, normalize):

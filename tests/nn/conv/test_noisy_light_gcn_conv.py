@@ -49,6 +49,25 @@ def test_perturb_is_the_noise_alone(graph, clean):
     assert torch.equal(conv.perturb(clean, noise), conv(*graph, noise=noise))
 
 
+@pytest.mark.parametrize("rows", [[2], [8, 0, 5, 0]], ids=str)
+def test_noise_of_rows(graph, clean, rows):
+    rows = torch.tensor(rows)
+    conv = NoisyLightGCNConv(EPS)
+    noise = torch.rand_like(clean)
+    expected = conv(*graph, noise=noise)[rows]
+    assert torch.allclose(conv(*graph, rows=rows, noise=noise[rows]), expected, atol=1e-6)
+    assert torch.equal(conv.eval()(*graph, rows=rows, noise=noise[rows]), clean[rows])
+
+
+def test_draws_for_rows_alone(graph, clean):
+    rows = torch.tensor([0, 1, 0])
+    conv, generators = NoisyLightGCNConv(EPS), [torch.Generator().manual_seed(1) for _ in "ab"]
+    out = conv(*graph, rows=rows, generator=generators[0])
+    assert torch.equal(out, conv.perturb(clean[rows], generator=generators[1]))
+    assert torch.allclose((out - clean[rows]).norm(dim=1), torch.tensor(EPS), atol=1e-6)
+    assert not torch.equal(out[0], out[2])
+
+
 def test_generator(graph):
     conv = NoisyLightGCNConv(EPS)
     first, again, other = (

@@ -1,0 +1,62 @@
+"""A training step with the mathematics of preset ``released``, and epochs of ``paper``."""
+
+import copy
+
+import pytest
+import torch
+from reference import ReleasedStep
+
+from mentor_pyg.train import train_epoch
+
+
+def optimise(model, losses):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step():
+        terms = losses()
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+
+    return step
+
+
+@pytest.mark.parametrize("way", ["ours, fp32", "ours, bf16", "dense"])
+def test_step(measure, setting, size, device, way):
+    if way == "dense" and size != "baby":
+        pytest.skip("takes 30 GB")
+    group = f"step, preset released ({size}, {device})"
+    precision = way.removeprefix("ours, ") if way != "dense" else "fp32"
+    ours = setting("released", precision=precision)
+    if size == "baby":
+        same = copy.deepcopy(ours.model)
+        data = ours.data.clone()
+        for name in ("visual", "textual"):
+            data["item"][f"x_{name}"] = data["item"][f"x_{name}"].float()
+        dense = ReleasedStep(same, data)
+        assert_equal_terms(ours, dense, precision)
+    losses = ours.losses if way != "dense" else lambda: dense.losses(ours.batch)
+    measure(optimise(ours.model if way != "dense" else same, losses), group, rounds=9)
+
+
+def assert_equal_terms(ours, dense, precision):
+    """All terms agree but for the random noise and masks."""
+    tolerance = 1e-5 if precision == "fp32" else 1e-2
+    with torch.no_grad():
+        terms, others = ours.losses(), dense.losses(ours.batch)
+    for name, other in others.items():
+        loose = name in ("mask", "contrast")
+        assert terms[name].item() == pytest.approx(other.item(), rel=1e-2 if loose else tolerance)
+
+
+@pytest.mark.parametrize("way", ["fp32", "bf16"])
+def test_epoch(measure, setting, size, device, way):
+    ours = setting("paper", precision=way)
+    optimizer = torch.optim.Adam(ours.model.parameters(), lr=1e-3, fused=True)
+
+    def epoch():
+        return train_epoch(ours.model.losses, ours.data, ours.sampler, optimizer, ours.autocast)
+
+    first = epoch()
+    last = measure(epoch, f"epoch, preset paper ({size}, {device})", rounds=3, warmup=0)
+    assert last["bpr"] < first["bpr"]
