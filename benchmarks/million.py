@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--pairs", type=int, default=20_000_000)
     parser.add_argument("--channels", type=int, default=64, help="width of both modalities")
-    parser.add_argument("--batch-size", type=int, default=2**19)
+    parser.add_argument("--batch-size", type=int, default=2**20)
     parser.add_argument("--contrast-limit", type=int, default=2**14)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--evaluated", type=int, default=10_000, help="users to evaluate")

@@ -109,7 +109,7 @@ def _largest(scores: Tensor, k: int, groups: int) -> Tensor:
     They lie within the k groups of columns with the largest maxima; to find those, and
     to search them alone, takes up to a quarter of a search through everything.
     """
-    grouped = scores.view(scores.size(0), -1, groups)
+    grouped = scores.view(scores.size(0), scores.size(1) // groups, groups)
     group = grouped.amax(dim=1).topk(k, dim=1, sorted=False).indices
     member = groups * torch.arange(grouped.size(1), device=scores.device)
     columns = (group.unsqueeze(2) + member).flatten(1)

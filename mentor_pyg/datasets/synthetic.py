@@ -119,13 +119,22 @@ def _draw_pairs(
         item = np.searchsorted(cumulative, position, side="right") - 1
         if attempt > 20:  # a very active user: popular items are used up
             item = rng.integers(num_items, size=len(user))
-        fresh = np.setdiff1d(user * num_items + item.clip(max=num_items - 1), key)
+        fresh = np.unique(user * num_items + item.clip(max=num_items - 1))
+        fresh = fresh[~_contains(key, fresh)]
         fresh = _at_most(rng, fresh, fresh // num_items, need)
-        key = np.concatenate([key, fresh])
+        key = np.sort(np.concatenate([key, fresh]))
         need = degree - np.bincount(key // num_items, minlength=num_users)
         attempt += 1
-    key.sort()
     return key // num_items, key % num_items
+
+
+def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which of ``values`` are among ``ordered``."""
+    position = np.searchsorted(ordered, values)
+    found = np.zeros(len(values), dtype=bool)
+    inside = position < len(ordered)
+    found[inside] = ordered[position[inside]] == values[inside]
+    return found
 
 
 def _at_most(
