@@ -17,7 +17,7 @@ from torch_geometric.metrics import (
 )
 from torch_geometric.utils.sparse import index2ptr
 
-from mentor_pyg.blocks import block_rows
+from mentor_pyg.blocks import top_k_products
 from mentor_pyg.errors import InputError
 from mentor_pyg.typing import INTERACTS, ITEM, USER, Recommender
 
@@ -29,9 +29,6 @@ METRICS = {
     "mrr": LinkPredMRR,
     "hit_ratio": LinkPredHitRatio,
 }
-
-GROUP_SIZE = 12
-"""Items in a group of the search for the best."""
 
 
 class SeenItems:
@@ -86,34 +83,12 @@ def top_k(
             f"lists of {k} items can't be made of {item_emb.size(0)}; expected 1 or more, "
             "at most the number of items"
         )
-    num_items = item_emb.size(0)
-    groups = -(-num_items // min(GROUP_SIZE, num_items // k))
-    width = groups * -(-num_items // groups)
-    block = max(1, min(users.numel(), block_rows(width, users.device)))
-    # One buffer for all blocks, since fresh memory costs much time. What no item fills
-    # stays below even the seen ones.
-    buffer = user_emb.new_full((block, width), -torch.inf)
-    lists = []
-    for rows in users.split(block):
-        scores = buffer[: rows.numel()]
-        torch.mm(user_emb[rows], item_emb.t(), out=scores[:, :num_items])
+
+    def mask(scores: Tensor, rows: slice) -> None:
         if seen is not None:
-            scores[seen.of(rows)] = torch.finfo(scores.dtype).min
-        lists.append(_largest(scores, k, groups))
-    return torch.cat(lists) if lists else users.new_empty(0, k)
+            scores[seen.of(users[rows])] = torch.finfo(scores.dtype).min
 
-
-def _largest(scores: Tensor, k: int, groups: int) -> Tensor:
-    """Columns of the k largest entries of every row, in falling order.
-
-    They lie within the k groups of columns with the largest maxima; to find those, and
-    to search them alone, takes up to a quarter of a search through everything.
-    """
-    grouped = scores.view(scores.size(0), scores.size(1) // groups, groups)
-    group = grouped.amax(dim=1).topk(k, dim=1, sorted=False).indices
-    member = groups * torch.arange(grouped.size(1), device=scores.device)
-    columns = (group.unsqueeze(2) + member).flatten(1)
-    return columns.gather(1, scores.gather(1, columns).topk(k, dim=1).indices)
+    return top_k_products(user_emb[users], item_emb, k, mask)[1]
 
 
 class Evaluator:

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BACKENDS = ("auto", "torch", "torch_cluster", "faiss")
+from mentor_pyg.blocks import top_k_products
 
-BLOCK_ENTRIES = 2**24
-"""Similarities held at a time; 64 MiB in float32."""
+BACKENDS = ("auto", "torch", "torch_cluster", "faiss")
 
 CLUSTER_MAX_K = 100
 """The CUDA kernel of torch_cluster keeps its lists in registers."""
@@ -91,15 +90,11 @@ def cosine_knn(
 
 
 def _search_blocks(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
-    neighbors, similarities = [], []
-    block = max(1, BLOCK_ENTRIES // x.size(0))
-    for start in range(0, x.size(0), block):
-        similarity = x[start : start + block] @ x.t()
-        similarity.diagonal(start).fill_(2.0 if self_loops else -2.0)
-        top = similarity.topk(k, dim=1)
-        neighbors.append(top.indices)
-        similarities.append(top.values.clamp(max=1.0))
-    return torch.cat(neighbors), torch.cat(similarities)
+    def place_own(similarity: Tensor, rows: slice) -> None:
+        similarity.diagonal(rows.start).fill_(2.0 if self_loops else -2.0)
+
+    similarity, neighbor = top_k_products(x, x, k, place_own)
+    return neighbor, similarity.clamp(max=1.0)
 
 
 def _search_cluster(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
