@@ -11,11 +11,12 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PY  := $(VENV)/bin/python
 EXTENSIONS := torch-scatter torch-sparse torch-cluster
 
-.PHONY: help install dev ext train test lint format clean
+.PHONY: help install dev ext train test bench lint format clean
 
 help:
 	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...')"
 	@echo "make test    install, then run the tests"
+	@echo "make bench   install, then run the benchmarks at Baby's size (three minutes)"
 	@echo "make lint    check style, format and types"
 	@echo "make format  format the code"
 	@echo "make ext     build torch-scatter, torch-sparse, torch-cluster from source (slow)"
@@ -47,6 +48,10 @@ train: install
 
 test: dev
 	$(PY) -m pytest $(ARGS)
+
+bench: dev
+	$(PIP) install -q -e '.[bench]'
+	$(PY) -m pytest benchmarks --quick $(ARGS)
 
 lint: dev
 	$(VENV)/bin/ruff check .

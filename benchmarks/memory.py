@@ -49,10 +49,10 @@ def step(args: argparse.Namespace):
 
     def run() -> None:
         for _ in range(2):
+            optimizer.zero_grad()
             with autocast:
                 ours = args.way == "ours"
                 losses = model.losses(data, batch) if ours else dense.losses(batch)
-            optimizer.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()
 

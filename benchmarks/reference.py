@@ -41,7 +41,8 @@ def dense_info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     """InfoNCE with the matrix of all pairs in memory."""
     view1, view2 = F.normalize(view1), F.normalize(view2)
     positive = torch.exp((view1 * view2).sum(dim=1) / tau)
-    total = torch.exp(view1 @ view2.t() / tau).sum(dim=1)
+    similarity = view1 @ view2.t()
+    total = torch.exp(similarity / tau).sum(dim=1)
     return -torch.log(positive / total).mean()
 
 

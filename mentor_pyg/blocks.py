@@ -37,7 +37,7 @@ def top_k_products(
     groups = -(-num_columns // min(GROUP_SIZE, num_columns // k))
     width = groups * -(-num_columns // groups)
     # A product rearranges all of R at first, which pays for many rows alone if F is large.
-    block = max(block_rows(width, left.device), left.size(1) // 2)
+    block = max(2 * block_rows(width, left.device), left.size(1) // 2)
     # One buffer for all blocks, since fresh memory costs much time. What no product fills
     # stays below all that is.
     buffer = left.new_full((min(block, num_rows), width), -torch.inf)

@@ -163,9 +163,9 @@ def train_epoch(
         sampler, desc=f"epoch {epoch}", leave=False, disable=None if progress else True
     ) as bar:
         for step, batch in enumerate(bar):
+            optimizer.zero_grad()  # before the losses, which then find its memory free
             with autocast:
                 losses = losses_of(data, batch)
-            optimizer.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()
             for name, loss in losses.items():

@@ -22,13 +22,15 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs, output)
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x, unit = ctx.saved_tensors
+        (x,) = ctx.saved_tensors
+        inverse = _inverse_norm(x)
+        unit = x * inverse
         along = (grad * unit).sum(dim=1, keepdim=True)
-        return torch.addcmul(grad, unit, along, value=-1).mul_(_inverse_norm(x))
+        return torch.addcmul(grad, unit, along, value=-1).mul_(inverse)
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
