@@ -1,6 +1,6 @@
 """How time and memory grow from a graph of Baby's size to one a hundred times as large.
 
-python benchmarks/scaling.py                       # a quarter of an hour on two cores
+python benchmarks/scaling.py                       # ten minutes on two cores
 python benchmarks/scaling.py --factors 1 2 5 --out /tmp/sweep
 
 Every task runs in a process of its own. Writes scaling.json and scaling.png to --out.
@@ -28,9 +28,9 @@ TASKS = {
     "hop, forward and backward": 100,
     "a negative for every pair": 100,
     "top 20 of 10,000 users": 100,
-    "InfoNCE of all users, float32": 10,
-    "InfoNCE of all users, bfloat16": 10,
-    "kNN graph of the items": 20,
+    "InfoNCE of all users, float32": 5,
+    "InfoNCE of all users, bfloat16": 5,
+    "kNN graph of the items": 5,
 }
 """Each with the largest factor: what grows with the square stops earlier."""
 
