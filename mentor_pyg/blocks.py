@@ -12,9 +12,14 @@ GROUP_SIZE = 12
 """Columns in a group of the search for the largest."""
 
 
-def block_rows(num_columns: int, device: torch.device) -> int:
-    """Rows in a block of a matrix with ``num_columns`` columns, at least one."""
-    return max(1, ENTRIES.get(device.type, ENTRIES["cuda"]) // num_columns)
+def block_rows(num_columns: int, num_features: int, device: torch.device) -> int:
+    """Rows in a block of the products of rows with ``num_columns`` others.
+
+    Every product rearranges all of the others first, which only pays for as many rows as
+    half the features, whatever memory they take.
+    """
+    entries = ENTRIES.get(device.type, ENTRIES["cuda"])
+    return max(1, entries // num_columns, num_features // 2)
 
 
 def top_k_products(
@@ -36,8 +41,7 @@ def top_k_products(
     num_rows, num_columns = left.size(0), right.size(0)
     groups = -(-num_columns // min(GROUP_SIZE, num_columns // k))
     width = groups * -(-num_columns // groups)
-    # A product rearranges all of R at first, which pays for many rows alone if F is large.
-    block = max(2 * block_rows(width, left.device), left.size(1) // 2)
+    block = 2 * block_rows(width, left.size(1), left.device)  # the search gains by length
     # One buffer for all blocks, since fresh memory costs much time. What no product fills
     # stays below all that is.
     buffer = left.new_full((min(block, num_rows), width), -torch.inf)

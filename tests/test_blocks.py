@@ -36,5 +36,6 @@ def test_no_rows():
 
 def test_a_block_has_a_row_at_least():
     device = torch.device("cpu")
-    assert block_rows(2**30, device) == 1
-    assert block_rows(2**20, device) == 2
+    assert block_rows(2**30, 1, device) == 1
+    assert block_rows(2**20, 1, device) == 2
+    assert block_rows(2**30, 128, device) == 64

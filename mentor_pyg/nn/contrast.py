@@ -111,7 +111,7 @@ def _sweep_blocks(
     mean_anchors = torch.zeros_like(mean_others)
     log_total = torch.zeros((), dtype=wide, device=anchors.device)
 
-    block = min(num_rows, block_rows(num_rows, anchors.device))
+    block = min(num_rows, block_rows(num_rows, anchors.size(1), anchors.device))
     buffer = anchors.new_empty(block, num_rows)  # fresh memory would cost a sixth of the time
     for start in range(0, num_rows, block):
         rows = slice(start, min(start + block, num_rows))
