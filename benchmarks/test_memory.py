@@ -15,8 +15,10 @@ def peak_gb(*arguments: str) -> float:
 
 
 @pytest.fixture
-def compare(benchmark):
+def compare(benchmark, request):
     """Peaks of ours and of the dense way, both of which go into the report."""
+    if request.config.getoption("quick"):
+        pytest.skip("takes most of a minute")
 
     def run(*arguments: str) -> tuple[float, float]:
         def both():

@@ -57,6 +57,5 @@ def test_epoch(measure, setting, size, device, way):
     def epoch():
         return train_epoch(ours.model.losses, ours.data, ours.sampler, optimizer, ours.autocast)
 
-    first = epoch()
-    last = measure(epoch, f"epoch, preset paper ({size}, {device})", rounds=1, warmup=0)
-    assert last["bpr"] < first["bpr"]
+    terms = measure(epoch, f"epoch, preset paper ({size}, {device})", rounds=1, warmup=0)
+    assert terms["bpr"] < 0.6  # an untrained model has log 2
