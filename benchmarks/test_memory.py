@@ -15,10 +15,11 @@ def peak_gb(*arguments: str) -> float:
 
 
 @pytest.fixture
-def compare(benchmark, request):
+def compare(request):
     """Peaks of ours and of the dense way, both of which go into the report."""
     if request.config.getoption("quick"):
         pytest.skip("takes most of a minute")
+    benchmark = request.getfixturevalue("benchmark")
 
     def run(*arguments: str) -> tuple[float, float]:
         def both():
