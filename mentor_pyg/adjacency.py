@@ -65,6 +65,15 @@ class Adjacency(NamedTuple):
     def num_targets(self) -> int:
         return self.rowptr.numel() - 1
 
+    def entries(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Where rows have entries: positions in ``targets`` [n], and sources."""
+        start = self.rowptr[targets]
+        count = self.rowptr[targets + 1] - start
+        position = torch.arange(targets.numel(), device=targets.device).repeat_interleave(count)
+        within = torch.arange(position.numel(), device=targets.device)
+        within -= (count.cumsum(0) - count)[position]
+        return position, self.col[start[position] + within]
+
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over the incoming edges: [num_sources, F] to [num_targets, F].
 

@@ -14,11 +14,12 @@ k     neighbours of an item in a kNN graph
 ====  =====================================================================
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 from torch.nn import Parameter
+from torch.optim import Adam, Optimizer
 from torch_geometric.data import HeteroData
 
 USER = "user"
@@ -27,6 +28,9 @@ INTERACTS = (USER, "interacts", ITEM)
 REV_INTERACTS = (ITEM, "rev_interacts", USER)
 SIMILAR = (ITEM, "similar", ITEM)
 """Edge type of the item graph that is merged from all modalities."""
+
+COOCCURS = (USER, "cooccurs", USER)
+"""Edge type of the graph of users who share items."""
 
 SPLITS = ("train", "val", "test")
 
@@ -49,11 +53,40 @@ class Batch(NamedTuple):
     neg_item: Tensor
 
 
-class Recommender(Protocol):
+class Objective(NamedTuple):
+    """One of several objectives that a step minimises in turn.
+
+    Attributes:
+        losses: Weighted scalar terms by name, of the data and a batch.
+        parameters: What its optimiser changes.
+        optimizer: Class of the optimiser.
+        options: Its arguments; the learning rate is the run's if there is none.
+    """
+
+    losses: Callable[[HeteroData, Batch], dict[str, Tensor]]
+    parameters: list[Parameter]
+    optimizer: type[Optimizer] = Adam
+    options: Mapping[str, Any] = {}
+
+
+class RecommenderModel(Protocol):
     """What :func:`mentor_pyg.fit` and :func:`mentor_pyg.evaluation` ask of a model.
 
     A model is a :class:`torch.nn.Module` with three more methods. Scores are inner
     products of the embeddings that :meth:`encode` returns.
+
+    Some models need more, which the loop uses if it is there:
+
+    ``start_epoch(data)``
+        Called in training mode before every epoch, to draw or rebuild what holds for an
+        epoch. What it leaves belongs to the ``state_dict``, by buffers, so that a run
+        can go on from the middle of an epoch.
+    ``objectives()``
+        A list of :class:`Objective` that take turns in every step, in place of
+        ``losses`` for all parameters; for adversaries.
+    ``uses_content``
+        Whether :meth:`encode` embeds every item that ``data`` has by its features, even
+        if there were fewer at training, so that new ones can be recommended.
     """
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
