@@ -1,7 +1,16 @@
 """From files, or a seed, to one :class:`~torch_geometric.data.HeteroData`."""
 
+from .amazon import AmazonBaby, AmazonClothing, AmazonSports
 from .mmrec import MMRecDataset
 from .statistics import DatasetStatistics, statistics
 from .synthetic import SyntheticDataset
 
-__all__ = ["DatasetStatistics", "MMRecDataset", "SyntheticDataset", "statistics"]
+__all__ = [
+    "AmazonBaby",
+    "AmazonClothing",
+    "AmazonSports",
+    "DatasetStatistics",
+    "MMRecDataset",
+    "SyntheticDataset",
+    "statistics",
+]
