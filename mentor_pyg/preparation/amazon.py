@@ -1,0 +1,122 @@
+"""The raw files of Amazon's product data of 2014: reviews, descriptions, image features."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.preparation.contents import Encode, ItemTexts
+from mentor_pyg.preparation.encoders import encode_texts
+from mentor_pyg.preparation.features import Block, ItemRows
+from mentor_pyg.preparation.interactions import InteractionTable
+from mentor_pyg.preparation.lines import check_file
+from mentor_pyg.preparation.problems import BadValue
+from mentor_pyg.progress import progress_bar
+
+REVIEWS = ("reviews_*_5.json*", "reviews_*.json*", "ratings_*.csv*")
+"""Reviews of the 5-core, all reviews, ratings alone: the first kind found is read."""
+META, IMAGES = "meta_*.json*", "image_features_*.b"
+
+TEXT_COLUMNS = ("title", "brand", "categories", "description")
+ASIN = re.compile(r"\{'asin': '(\w+)'")
+"""How the lines of the descriptions start."""
+
+WIDTH = 4096
+RECORD = np.dtype([("asin", "S10"), ("x", "<f4", WIDTH)])
+RECORDS_AT_ONCE = 256
+
+
+def amazon_reviews(files: list[Path], min_rating: float | None = None) -> InteractionTable:
+    """Reviews (JSON lines) or ratings (CSV without a header) as interactions."""
+    if all(".csv" in path.suffixes for path in files):
+        header = ("user", "item", "rating", "time")
+        return InteractionTable(files, "user", "item", "time", "rating", min_rating, header)
+    return InteractionTable(files, "reviewerID", "asin", "unixReviewTime", "overall", min_rating)
+
+
+def amazon_texts(files: list[Path], encode: Encode[str] = encode_texts) -> ItemTexts:
+    """Titles, brands, categories and descriptions as texts."""
+    return ItemTexts(files, "asin", TEXT_COLUMNS, encode, peek=ASIN)
+
+
+@dataclass(frozen=True)
+class AmazonImages:
+    """Image features in records of an ASIN of 10 bytes and 4096 float32, little-endian.
+
+    Args:
+        files: Binary files.
+        stem: Names the files of features.
+    """
+
+    files: list[Path]
+    stem: str = "image"
+
+    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+        for path in self.files:
+            check_file(path)
+            size = path.stat().st_size
+            if not size:
+                raise InputError(f"{path}: is empty; expected records of {RECORD.itemsize} bytes")
+            bar = progress_bar(None, path.name, progress, total=size, unit="B", unit_scale=True)
+            with open(path, "rb") as file, bar:
+                first = 1
+                while chunk := file.read(RECORD.itemsize * RECORDS_AT_ONCE):
+                    yield self._block(path, chunk, first, items)
+                    first += RECORDS_AT_ONCE
+                    bar.update(len(chunk))
+
+    def _block(self, path: Path, chunk: bytes, first: int, items: ItemRows) -> Block:
+        whole, rest = divmod(len(chunk), RECORD.itemsize)
+        records = np.frombuffer(chunk, RECORD, whole)
+        chosen, rows, names = [], [], []
+        for position, asin in enumerate(records["asin"].tolist()):
+            where = f"{path}: record {first + position}"
+            if not asin.isalnum():
+                bad = BadValue("not an ASIN", f"has ASIN {asin!r}", "letters and digits")
+                items.problems.add(where, bad)
+                continue
+            row = items.take(asin.decode("ascii"), where)
+            if row is not None:
+                chosen.append(position)
+                rows.append(row)
+                names.append(where)
+        if rest:
+            bad = BadValue("truncated record", f"has {rest} bytes", f"{RECORD.itemsize} bytes")
+            items.problems.add(f"{path}: record {first + whole}", bad)
+        return Block(np.array(rows, dtype=np.int64), records["x"][chosen], names)
+
+
+class AmazonFiles(NamedTuple):
+    """Files of reviews, of descriptions and of image features."""
+
+    reviews: list[Path]
+    meta: list[Path]
+    images: list[Path]
+
+
+def find_amazon(folder: Path) -> AmazonFiles:
+    """The raw files in a folder, at most one of each kind.
+
+    Raises:
+        FileNotFoundError: If there are no reviews.
+        InputError: If there are several files of a kind.
+    """
+    reviews = next((found for pattern in REVIEWS if (found := _find(folder, pattern))), [])
+    if not reviews:
+        raise FileNotFoundError(
+            f"{folder}: has neither reviews_*.json.gz nor ratings_*.csv nor train.json; "
+            "expected a folder of raw files, or a table"
+        )
+    return AmazonFiles(reviews, _find(folder, META), _find(folder, IMAGES))
+
+
+def _find(folder: Path, pattern: str) -> list[Path]:
+    found = sorted(folder.glob(pattern))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InputError(f"{folder}: has {names}; expected one {pattern}, or its name")
+    return found

@@ -1,0 +1,201 @@
+"""Where features come from: texts and images that are encoded, or ready arrays."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.preparation.encoders import encode_images, encode_texts
+from mentor_pyg.preparation.features import Block, ItemRows
+from mentor_pyg.preparation.lines import check_file, read_lines
+from mentor_pyg.preparation.problems import BadValue, as_id
+from mentor_pyg.preparation.tables import open_table
+from mentor_pyg.preparation.text import compose_text
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+ENCODED_AT_ONCE = 2**15
+ROWS_AT_ONCE = 2**10
+
+T = TypeVar("T", str, Path)
+Input = TypeVar("Input", str, Path, contravariant=True)
+
+
+class Encode(Protocol[Input]):
+    """Features [n, D_m] of n texts or image files, such as :func:`.encoders.encode_texts`."""
+
+    def __call__(self, inputs: Sequence[Input], /, *, progress: bool) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Piece(Generic[T]):
+    """One item's content before it is encoded."""
+
+    row: int
+    where: str
+    content: T
+
+
+@dataclass(frozen=True)
+class ItemTexts:
+    """Texts of the items in tables, encoded.
+
+    Args:
+        files: CSV, TSV, JSON lines or Parquet, as :func:`.tables.open_table` tells them.
+        id_column: Column of the items' ids.
+        text_columns: Columns of the text, in this order.
+        encode: The encoder.
+        peek: Finds the id in a line, so that lines of other items need not be parsed.
+        stem: Names the files.
+    """
+
+    files: list[Path]
+    id_column: str
+    text_columns: Sequence[str]
+    encode: Encode[str] = encode_texts
+    peek: re.Pattern[str] | None = None
+    stem: str = "text"
+
+    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+        return _encoded(self._pieces(items, progress), self.encode, progress)
+
+    def _pieces(self, items: ItemRows, progress: bool) -> Iterator[Piece[str]]:
+        def unwanted(line: str) -> bool:
+            found = self.peek.match(line) if self.peek else None
+            return found is not None and found[1] not in items.row_of
+
+        for path in self.files:
+            table = open_table(
+                path,
+                [self.id_column],
+                items.problems,
+                optional=self.text_columns,
+                skip_line=unwanted,
+                progress=progress,
+            )
+            for number, (label, *texts) in table.rows:
+                where = table.where(number)
+                try:
+                    item = as_id(label, "item")
+                    text = compose_text(texts) if item in items.row_of else ""
+                except BadValue as bad:
+                    items.problems.add(where, bad)
+                    continue
+                row = items.take(item, where)
+                if row is not None and text:
+                    yield Piece(row, where, text)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Image files whose names are the items' ids, encoded.
+
+    Args:
+        folder: Searched for files that end in .jpg, .png and the like.
+        encode: The encoder.
+        stem: Names the files of features.
+    """
+
+    folder: Path
+    encode: Encode[Path] = encode_images
+    stem: str = "image"
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"{self.folder}: not found; expected a folder of images")
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder]
+
+    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+        return _encoded(self._pieces(items), self.encode, progress)
+
+    def _pieces(self, items: ItemRows) -> Iterator[Piece[Path]]:
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix.lower() in IMAGE_ENDINGS:
+                row = items.take(path.stem, str(path))
+                if row is not None:
+                    yield Piece(row, str(path), path)
+
+
+def _encoded(pieces: Iterator[Piece[T]], encode: Encode[T], progress: bool) -> Iterator[Block]:
+    while some := list(islice(pieces, ENCODED_AT_ONCE)):
+        values = encode([piece.content for piece in some], progress=progress)
+        rows = np.array([piece.row for piece in some])
+        yield Block(rows, values, [piece.where for piece in some])
+
+
+@dataclass(frozen=True)
+class ReadyFeatures:
+    """An array [n, D_m] of floats in a ``.npy`` file.
+
+    Args:
+        path: The file.
+        stem: Names the file it becomes.
+        id_file: The ids of its rows, one a line; if not given, row i is of item ``str(i)``.
+    """
+
+    path: Path
+    stem: str
+    id_file: Path | None = None
+    files: list[Path] = field(init=False)
+
+    def __post_init__(self) -> None:
+        files = [self.path] if self.id_file is None else [self.path, self.id_file]
+        object.__setattr__(self, "files", files)
+
+    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+        x = open_features(self.path)
+        ids = [(f"row {row}", str(row)) for row in range(len(x))]
+        if self.id_file is not None:
+            lines = read_lines(self.id_file, items.problems, progress)
+            ids = [(f"{self.id_file}: line {n}", line.strip()) for n, line in lines]
+            if len(ids) != len(x):
+                raise InputError(
+                    f"{self.id_file}: has {len(ids)} ids; expected {len(x)}, one for each "
+                    f"row of {self.path}"
+                )
+        source, rows = self._chosen(ids, items)
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            where = [f"{self.path}: row {row}" for row in source[some]]
+            yield Block(rows[some], x[source[some]], where)
+
+    def _chosen(self, ids: list[tuple[str, str]], items: ItemRows) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows of the file to take, and whose they are."""
+        chosen = []
+        for position, (where, item) in enumerate(ids):
+            if item not in items.known:
+                bad = BadValue("unknown item", f"has item '{item}'", "an item of the interactions")
+                items.problems.add(where, bad)
+                continue
+            row = items.take(item, where)
+            if row is not None:
+                chosen.append((position, row))
+        source, rows = np.array(chosen, dtype=np.int64).reshape(-1, 2).T
+        return source, rows
+
+
+def open_features(path: Path) -> np.ndarray:
+    """A memory-mapped array [n, D_m] of floats.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it holds something else.
+    """
+    check_file(path)
+    try:
+        x = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises half a dozen types for broken files
+        raise InputError(
+            f"{path}: can't be read ({reason(error)}); expected a complete .npy array of numbers"
+        ) from None
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
+        found = f"{x.dtype}, {list(x.shape)}" if isinstance(x, np.ndarray) else "an archive"
+        raise InputError(f"{path}: is {found}; expected floats of shape [items, features]")
+    return x

@@ -1,0 +1,286 @@
+"""Content to features: frozen encoders of texts and images."""
+
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mentor_pyg.environment import choose_device
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.extras import optional
+from mentor_pyg.files import load_tensors
+from mentor_pyg.progress import progress_bar
+
+log = logging.getLogger("mentor_pyg")
+
+TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+IMAGE_MODEL = "torchvision/resnet50"
+
+SCALES_ITS_INPUT = ("googlenet", "inception_v3")
+"""Models of torchvision whose input depends on where their weights are from."""
+
+
+class ImageEncoder(NamedTuple):
+    """A network for images [B, 3, H, W] -> [B, d], and what makes a tensor of an image.
+
+    Attributes:
+        network: Set to evaluation by its user.
+        transform: From a :class:`PIL.Image.Image` in RGB to a tensor [3, H, W].
+    """
+
+    network: nn.Module
+    transform: Callable[[Any], Tensor]
+
+
+def encode_texts(
+    texts: Sequence[str],
+    model: str = TEXT_MODEL,
+    batch_size: int = 64,
+    progress: bool = True,
+    device: str = "auto",
+) -> np.ndarray:
+    """Embeddings of texts by a model of `sentence-transformers <https://sbert.net>`_.
+
+    An empty text has an embedding too; items without a text belong in a mask. On one
+    machine the same texts give the same rows. No code of a model is ever run.
+
+    Args:
+        texts: The texts.
+        model: A folder that holds a model, or its name, by which it is taken from the
+            cache, else downloaded.
+        batch_size: Texts at a time.
+        progress: Whether to draw a bar.
+        device: As for :func:`~mentor_pyg.environment.choose_device`.
+
+    Returns:
+        Features [n, d], float32, row = text.
+
+    Raises:
+        InputError: If there is nothing to encode, an entry is no text, or the model
+            can't be had.
+    """
+    if not len(texts):
+        raise InputError("texts: there are none; expected at least one")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"texts: row {row} is {text!r}; expected a text")
+    network = _text_model(model, str(choose_device(device)))
+    # Texts of a length together, for little padding; the longest first, since if memory
+    # doesn't suffice, it fails at once:
+    order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+    rows = []
+    with progress_bar(None, "texts", progress, total=len(texts)) as bar:
+        for start in range(0, len(order), batch_size):
+            batch = [texts[row] for row in order[start : start + batch_size]]
+            rows.append(network.encode(batch, batch_size=batch_size, show_progress_bar=False))
+            bar.update(len(batch))
+    x = np.concatenate(rows)
+    features = np.empty(x.shape, dtype=np.float32)
+    features[order] = x
+    return features
+
+
+def encode_images(
+    paths: Sequence[Path],
+    model: str | ImageEncoder = IMAGE_MODEL,
+    batch_size: int = 32,
+    progress: bool = True,
+    device: str = "auto",
+    skip_broken: bool = False,
+) -> np.ndarray:
+    """Embeddings of image files: what a classifier holds before its last layer.
+
+    A file that can't be read is an error, so that a damaged download isn't found out by
+    worse results months later. With ``skip_broken`` its row is NaN, which no dataset
+    takes for a feature: ``~np.isnan(x[:, 0])`` is the mask of items that have one.
+
+    Args:
+        paths: The files, in any format that Pillow reads.
+        model: :obj:`"torchvision/<name>"` or :obj:`"timm/<name>"`, whose published
+            weights are downloaded at first use; :obj:`"torchvision/<name>@<path>"` takes
+            a ``state_dict`` of that model from a file. Or an encoder of your own.
+        batch_size: Images at a time.
+        progress: Whether to draw a bar.
+        device: As for :func:`~mentor_pyg.environment.choose_device`.
+        skip_broken: Whether to go on after files that can't be read.
+
+    Returns:
+        Features [n, d], float32, row = file.
+
+    Raises:
+        FileNotFoundError: If a file doesn't exist, with ``skip_broken`` or without.
+        InputError: If there is nothing to encode, a file can't be read, or the model
+            can't be had.
+    """
+    paths = [Path(path) for path in paths]
+    if not paths:
+        raise InputError("images: there are none; expected at least one")
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: not found; expected an image")
+    encoder = _image_model(model, progress) if isinstance(model, str) else model
+    x, broken = _encode_images(paths, encoder, batch_size, progress, device, skip_broken)
+    if len(broken) == len(paths):
+        raise InputError(f"{paths[0]}: can't be read, as all {len(paths)}; expected images")
+    if broken:
+        first = paths[broken[0]]
+        log.warning("%d of %d images can't be read, e.g. %s", len(broken), len(paths), first)
+    features = np.full((len(paths), *x.shape[1:]), np.nan, dtype=np.float32)
+    features[np.delete(np.arange(len(paths)), broken)] = x
+    return features
+
+
+@torch.inference_mode()
+def _encode_images(
+    paths: Sequence[Path],
+    encoder: ImageEncoder,
+    batch_size: int,
+    progress: bool,
+    device: str,
+    skip_broken: bool,
+) -> tuple[np.ndarray, list[int]]:
+    """Features of the files that can be read, and the rows of those that can't."""
+    where = choose_device(device)
+    network = encoder.network.eval().to(where)
+    read = partial(_read_image, transform=encoder.transform, skip=skip_broken)
+    features, broken = [], []
+    with (
+        ThreadPoolExecutor() as pool,
+        progress_bar(None, "images", progress, total=len(paths)) as bar,
+    ):
+        for start in range(0, len(paths), batch_size):
+            images = list(pool.map(read, paths[start : start + batch_size]))
+            broken += [start + row for row, image in enumerate(images) if image is None]
+            if found := [image for image in images if image is not None]:
+                features.append(network(torch.stack(found).to(where)).float().cpu().numpy())
+            bar.update(len(images))
+    return np.concatenate(features) if features else np.empty((0, 0)), broken
+
+
+def _read_image(path: Path, transform: Callable[[Any], Tensor], skip: bool) -> Tensor | None:
+    image = optional("PIL.Image")
+    try:
+        with image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except Exception as error:  # Pillow raises half a dozen types for broken files
+        if skip:
+            return None
+        raise InputError(f"{path}: can't be read ({reason(error)}); expected an image") from None
+    return transform(picture)
+
+
+def _text_model(model: str, device: str) -> Any:
+    library = optional("sentence_transformers")
+    transformers = optional("transformers")
+
+    def load(local: bool) -> Any:
+        with _without_bars(transformers.utils.logging):
+            return library.SentenceTransformer(
+                model, device=device, trust_remote_code=False, local_files_only=local
+            )
+
+    here = Path(model).exists()
+    with suppress(Exception):  # as for the libraries below it, of any type
+        return load(local=True)
+    if not here:
+        _check_hub(model, "the path of a folder that holds the model")
+    try:
+        return load(local=here)
+    except Exception as error:
+        raise InputError(
+            f"{model}: can't be loaded ({reason(error)}); expected a model of "
+            "sentence-transformers, by name or in a folder"
+        ) from None
+
+
+@contextmanager
+def _without_bars(settings: Any) -> Iterator[None]:
+    """Keeps transformers from drawing its own bars, on terminals and elsewhere."""
+    enabled = settings.is_progress_bar_enabled()
+    settings.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            settings.enable_progress_bar()
+
+
+def _image_model(model: str, progress: bool) -> ImageEncoder:
+    architecture, _, weights = model.partition("@")
+    library, _, name = architecture.partition("/")
+    if library not in IMAGE_LIBRARIES:
+        raise InputError(
+            f"{model}: isn't a model for images; expected torchvision/<name> or timm/<name>, "
+            "and @<path> behind it for weights from a file"
+        )
+    state = load_tensors(Path(weights).expanduser()) if weights else None
+    try:
+        return IMAGE_LIBRARIES[library](name, state, progress)
+    except (OSError, RuntimeError, TypeError) as error:  # no network, or weights that don't fit
+        expected = f"a state_dict of {architecture}"
+        if state is None:
+            expected = f"a network, or weights from a file: {architecture}@<path>"
+        raise InputError(
+            f"{model}: can't be loaded ({reason(error)}); expected {expected}"
+        ) from None
+
+
+def _torchvision(name: str, state: Any, progress: bool) -> ImageEncoder:
+    models = optional("torchvision.models")
+    if name not in models.list_models(module=models) or name in SCALES_ITS_INPUT:
+        raise InputError(
+            f"torchvision/{name}: isn't a classifier to take features of; expected "
+            "e.g. torchvision/resnet50"
+        )
+    published = models.get_model_weights(name).DEFAULT
+    if state is None:
+        state = published.get_state_dict(progress=progress, check_hash=True, weights_only=True)
+    network = models.get_model(name, weights=None)
+    network.load_state_dict(state)
+    linear = [key for key, part in network.named_modules() if isinstance(part, nn.Linear)]
+    if not linear:
+        raise InputError(f"torchvision/{name}: has no linear layer at its end; expected another")
+    network.set_submodule(linear[-1], nn.Identity())
+    return ImageEncoder(network, published.transforms())
+
+
+def _timm(name: str, state: Any, progress: bool) -> ImageEncoder:
+    timm = optional("timm")
+    if not timm.is_model(name):
+        raise InputError(f"timm/{name}: isn't known to timm; expected e.g. timm/resnet50.a1_in1k")
+    if state is None:
+        _check_hub(f"timm/{name}", f"weights from a file: timm/{name}@<path>")
+    network = timm.create_model(name, pretrained=state is None)
+    if state is not None:
+        network.load_state_dict(state)
+    network.reset_classifier(0)
+    config = timm.data.resolve_model_data_config(network)
+    return ImageEncoder(network, timm.data.create_transform(**config, is_training=False))
+
+
+IMAGE_LIBRARIES = {"torchvision": _torchvision, "timm": _timm}
+
+
+def _check_hub(model: str, instead: str) -> None:
+    """Fails at once where the hub, which would be asked for minutes, can't be reached."""
+    hub = optional("huggingface_hub.constants")
+    if hub.HF_HUB_OFFLINE:
+        return
+    try:
+        urllib.request.urlopen(hub.ENDPOINT, timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # an answer
+    except OSError as error:
+        why = getattr(error, "reason", error)
+        raise InputError(
+            f"{model}: isn't on this machine and can't be downloaded ({why}); expected {instead}"
+        ) from None

@@ -1,0 +1,116 @@
+"""Writes the features of the items, one row an item, in pieces of bounded size."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from mentor_pyg.datasets.features import MASK_SUFFIX, SUFFIX
+from mentor_pyg.errors import InputError
+from mentor_pyg.preparation.problems import BadValue, Problems
+
+
+class Block(NamedTuple):
+    """Some rows of features.
+
+    Attributes:
+        rows: Which items they are of [n], int64, each at most once over all blocks.
+        values: The features [n, D_m].
+        where: What messages call each of them [n].
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+    where: list[str]
+
+
+@dataclass
+class ItemRows:
+    """The rows of the items, each to be filled once.
+
+    Args:
+        row_of: The row of each item that is kept, by its id.
+        known: All items of the interactions, kept or not.
+        problems: What happens to a second filling.
+    """
+
+    row_of: Mapping[str, int]
+    known: frozenset[str]
+    problems: Problems
+
+    def __post_init__(self) -> None:
+        self.taken = np.zeros(len(self.row_of), dtype=bool)
+
+    def take(self, item: str, where: str) -> int | None:
+        """The row of an item, if it is to be filled, and not yet."""
+        row = self.row_of.get(item)
+        if row is None:
+            return None
+        if self.taken[row]:
+            bad = BadValue("repeated item", f"repeats item '{item}'", "each item once")
+            self.problems.add(where, bad)
+            return None
+        self.taken[row] = True
+        return row
+
+
+class Content(Protocol):
+    """A source of one modality's features.
+
+    ``stem`` names its files, ``files`` are what it reads, and ``blocks`` yields the features
+    of the items that ``items`` asks for.
+    """
+
+    @property
+    def stem(self) -> str: ...
+    @property
+    def files(self) -> list[Path]: ...
+    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]: ...
+
+
+class Coverage(NamedTuple):
+    """How many items have content of a modality, and the width D_m of the features."""
+
+    items: int
+    width: int
+
+
+def write_features(
+    folder: Path, content: Content, items: ItemRows, progress: bool = True
+) -> Coverage:
+    """Writes ``<stem>_feat.npy`` and ``<stem>_mask.npy``; items without content become zeros.
+
+    Raises:
+        InputError: If a row isn't finite, or no item has content at all.
+    """
+    path, num_items = folder / f"{content.stem}{SUFFIX}", len(items.row_of)
+    mask, width = np.zeros(num_items, dtype=bool), 0
+    for block in content.blocks(items, progress):
+        if not width:
+            width = block.values.shape[1]
+            open_memmap(path, "w+", np.float32, (num_items, width))
+        rows, values = _finite(block, items.problems)
+        # Mapped anew for each block, so that what is written doesn't pile up in memory:
+        np.load(path, mmap_mode="r+")[rows] = values
+        mask[rows] = True
+    if not mask.any():
+        raise InputError(
+            f"{', '.join(map(str, content.files))}: has no {content.stem} of any of the "
+            f"{num_items} items; expected their ids and content"
+        )
+    np.save(folder / f"{content.stem}{MASK_SUFFIX}", mask)
+    return Coverage(int(mask.sum()), width)
+
+
+def _finite(block: Block, problems: Problems) -> tuple[np.ndarray, np.ndarray]:
+    with np.errstate(over="ignore"):
+        values = block.values.astype(np.float32, copy=False)
+    good = np.isfinite(values).all(axis=1)
+    for position in np.flatnonzero(~good):
+        column = int(np.argmin(np.isfinite(values[position])))
+        found = f"has {values[position, column]} in column {column}"
+        problems.add(block.where[position], BadValue("not finite", found, "finite numbers"))
+    return block.rows[good], values[good]

@@ -1,0 +1,197 @@
+"""From raw files to a folder that :class:`~mentor_pyg.datasets.MMRecDataset` reads."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES
+from mentor_pyg.errors import InputError
+from mentor_pyg.files import write_text
+from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
+from mentor_pyg.preparation.folder import REPORT, new_folder
+from mentor_pyg.preparation.interactions import (
+    Duplicates,
+    Interactions,
+    drop_duplicates,
+    number_ids,
+)
+from mentor_pyg.preparation.k_core import k_core
+from mentor_pyg.preparation.problems import OnError, Problems
+from mentor_pyg.preparation.report import PreparationReport
+from mentor_pyg.preparation.split import SplitMethod, check_split, split
+from mentor_pyg.typing import ITEM, SPLITS, USER
+
+
+class InteractionSource(Protocol):
+    """What interactions are read from, and whether it knows their times and splits."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+    @property
+    def has_time(self) -> bool: ...
+    @property
+    def has_split(self) -> bool: ...
+    def read(self, problems: Problems, progress: bool = True) -> Interactions: ...
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How interactions become a dataset.
+
+    Args:
+        k_core: The least number of pairs of a user and of an item, see :func:`k_core`.
+        split: How pairs are divided, see :func:`split`.
+        held_out: Share of validation pairs and of test pairs.
+        seed: Of the split.
+        duplicates: Whether a pair's :obj:`"first"` or :obj:`"latest"` interaction is kept.
+        on_error: What to do about rows that can't be used, :obj:`"fail"` or :obj:`"skip"`;
+            a file that is damaged or lacks a column fails in any case.
+    """
+
+    k_core: int = 5
+    split: SplitMethod = "user"
+    held_out: float = 0.1
+    seed: int = 0
+    duplicates: Duplicates = "first"
+    on_error: OnError = "fail"
+
+
+def prepare(
+    interactions: InteractionSource,
+    contents: Sequence[Content],
+    out: Path | str,
+    settings: PrepareSettings | None = None,
+    *,
+    name: str | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> PreparationReport:
+    """Writes ``<name>.inter``, the ids, and features and masks of every modality.
+
+    All of it appears at the end, or nothing does. Splits that are given are kept as they are,
+    without a k-core.
+
+    Args:
+        interactions: Where the pairs come from.
+        contents: Where the features come from, one for each modality.
+        out: The new folder.
+        settings: How interactions become a dataset; the defaults if not given.
+        name: Name of the dataset; that of the folder if not given.
+        force: Whether to replace an earlier result.
+        progress: Whether to show bars.
+
+    Raises:
+        FileNotFoundError: If a file doesn't exist.
+        InputError: If an input or a setting can't be used.
+    """
+    out = Path(out).expanduser().absolute()
+    name = name or out.name
+    settings = settings or PrepareSettings()
+    problems = Problems(settings.on_error)
+    _check_names(name, contents)
+    _check_files([*interactions.files, *(f for c in contents for f in c.files)], out)
+    if not interactions.has_split:
+        check_split(settings.split, settings.held_out, settings.seed, interactions.has_time)
+    with new_folder(out, force) as folder:
+        pairs = interactions.read(problems, progress)
+        known = frozenset(pairs.item_ids)
+        if pairs.label is None:
+            pairs = _shape(pairs, settings)
+        _write_pairs(folder, name, pairs)
+        row_of = {item: row for row, item in enumerate(pairs.item_ids)}
+        coverage = {
+            content.stem: write_features(
+                folder, content, ItemRows(row_of, known, problems), progress
+            )
+            for content in contents
+        }
+        report = _report(name, pairs, coverage, problems, settings)
+        write_text(folder / REPORT, json.dumps(report.to_dict(), indent=2) + "\n")
+    return report
+
+
+def _check_names(name: str, contents: Sequence[Content]) -> None:
+    seen: dict[str, str] = {}
+    for stem in [name, *(content.stem for content in contents)]:
+        if not re.fullmatch(r"\w[\w.-]*", stem):
+            raise InputError(f"name: is '{stem}'; expected letters, digits, '_', '-' and '.'")
+    for stem in (content.stem for content in contents):
+        modality = MODALITY_NAMES.get(stem, stem)
+        if modality in seen:
+            raise InputError(
+                f"features: '{seen[modality]}' and '{stem}' are both of modality '{modality}'; "
+                "expected one source for each"
+            )
+        seen[modality] = stem
+
+
+def _check_files(files: Sequence[Path], out: Path) -> None:
+    for path in files:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: not found; expected a file or folder to read")
+        if path.absolute().is_relative_to(out):
+            raise InputError(f"{out}: holds {path.name}, which is read; expected another folder")
+
+
+def _shape(pairs: Interactions, settings: PrepareSettings) -> Interactions:
+    """Each pair once, the k-core, new numbers, and labels."""
+    read = len(pairs)
+    pairs = drop_duplicates(pairs, settings.duplicates)
+    core = k_core(pairs.user, pairs.item, settings.k_core)
+    pairs = pairs.select(core, "outside of the k-core")
+    if not len(pairs):
+        raise InputError(
+            f"k_core: none of {read} interactions is left by k = {settings.k_core}; "
+            "expected denser interactions, or a smaller k"
+        )
+    pairs = number_ids(pairs)
+    label = split(pairs.user, pairs.time, settings.split, settings.held_out, settings.seed)
+    return replace(pairs, label=label)
+
+
+def _write_pairs(folder: Path, name: str, pairs: Interactions) -> None:
+    """The table and the ids by row; its ids are the original ones."""
+    assert pairs.label is not None
+    users, items = pairs.user_ids, pairs.item_ids
+    columns = {
+        "userID": (users[row] for row in pairs.user.tolist()),
+        "itemID": (items[row] for row in pairs.item.tolist()),
+    }
+    if pairs.time is not None:
+        whole = (pairs.time == np.floor(pairs.time)).all() and (abs(pairs.time) < 2**62).all()
+        columns["timestamp"] = (pairs.time.astype(np.int64) if whole else pairs.time).tolist()
+    columns["x_label"] = pairs.label.tolist()
+    with open(folder / f"{name}.inter", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values()))
+    write_text(folder / f"{USER}{IDS_SUFFIX}", "".join(f"{label}\n" for label in users))
+    write_text(folder / f"{ITEM}{IDS_SUFFIX}", "".join(f"{label}\n" for label in items))
+
+
+def _report(
+    name: str,
+    pairs: Interactions,
+    coverage: dict[str, Coverage],
+    problems: Problems,
+    settings: PrepareSettings,
+) -> PreparationReport:
+    assert pairs.label is not None
+    counts = np.bincount(pairs.label, minlength=len(SPLITS)).tolist()
+    return PreparationReport(
+        name=name,
+        users=len(pairs.user_ids),
+        items=len(pairs.item_ids),
+        pairs=dict(zip(SPLITS, counts)),
+        dropped=pairs.dropped,
+        skipped=dict(problems.skipped),
+        coverage={stem: c.items / len(pairs.item_ids) for stem, c in coverage.items()},
+        widths={stem: c.width for stem, c in coverage.items()},
+        settings=asdict(settings),
+    )

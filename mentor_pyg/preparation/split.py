@@ -1,0 +1,126 @@
+"""Divides interactions into training, validation and test pairs."""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.typing import SPLITS
+
+TRAIN, VAL, TEST = range(len(SPLITS))
+
+SplitMethod = Literal["user", "random", "temporal", "leave-last-out"]
+NEED_TIME = ("temporal", "leave-last-out")
+
+
+def check_split(method: str, held_out: float, seed: int, has_time: bool) -> None:
+    """Fails early if there is no such split, or none of these data.
+
+    Raises:
+        InputError: If an argument of :func:`split` can't be used.
+    """
+    if method not in get_args(SplitMethod):
+        raise InputError(
+            f"split: is '{method}'; expected one of {', '.join(get_args(SplitMethod))}"
+        )
+    if method in NEED_TIME and not has_time:
+        raise InputError(
+            f"split: '{method}' goes by time, which the interactions don't have; "
+            "expected a column of times, or the split 'user' or 'random'"
+        )
+    if not 0 < held_out < 0.5:
+        raise InputError(f"held_out: is {held_out}; expected a share above 0 and below 0.5")
+    if seed < 0:
+        raise InputError(f"seed: is {seed}; expected 0 or more")
+
+
+def split(
+    user: np.ndarray,
+    time: np.ndarray | None = None,
+    method: SplitMethod = "user",
+    held_out: float = 0.1,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""A label for each pair: 0 training, 1 validation, 2 test.
+
+    =================== =====================================================================
+    ``user``            of each user's n pairs, at random, :math:`\max(1, \lfloor hn \rfloor)`
+                        for validation and
+                        :math:`\max(1, \lfloor 2hn \rfloor - \lfloor hn \rfloor)` for test,
+                        as in the published splits of Amazon (h = 0.1 is 8:1:1)
+    ``random``          the same shares of all pairs, at random
+    ``temporal``        the latest pairs of all are for test, those before for validation;
+                        pairs of the same time stay together
+    ``leave-last-out``  each user's last pair is for test, the last but one for validation
+    =================== =====================================================================
+
+    A user with one pair keeps it for training, one with two has none for validation.
+
+    Args:
+        user: Row number of each pair's user [n].
+        time: When each pair was [n]; the order of the pairs decides between equal times.
+        method: One of the above.
+        held_out: The share h of validation pairs and of test pairs.
+        seed: Of the random choices.
+
+    Returns:
+        Labels [n], int64.
+
+    Raises:
+        InputError: If an argument can't be used or leaves one of the three without pairs.
+    """
+    check_split(method, held_out, seed, time is not None)
+    rng = np.random.default_rng(seed)
+    if method == "temporal":
+        assert time is not None
+        label = _cut(time, held_out)
+    elif method == "random":
+        label = _hold_out(np.zeros_like(user), rng.random(len(user)), held_out)
+    elif method == "user":
+        label = _hold_out(user, rng.random(len(user)), held_out)
+    else:
+        assert time is not None
+        last = _rank_in_group(user, -time, ties_last=True)
+        label = _label(last, _size_of_group(user), np.ones_like(user), np.ones_like(user))
+    for number, name in enumerate(SPLITS):
+        if not (label == number).any():
+            raise InputError(
+                f"split: '{method}' of {len(user)} pairs leaves no {name} pairs; "
+                "expected more interactions, or another split"
+            )
+    return label
+
+
+def _hold_out(group: np.ndarray, order: np.ndarray, share: float) -> np.ndarray:
+    """Labels by which the first of each group are test pairs, the next validation pairs."""
+    size = _size_of_group(group)
+    # A share such as 0.1 has no exact binary form; the tiny term keeps 10 * 0.1 at 1:
+    val = np.floor(size * share + 1e-9).astype(np.int64)
+    both = np.floor(2 * size * share + 1e-9).astype(np.int64)
+    return _label(_rank_in_group(group, order), size, np.maximum(1, val), np.maximum(1, both - val))
+
+
+def _label(rank: np.ndarray, size: np.ndarray, val: np.ndarray, test: np.ndarray) -> np.ndarray:
+    test = np.where(size >= 2, test, 0)
+    val = np.where(size >= 3, val, 0)
+    return np.where(rank < test, TEST, np.where(rank < test + val, VAL, TRAIN))
+
+
+def _cut(time: np.ndarray, share: float) -> np.ndarray:
+    ordered, n = np.sort(time), len(time)
+    first_val, first_test = ordered[[int(n * (1 - 2 * share)), int(n * (1 - share))]]
+    return np.where(time >= first_test, TEST, np.where(time >= first_val, VAL, TRAIN))
+
+
+def _size_of_group(group: np.ndarray) -> np.ndarray:
+    return np.bincount(group)[group]
+
+
+def _rank_in_group(group: np.ndarray, key: np.ndarray, ties_last: bool = False) -> np.ndarray:
+    """The rank of each entry among those of its group by ``key``, from 0."""
+    position = np.arange(len(group))
+    order = np.lexsort((-position if ties_last else position, key, group))
+    ordered = group[order]
+    rank = np.empty_like(position)
+    rank[order] = position - np.searchsorted(ordered, ordered, side="left")
+    return rank

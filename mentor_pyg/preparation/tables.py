@@ -1,0 +1,178 @@
+"""Streams the wanted columns of tables: CSV, TSV, JSON lines, Python literals, Parquet."""
+
+import ast
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.extras import optional
+from mentor_pyg.preparation.lines import check_file, read_lines
+from mentor_pyg.preparation.problems import BadValue, Problems, shorten
+from mentor_pyg.progress import progress_bar
+
+RECORDS, PARQUET = (".json", ".jsonl", ".ndjson"), (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A stream of rows: ``rows`` yields their numbers in the file and their values."""
+
+    path: Path
+    unit: str
+    rows: Iterator[tuple[int, Sequence[Any]]]
+
+    def where(self, number: int) -> str:
+        return f"{self.path}: {self.unit} {number}"
+
+
+def open_table(
+    path: Path,
+    columns: Sequence[str],
+    problems: Problems,
+    *,
+    optional: Sequence[str] = (),
+    header: Sequence[str] | None = None,
+    skip_line: Callable[[str], bool] | None = None,
+    progress: bool = True,
+) -> Table:
+    """Opens a table by the ending of its name, of which a last ``.gz`` is taken off.
+
+    ``.json`` and ``.jsonl`` hold one record a line, JSON or a Python literal of a dict (which
+    is parsed, never run); ``.parquet`` is read by pyarrow; everything else is a table of
+    columns separated by tabs or commas.
+
+    Args:
+        path: The file.
+        columns: Whose values to yield.
+        problems: What happens to rows that can't be used.
+        optional: Further columns to yield, None where a record lacks them.
+        header: Names of the columns of a table whose file doesn't have them.
+        skip_line: Lines of records that nobody wants, told before the cost of parsing.
+        progress: Whether to show a bar.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If the file can't be used, or a row of it with ``on_error="fail"``.
+    """
+    check_file(path)
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind in PARQUET:
+        return Table(path, "row", _read_parquet(path, [*columns, *optional], progress))
+    lines = read_lines(path, problems, progress)
+    if kind in RECORDS:
+        wanted = (line for line in lines if not (skip_line and skip_line(line[1])))
+        return Table(path, "line", _read_records(path, wanted, columns, optional, problems))
+    return Table(
+        path, "line", _read_delimited(path, lines, [*columns, *optional], header, problems)
+    )
+
+
+def parse_record(line: str) -> dict:
+    """The dict that a line holds as JSON or as a Python literal; nothing of it is run."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        try:
+            record = ast.literal_eval(line.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            raise BadValue(
+                "neither JSON nor a literal",
+                f"is {shorten(line.strip())}",
+                "JSON or a literal dict",
+            ) from None
+    if not isinstance(record, dict):
+        raise BadValue("not a dict", f"is {shorten(record)}", "a dict")
+    return record
+
+
+def _read_records(
+    path: Path,
+    lines: Iterator[tuple[int, str]],
+    columns: Sequence[str],
+    optional: Sequence[str],
+    problems: Problems,
+) -> Iterator[tuple[int, list[Any]]]:
+    for number, line in lines:
+        try:
+            record = parse_record(line)
+            for name in columns:
+                if name not in record:
+                    raise BadValue(f"no '{name}'", f"has no '{name}'", f"'{name}' in every record")
+        except BadValue as bad:
+            problems.add(f"{path}: line {number}", bad)
+        else:
+            yield number, [record.get(name) for name in (*columns, *optional)]
+
+
+def _read_delimited(
+    path: Path,
+    lines: Iterator[tuple[int, str]],
+    columns: Sequence[str],
+    header: Sequence[str] | None,
+    problems: Problems,
+) -> Iterator[tuple[int, list[str]]]:
+    number, first = next(lines, (1, ""))
+    delimiter = "\t" if "\t" in first else ","
+
+    def texts() -> Iterator[str]:
+        nonlocal number
+        yield first
+        for number, text in lines:  # noqa: B007 (it is read outside)
+            yield text
+
+    rows = csv.reader(texts(), delimiter=delimiter)
+    if header is None:
+        header = [name.strip() for name in next(rows, [])]
+    wanted = _positions(path, columns, header)
+    while True:
+        try:
+            row = next(rows)
+            if len(row) != len(header):
+                raise BadValue(
+                    "wrong number of columns", f"has {len(row)} columns", f"{len(header)} columns"
+                )
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problems.add(
+                f"{path}: line {number}",
+                BadValue("not a row", f"isn't a row ({error})", "a row of short fields"),
+            )
+        except BadValue as bad:
+            problems.add(f"{path}: line {number}", bad)
+        else:
+            yield number, [row[position] for position in wanted]
+
+
+def _read_parquet(
+    path: Path, columns: Sequence[str], progress: bool
+) -> Iterator[tuple[int, Sequence[Any]]]:
+    arrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            _positions(path, columns, file.schema_arrow.names)
+            bar = progress_bar(None, path.name, progress, total=file.metadata.num_rows)
+            with bar:
+                number = 0
+                for batch in file.iter_batches(columns=list(columns)):
+                    values = batch.to_pydict()
+                    for row in zip(*(values[name] for name in columns)):
+                        number += 1
+                        yield number, row
+                    bar.update(batch.num_rows)
+    except (arrow.ArrowException, OSError) as error:
+        raise InputError(
+            f"{path}: can't be read ({reason(error)}); expected a complete Parquet file"
+        ) from None
+
+
+def _positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list[int]:
+    for name in columns:
+        if header.count(name) != 1:
+            found = "there twice" if name in header else f"not among {', '.join(header)[:200]}"
+            raise InputError(f"{path}: column '{name}' is {found}; expected it once")
+    return [header.index(name) for name in columns]

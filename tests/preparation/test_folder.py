@@ -1,0 +1,69 @@
+import os
+
+import pytest
+
+from mentor_pyg import InputError
+from mentor_pyg.preparation.folder import new_folder
+
+
+def test_appears_as_a_whole(tmp_path):
+    with new_folder(tmp_path / "a" / "out") as folder:
+        (folder / "x.inter").write_text("x")
+        assert not (tmp_path / "a" / "out").exists()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["out"]
+    assert (tmp_path / "a" / "out" / "x.inter").read_text() == "x"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_nothing_is_left_by_a_failure(tmp_path, error):
+    def write_and_fail():
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "x.inter").write_text("x")
+            raise error
+
+    with pytest.raises(error):
+        write_and_fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_earlier_result_stays_until_the_new_one_is_complete(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old.inter").write_text("old")
+    with pytest.raises(ValueError, match="broken"), new_folder(out, force=True):
+        raise ValueError("broken")
+    assert (out / "old.inter").read_text() == "old"
+    with new_folder(out, force=True) as folder:
+        (folder / "new.inter").write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "new.inter"]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "out").mkdir()
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "x.inter").write_text("x")
+    assert (tmp_path / "out" / "x.inter").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "force", "fragment"),
+    [("a.inter", False, "isn't empty"), ("thesis.tex", True, "thesis.tex, which no preparation")],
+)
+def test_files_of_the_user_are_kept(tmp_path, name, force, fragment):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=fragment), new_folder(tmp_path, force):
+        pytest.fail("the block was entered")
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="isn't a folder"), new_folder(tmp_path / "out", True):
+        pytest.fail("the block was entered")
+
+
+def test_permissions_are_the_usual_ones(tmp_path):
+    with new_folder(tmp_path / "out"):
+        pass
+    (tmp_path / "usual").mkdir()
+    assert os.stat(tmp_path / "out").st_mode == os.stat(tmp_path / "usual").st_mode
