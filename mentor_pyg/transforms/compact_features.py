@@ -48,27 +48,41 @@ class CompactFeatures(BaseTransform):
     def forward(self, data: HeteroData) -> HeteroData:
         for modality in modalities(data):
             x = data[ITEM][f"x_{modality}"]
-            if self.channels is not None and x.size(1) > self.channels:
-                width = x.size(1)
-                x, kept = principal_columns(x, self.channels)
-                logger.info(
-                    f"{modality}: {width} to {self.channels} columns, "
-                    f"{kept:.2%} of the squared length kept"
-                )
-            if self.dtype is not None:
-                x = x.to(getattr(torch, self.dtype))
-            data[ITEM][f"x_{modality}"] = x
+            axes = self.axes(x, modality)
+            data[ITEM][f"x_{modality}"] = self.project(x, axes)
         return data
+
+    def axes(self, x: Tensor, name: str = "features") -> Tensor | None:
+        """The columns V_c [D_m, c] that features [I, D_m] are turned to; None if they stay.
+
+        Args:
+            x: All rows that decide on them.
+            name: What to call them in the log.
+        """
+        if self.channels is None or x.size(1) <= self.channels:
+            return None
+        axes, kept = principal_axes(x, self.channels)
+        logger.info(
+            f"{name}: {x.size(1)} to {self.channels} columns, {kept:.2%} of the squared length kept"
+        )
+        return axes
+
+    def project(self, x: Tensor, axes: Tensor | None) -> Tensor:
+        """Features [n, D_m], of whatever items, in the columns of :meth:`axes` and the
+        dtype wanted."""
+        if axes is not None:
+            x = (x.to(axes.dtype) @ axes).to(x.dtype)
+        return x if self.dtype is None else x.to(getattr(torch, self.dtype))
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(channels={self.channels}, dtype={self.dtype!r})"
 
 
-def principal_columns(x: Tensor, channels: int) -> tuple[Tensor, float]:
-    """Coordinates [N, channels] along the leading right singular vectors of x [N, F], and
-    the share of the squared length that they keep."""
+def principal_axes(x: Tensor, channels: int) -> tuple[Tensor, float]:
+    """The leading right singular vectors of x [N, F] as columns [F, channels], and the share
+    of the squared length of x that lies along them."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     eigenvalues, vectors = torch.linalg.eigh(wide.t() @ wide)  # in rising order
     squares = eigenvalues.clamp(min=0)
     kept = squares[-channels:].sum() / squares.sum().clamp(min=1e-12)
-    return (wide @ vectors[:, -channels:].flip(1)).to(x.dtype), float(kept)
+    return vectors[:, -channels:].flip(1), float(kept)

@@ -1,6 +1,5 @@
-import hashlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,9 +10,12 @@ from torch_geometric.utils import coalesce
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import cache_dir, cached, fingerprint
-from mentor_pyg.transforms.knn import choose_backend, cosine_knn
+from mentor_pyg.files import cache_dir, cached, content_hash, fingerprint
+from mentor_pyg.transforms.knn import choose_backend, cosine_knn, cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, modalities, similar
+
+Graph: TypeAlias = tuple[Tensor, Tensor]
+"""``edge_index`` and ``edge_weight``."""
 
 
 @functional_transform("item_knn")
@@ -70,17 +72,57 @@ class ItemKNN(BaseTransform):
         names = modalities(data)
         if not names:
             raise InputError("the items have no features; expected at least one modality for kNN")
-        merge = self._merge_weights(names)
         num_items = data[ITEM].num_nodes
-        graphs = {m: self._graph(m, data) for m in names}
+        graphs = self._merge({m: self._graph(m, data) for m in names}, num_items)
+        for edge_type, graph in graphs.items():
+            store_graph(data, edge_type, graph, num_items)
+        return data
+
+    def edges_to_new(
+        self,
+        data: HeteroData,
+        x: Mapping[str, Tensor],
+        mask: Mapping[str, Tensor],
+    ) -> dict[tuple[str, str, str], Graph]:
+        """What the graphs need for items that come after those of ``data``.
+
+        A new item's neighbours are chosen and weighed as any other's, but among the
+        items of ``data`` alone, so that it depends on no other new one, and nothing
+        changes for the items that are there.
+
+        Args:
+            data: The items with their raw features, which the graphs were made of.
+            x: Raw features of the new items [n, D_m] by modality.
+            mask: Bool [n], False where a new item has none.
+
+        Returns:
+            By type the edges that end in new items, whose rows are I to I + n - 1, and
+            their weights.
+        """
+        num_items = data[ITEM].num_nodes
+        graphs = {}
+        for modality in modalities(data):
+            others, other_mask = _content(modality, data)
+            edge_index, similarity = cosine_knn_among(
+                x[modality], others, self.k - self.self_loops, mask[modality], other_mask
+            )
+            edge_index[1] += num_items
+            if self.self_loops:
+                present = x[modality].any(dim=1) & mask[modality]
+                own = num_items + present.nonzero().t().repeat(2, 1)
+                edge_index = torch.cat([edge_index, own], dim=1)
+                similarity = torch.cat([similarity, similarity.new_ones(own.size(1))])
+            graphs[modality] = self._weigh(edge_index, similarity)
+        return self._merge(graphs, num_items + max(len(new) for new in x.values()))
+
+    def _merge(self, graphs: dict[str, Graph], num_nodes: int) -> dict[tuple[str, str, str], Graph]:
+        """The graphs of all modalities by edge type, or their weighted sum."""
+        merge = self._merge_weights(list(graphs))
         if merge is None:
-            for modality, graph in graphs.items():
-                _store(data, similar(modality), graph, num_items)
-            return data
+            return {similar(m): graph for m, graph in graphs.items()}
         edge_index = torch.cat([edges for edges, _ in graphs.values()], dim=1)
         edge_weight = torch.cat([merge[m] * w for m, (_, w) in graphs.items()])
-        _store(data, SIMILAR, coalesce(edge_index, edge_weight, num_items), num_items)
-        return data
+        return {SIMILAR: coalesce(edge_index, edge_weight, num_nodes)}
 
     def _merge_weights(self, names: list[str]) -> Mapping[str, float] | None:
         if isinstance(self.merge, str):
@@ -92,17 +134,19 @@ class ItemKNN(BaseTransform):
             )
         return self.merge
 
-    def _graph(self, modality: str, data: HeteroData) -> tuple[Tensor, Tensor]:
-        x, mask = data[ITEM][f"x_{modality}"], data[ITEM].get(f"mask_{modality}")
+    def _graph(self, modality: str, data: HeteroData) -> Graph:
         try:
-            edge_index, similarity = self._neighbors(x, mask)
+            return self._weigh(*self._neighbors(*_content(modality, data)))
         except ValueError as error:
             raise InputError(f"modality '{modality}': {error}") from None
+
+    def _weigh(self, edge_index: Tensor, similarity: Tensor) -> Graph:
         cosine = self.weights == "cosine"
         weight = similarity.clamp(min=0) if cosine else torch.ones_like(similarity)
-        if self.normalize == "row":
-            total = weight.new_zeros(x.size(0)).index_add_(0, edge_index[1], weight)
-            weight = weight / total[edge_index[1]].clamp(min=1e-12)
+        if self.normalize == "row" and weight.numel():
+            row = edge_index[1]
+            total = weight.new_zeros(int(row.max()) + 1).index_add_(0, row, weight)
+            weight = weight / total[row].clamp(min=1e-12)
         return edge_index, weight
 
     def _neighbors(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -113,7 +157,7 @@ class ItemKNN(BaseTransform):
 
         if not self.cache:
             return search()
-        content = [_content_hash(t) for t in (x, mask) if t is not None]
+        content = [content_hash(t) for t in (x, mask) if t is not None]
         key = fingerprint(content, self.k, self.self_loops, backend)
         edge_index, similarity = cached(cache_dir() / f"knn-{key}.pt", search)
         return edge_index.to(x.device), similarity.to(x.device)
@@ -126,22 +170,17 @@ class ItemKNN(BaseTransform):
         )
 
 
-def _store(
-    data: HeteroData,
-    edge_type: tuple[str, str, str],
-    graph: tuple[Tensor, Tensor],
-    num_items: int,
+def _content(modality: str, data: HeteroData) -> tuple[Tensor, Tensor | None]:
+    return data[ITEM][f"x_{modality}"], data[ITEM].get(f"mask_{modality}")
+
+
+def store_graph(
+    data: HeteroData, edge_type: tuple[str, str, str], graph: Graph, num_items: int
 ) -> None:
+    """Puts an item graph into ``data`` in all its forms."""
     edge_index, edge_weight = graph
     data[edge_type].edge_index = edge_index
     data[edge_type].edge_weight = edge_weight
     data[edge_type].adjacency = Adjacency.from_edge_index(
         edge_index, edge_weight, (num_items, num_items)
     )
-
-
-def _content_hash(x: Tensor) -> str:
-    content = x.detach().cpu().contiguous().view(torch.uint8).numpy()
-    digest = hashlib.blake2b(repr((x.dtype, x.shape)).encode(), digest_size=16)
-    digest.update(content.data)
-    return digest.hexdigest()

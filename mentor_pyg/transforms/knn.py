@@ -1,6 +1,5 @@
 """Nearest neighbours by cosine similarity."""
 
-import importlib.util
 import math
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mentor_pyg.blocks import top_k_products
+from mentor_pyg.extras import is_installed
 
 BACKENDS = ("auto", "torch", "torch_cluster", "faiss")
 
@@ -31,16 +31,12 @@ def choose_backend(backend: str, x: Tensor, k: int) -> str:
     """
     if backend not in BACKENDS:
         raise ValueError(f"'backend' must be one of {', '.join(BACKENDS)} (got '{backend}')")
-    if backend in ("torch_cluster", "faiss") and not _is_installed(backend):
+    if backend in ("torch_cluster", "faiss") and not is_installed(backend):
         raise ValueError(f"'{backend}' isn't installed; expected backend 'torch' or 'auto'")
     if backend != "auto":
         return backend
-    quick = x.is_cuda and k < CLUSTER_MAX_K and _is_installed("torch_cluster")
+    quick = x.is_cuda and k < CLUSTER_MAX_K and is_installed("torch_cluster")
     return "torch_cluster" if quick else "torch"
-
-
-def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def cosine_knn(
@@ -72,12 +68,7 @@ def cosine_knn(
     Raises:
         ValueError: If fewer than k other rows are there to choose from.
     """
-    x = F.normalize(x.float())
-    valid = x.any(dim=1)
-    if mask is not None:
-        valid &= mask
-    index = valid.nonzero().squeeze(1)
-    x = x[index]
+    x, index = _unit_rows(x, mask)
     if not 0 < k < x.size(0):
         raise ValueError(
             f"k = {k} neighbours can't be found among {x.size(0)} items with features; "
@@ -87,6 +78,57 @@ def cosine_knn(
     neighbor, similarity = search[choose_backend(backend, x, k)](x, k, self_loops)
     row = index.repeat_interleave(k)
     return torch.stack([index[neighbor.flatten()], row]), similarity.flatten()
+
+
+def cosine_knn_among(
+    x: Tensor,
+    others: Tensor,
+    k: int,
+    mask: Tensor | None = None,
+    other_mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    r"""The k rows of ``others`` most similar to each row of ``x``, by cosine.
+
+    As for :func:`cosine_knn`, rows that are all zero, or masked out, have no neighbours
+    and are nobody's.
+
+    Args:
+        x: Features [N, F].
+        others: Features [M, F] to choose the neighbours from.
+        k: Neighbours of each row.
+        mask: Bool [N], False for rows to leave out.
+        other_mask: Bool [M], the same of ``others``.
+
+    Returns:
+        ``edge_index`` [2, n k] from rows of ``others`` to rows of ``x``, sorted by the
+        latter and then by falling similarity, and the similarities [n k].
+
+    Raises:
+        ValueError: If there are fewer than k to choose from.
+    """
+    x, index = _unit_rows(x, mask)
+    others, other_index = _unit_rows(others, other_mask)
+    if not 0 <= k <= others.size(0):
+        raise ValueError(
+            f"k = {k} neighbours can't be found among {others.size(0)} items with features; "
+            f"expected k from 0 to {others.size(0)}"
+        )
+    if k == 0 or x.size(0) == 0:
+        return index.new_empty(2, 0), x.new_empty(0)
+    similarity, neighbor = top_k_products(x, others, k, lambda products, rows: None)
+    row = index.repeat_interleave(k)
+    edge_index = torch.stack([other_index[neighbor.flatten()], row])
+    return edge_index, similarity.flatten().clamp(max=1.0)
+
+
+def _unit_rows(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Rows of length one, without those that are zero or masked out, and their numbers."""
+    x = F.normalize(x.float())
+    valid = x.any(dim=1)
+    if mask is not None:
+        valid &= mask
+    index = valid.nonzero().squeeze(1)
+    return x[index], index
 
 
 def _search_blocks(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:

@@ -179,3 +179,16 @@ def test_repr():
     assert repr(CompactFeatures()) == "CompactFeatures(channels=None, dtype=None)"
     expected = "CompactFeatures(channels=8, dtype='float16')"
     assert repr(CompactFeatures(8, "float16")) == expected
+
+
+@pytest.mark.parametrize("channels", [None, 3, WIDTH])
+@pytest.mark.parametrize("dtype", [None, "float16"])
+def test_later_rows_are_projected_as_the_others_were(data, channels, dtype):
+    raw = data[ITEM].x_visual.clone()
+    transform = CompactFeatures(channels, dtype)
+    axes = transform.axes(raw)
+    x = transform(data)[ITEM].x_visual
+    assert torch.equal(transform.project(raw[4:7], axes), x[4:7])
+    assert (axes is None) == (channels != 3)
+    middle = transform.project((raw[4:5] + raw[6:7]) / 2, axes)
+    torch.testing.assert_close(middle, (x[4:5] + x[6:7]) / 2, rtol=5e-3, atol=5e-3)

@@ -7,6 +7,7 @@ from torch_geometric.utils import coalesce
 
 from mentor_pyg import InputError, blocks
 from mentor_pyg.transforms import ItemKNN, cosine_knn, item_knn, knn
+from mentor_pyg.transforms.knn import cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, similar
 
 needs_cluster = pytest.mark.skipif(not has_package("torch_cluster"), reason="not installed")
@@ -302,3 +303,67 @@ def test_faiss_of_many_rows_searches_cells(monkeypatch):
     assert 0.9 < same < 1.0
     expected = torch.nn.functional.cosine_similarity(x[found[0]], x[found[1]])
     assert torch.allclose(similarity, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [0, 1, 5, 25])
+@pytest.mark.parametrize("masked", [False, True])
+def test_neighbours_among_others_equal_brute_force(k, masked):
+    others, x = features(), features(8)[torch.randperm(8)] + 0.1 * torch.randn(8, 6)
+    x[3] = 0
+    mask, other_mask = (torch.arange(8) != 5, MASK) if masked else (None, None)
+    expected = []
+    for i in range(8):
+        if i != 3 and not (masked and i == 5):
+            found = [
+                (F.cosine_similarity(x[i], others[j], dim=0).item(), j)
+                for j in range(30)
+                if j != 1 and (not masked or MASK[j])
+            ]
+            expected += [(i, j, s) for s, j in sorted(found, reverse=True)[:k]]
+    result = cosine_knn_among(x, others, k, mask, other_mask)
+    assert_equals_brute_force(result, expected)
+
+
+def test_too_few_others():
+    with pytest.raises(ValueError, match=r"k = 30 .* among 29 items .* from 0 to 29"):
+        cosine_knn_among(features(3), features(), 30)
+
+
+def two_modalities():
+    data = HeteroData()
+    data[ITEM].num_nodes = 30
+    data[ITEM].x_a, data[ITEM].x_b = features(), features(30, 4).flip(0)
+    data[ITEM].mask_b = MASK.clone()
+    return data
+
+
+@pytest.mark.parametrize("self_loops", [False, True])
+@pytest.mark.parametrize("weights", ["cosine", "binary"])
+@pytest.mark.parametrize("merge", [None, {"a": 0.3, "b": 0.7}])
+@pytest.mark.parametrize("k", [1, 6])
+def test_a_new_item_has_the_edges_it_would_have_as_the_last_one(self_loops, weights, merge, k):
+    """Those of a graph of all the items and it; what changes for others is left out."""
+    transform = ItemKNN(k, weights, self_loops, merge=merge, cache=False)
+    data = two_modalities()
+    generator = torch.Generator().manual_seed(1)
+    new = {"a": torch.randn(2, 6, generator=generator), "b": torch.randn(2, 4, generator=generator)}
+    mask = {"a": torch.tensor([True, True]), "b": torch.tensor([True, False])}
+    edges = transform.edges_to_new(data, new, mask)
+    for i in range(2):
+        larger = two_modalities()
+        larger[ITEM].num_nodes = 31
+        for m in "ab":
+            larger[ITEM][f"x_{m}"] = torch.cat([larger[ITEM][f"x_{m}"], new[m][i : i + 1]])
+        larger[ITEM].mask_b = torch.cat([MASK, mask["b"][i : i + 1]])
+        larger = transform(larger)
+        assert set(edges) == set(larger.edge_types)
+        for kind, (edge_index, weight) in edges.items():
+            ours = edge_index[1] == 30 + i
+            theirs = larger[kind].edge_index[1] == 30
+            source = edge_index[0, ours].where(edge_index[0, ours] < 30, torch.tensor(30))
+            found = coalesce(source.repeat(2, 1), weight[ours])
+            expected = coalesce(
+                larger[kind].edge_index[0, theirs].repeat(2, 1), larger[kind].edge_weight[theirs]
+            )
+            assert torch.equal(found[0], expected[0])
+            torch.testing.assert_close(found[1], expected[1])

@@ -1,0 +1,98 @@
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.typing import ITEM, modalities
+
+EARLY = "all"
+"""Name of the modality that early fusion leaves."""
+
+
+@functional_transform("content_variant")
+class ContentVariant(BaseTransform):
+    r"""The items' content with something taken away, for ablations.
+
+    Args:
+        modalities: Which modalities to keep; all if not given.
+        noise: By modality, the strength :math:`\sigma` of Gaussian noise that is added,
+            in standard deviations of that modality's features.
+        missing: By modality, the share of the items that lose it, beside those that lack
+            it anyway.
+        early_fusion: Whether to concatenate the features of all modalities, rows at
+            length one, into a single modality before any encoder. An item has it if it
+            has any of them.
+        seed: Seed of the noise and of the losses.
+
+    Raises:
+        InputError: If a modality that is named isn't there.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str] | None = None,
+        noise: Mapping[str, float] | None = None,
+        missing: Mapping[str, float] | None = None,
+        early_fusion: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if not all(0 <= share < 1 for share in (missing or {}).values()):
+            raise ValueError(f"'missing' must be shares from 0 to below 1 (got {missing})")
+        self.modalities, self.early_fusion, self.seed = modalities, early_fusion, seed
+        self.noise, self.missing = dict(noise or {}), dict(missing or {})
+
+    def forward(self, data: HeteroData) -> HeteroData:
+        store, names = data[ITEM], modalities(data)
+        kept = names if self.modalities is None else list(self.modalities)
+        for name in (*kept, *self.noise, *self.missing):
+            if name not in names:
+                raise InputError(
+                    f"content.{name}: the data has no such modality; "
+                    f"expected {', '.join(names) or 'features'}"
+                )
+        for name in set(names) - set(kept):
+            del store[f"x_{name}"]
+            store.pop(f"mask_{name}", None)
+        generator = torch.Generator().manual_seed(self.seed)
+        for name in kept:
+            if name in self.noise:
+                x = store[f"x_{name}"]
+                draws = torch.randn(x.shape, generator=generator).to(x)
+                store[f"x_{name}"] = x + self.noise[name] * x.std() * draws
+            if name in self.missing:
+                self._lose(data, name, generator)
+        if self.early_fusion and len(kept) > 1:
+            _fuse(data, kept)
+        return data
+
+    def _lose(self, data: HeteroData, name: str, generator: torch.Generator) -> None:
+        x = data[ITEM][f"x_{name}"]
+        present = torch.rand(x.size(0), generator=generator) >= self.missing[name]
+        present = present.to(x.device)
+        before = data[ITEM].get(f"mask_{name}")
+        mask = present if before is None else present & before
+        data[ITEM][f"mask_{name}"] = mask
+        data[ITEM][f"x_{name}"] = x * mask.unsqueeze(1)
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.__class__.__name__}(modalities={self.modalities}, noise={self.noise}, "
+            f"missing={self.missing}, early_fusion={self.early_fusion}, seed={self.seed})"
+        )
+
+
+def _fuse(data: HeteroData, names: Sequence[str]) -> None:
+    store = data[ITEM]
+    rows: list[Tensor] = [F.normalize(store[f"x_{name}"]) for name in names]
+    masks = [store.get(f"mask_{name}") for name in names]
+    for name in names:
+        del store[f"x_{name}"]
+        store.pop(f"mask_{name}", None)
+    store[f"x_{EARLY}"] = torch.cat(rows, dim=1)
+    if all(mask is not None for mask in masks):
+        store[f"mask_{EARLY}"] = torch.stack(masks).any(dim=0)
