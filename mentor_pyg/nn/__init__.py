@@ -1,8 +1,17 @@
 """Layers, losses and models. All but the models take tensors alone."""
 
-from .conv import LightGCNConv, NoisyLightGCNConv, light_gcn_norm
+from .adversarial import Critic, gradient_penalty, gumbel_rows
+from .attention import ModalityAttention
+from .clustering import Prototypes, kmeans
+from .conv import LightGCNConv, MMGCNConv, NGCFConv, NoisyLightGCNConv, light_gcn_norm
+from .edges import edge_softmax, weighted_sum
+from .embedding import UserItemEmbedding
 from .encoder import ModalityEncoder, Propagation, modality_encoders
 from .fusion import GlobalFusion, UserFusion
+from .gathering import ContentGathering
+from .graph import bipartite_parts, drop_edges, sample_edges, user_item_adjacency
+from .hypergraph import LowRankHypergraph
+from .latent_graph import LatentGraph
 from .loss import (
     Moments,
     alignment_levels,
@@ -14,28 +23,59 @@ from .loss import (
     moments,
     score_triples,
     sum_of_squares,
+    triple_norm,
 )
 from .multimodal import Encoding, MultimodalEncoder
+from .neighbors import NeighborGraph
+from .projection import ContentProjection, ModalityProjections
+from .pruning import EdgeDropout, MaskedGraph, PrunedGraph
+from .spectrum import SpectrumFusion
 
 __all__ = [
+    "ContentGathering",
+    "ContentProjection",
+    "Critic",
+    "EdgeDropout",
     "Encoding",
     "GlobalFusion",
     "MultimodalEncoder",
+    "LatentGraph",
     "LightGCNConv",
+    "LowRankHypergraph",
+    "MMGCNConv",
+    "MaskedGraph",
+    "ModalityAttention",
     "ModalityEncoder",
+    "ModalityProjections",
     "Moments",
+    "NGCFConv",
+    "NeighborGraph",
     "NoisyLightGCNConv",
     "Propagation",
+    "Prototypes",
+    "PrunedGraph",
     "UserFusion",
+    "UserItemEmbedding",
     "alignment_levels",
+    "bipartite_parts",
     "bpr_loss",
     "content_moments",
+    "drop_edges",
     "feature_masking_loss",
     "gaussian_distance",
+    "gradient_penalty",
+    "gumbel_rows",
     "info_nce",
+    "kmeans",
     "light_gcn_norm",
     "modality_encoders",
     "moments",
+    "sample_edges",
     "score_triples",
     "sum_of_squares",
+    "triple_norm",
+    "user_item_adjacency",
+    "SpectrumFusion",
+    "edge_softmax",
+    "weighted_sum",
 ]

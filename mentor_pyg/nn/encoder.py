@@ -12,7 +12,7 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
 from mentor_pyg.nn.conv.light_gcn_conv import select
-from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.functional import normalize, pad_rows
 
 Graph: TypeAlias = Adj | Adjacency
 
@@ -144,7 +144,9 @@ class ModalityEncoder(torch.nn.Module):
             x = x.to(self.user.dtype)  # features may be stored in half precision
         item = self.mlp(x)
         if mask is not None:
-            other = item.new_zeros(()) if self.free_item is None else self.free_item
+            other = item.new_zeros(())
+            if self.free_item is not None:
+                other = pad_rows(self.free_item, item.size(0))
             item = torch.where(mask.unsqueeze(-1), item, other)
         return normalize(torch.cat([self.user, item.to(self.user.dtype)]))
 

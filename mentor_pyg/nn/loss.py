@@ -24,6 +24,7 @@ __all__ = [
     "moments",
     "score_triples",
     "sum_of_squares",
+    "triple_norm",
 ]
 
 
@@ -146,3 +147,19 @@ def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
 def sum_of_squares(tensors: Sequence[Tensor]) -> Tensor:
     r"""Squared L2 norm :math:`\lVert\theta\rVert^2_2` over all tensors together."""
     return torch.stack([x.pow(2).sum() for x in tensors]).sum()
+
+
+def triple_norm(user: Tensor, item: Tensor, batch: Batch) -> Tensor:
+    r"""Half the mean squared norm of a batch's free vectors, the usual regulariser.
+
+    .. math::
+        \frac{1}{2B} \sum_{b=1}^{B} \lVert \mathbf{e}_{u_b} \rVert^2
+        + \lVert \mathbf{e}_{i_b} \rVert^2 + \lVert \mathbf{e}_{j_b} \rVert^2
+
+    Args:
+        user: Vectors of all users [U, D].
+        item: Vectors of all items [I, D].
+        batch: The triples.
+    """
+    rows = [user[batch.user], item[batch.pos_item], item[batch.neg_item]]
+    return sum_of_squares(rows) / (2 * batch.user.numel())

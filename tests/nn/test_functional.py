@@ -2,7 +2,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mentor_pyg.nn.functional import normalize, sum_and_square
+from mentor_pyg.nn.functional import (
+    neighbor_products,
+    normalize,
+    pad_rows,
+    refine,
+    sum_and_square,
+)
 
 parametrize_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
@@ -105,3 +111,49 @@ def test_one_of_both(which):
     x = torch.randn(3, 8, requires_grad=True)
     (grad,) = torch.autograd.grad(sum_and_square(x)[which], x)
     torch.testing.assert_close(grad, [torch.ones(3, 8), 2 * x.detach()][which])
+
+
+@parametrize_dtypes
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_refine_multiplies_rows_by_their_cosines(dtype, scale):
+    x = (scale * torch.randn(7, 5, dtype=dtype)).requires_grad_()
+    ego = torch.randn(7, 5, dtype=dtype, requires_grad=True)
+    upstream = torch.randn(7, 5, dtype=dtype)
+    out = refine(x, normalize(ego))
+    expected = F.cosine_similarity(x, ego, eps=1e-20).unsqueeze(1) * x
+    torch.testing.assert_close(out / scale, expected / scale)
+    grads, others = (torch.autograd.grad(y, (x, ego), upstream) for y in (out, expected))
+    torch.testing.assert_close(grads[0], others[0])
+    torch.testing.assert_close(grads[1] / scale, others[1] / scale)
+
+
+def test_refine_of_zeros_is_zero():
+    x = torch.randn(4, 3)
+    x[1] = 0
+    x.requires_grad_()
+    out = refine(x, normalize(torch.randn(4, 3)))
+    assert torch.equal(out[1], torch.zeros(3))
+    out.sum().backward()
+    assert torch.equal(x.grad[1], torch.zeros(3))
+    assert x.grad.isfinite().all()
+
+
+def test_pad_rows():
+    x = torch.randn(2, 3)
+    assert pad_rows(x, 2) is x
+    assert torch.equal(pad_rows(x, 4), torch.cat([x, torch.zeros(2, 3)]))
+
+
+@parametrize_dtypes
+def test_neighbor_products_equal_those_of_gathered_rows(dtype):
+    x = torch.randn(7, 5, dtype=dtype, requires_grad=True)
+    neighbor = torch.randint(7, (7, 3))
+    neighbor[0] = 0  # itself, and more than once
+    upstream = torch.randn(7, 3, dtype=dtype)
+    out = neighbor_products(x, neighbor)
+    expected = (x.unsqueeze(1) * x[neighbor]).sum(dim=2)
+    torch.testing.assert_close(out, expected)
+    grads = (torch.autograd.grad(y, x, upstream)[0] for y in (out, expected))
+    torch.testing.assert_close(*grads)
+    if dtype == torch.float64:
+        torch.autograd.gradcheck(lambda x: neighbor_products(x, neighbor), x)

@@ -1,0 +1,105 @@
+"""Parts of a Wasserstein GAN over rows of an interaction matrix."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import BatchNorm1d, Linear, ModuleList
+from torch_geometric.nn.inits import reset
+
+from mentor_pyg.nn.random import uniform
+
+NEGATIVE_SLOPE = 0.2
+"""Of the critic's LeakyReLU, as in the DCGAN paper (arXiv 1511.06434)."""
+
+
+class Critic(torch.nn.Module):
+    r"""Tells observed rows of an interaction matrix from generated ones, Eq. 4 of the
+    `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
+
+    .. math::
+        D(\mathbf{a}) = \sigma(\Gamma_2(\Gamma_1(\mathbf{a}))), \qquad
+        \Gamma(\mathbf{a}) = \mathrm{dropout}(\mathrm{BN}(
+        \mathrm{LeakyReLU}(\mathbf{W} \mathbf{a} + \mathbf{b})))
+
+    In training the batch has to hold rows of both kinds, since those of one alone would
+    be normalised to the same mean whatever they are.
+
+    Args:
+        in_channels: Width of a row, the number of items.
+        hidden_channels: Width of the hidden layer.
+        dropout: Dropout ratio.
+
+    Shapes:
+        ``rows`` [N, in_channels], result [N] in (0, 1)
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int = 64, dropout: float = 0.5) -> None:
+        super().__init__()
+        widths = [in_channels, hidden_channels, 1]
+        self.linears = ModuleList(Linear(a, b) for a, b in pairwise(widths))
+        self.norms = ModuleList(BatchNorm1d(width) for width in widths[1:])
+        self.dropout = dropout
+
+    def reset_parameters(self) -> None:
+        reset(self.linears)
+        reset(self.norms)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self._scores(rows, self.training)
+
+    def judge(self, rows: Tensor) -> Tensor:
+        """Scores of single rows, whatever else is in the batch: without dropout, and
+        normalised by running statistics, in training, too."""
+        return self._scores(rows, training=False)
+
+    def _scores(self, x: Tensor, training: bool) -> Tensor:
+        for linear, norm in zip(self.linears, self.norms):
+            assert isinstance(norm, BatchNorm1d)
+            x = F.leaky_relu(linear(x), NEGATIVE_SLOPE)
+            x = F.batch_norm(
+                x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training
+            )
+            x = F.dropout(x, self.dropout, training)
+        return x.squeeze(1).sigmoid()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    r"""How far a critic is from slope one between real and fake rows (`"Improved Training
+    of Wasserstein GANs" <https://arxiv.org/abs/1704.00028>`_).
+
+    .. math::
+        \mathcal{L} = \frac{1}{N} \sum_{n=1}^{N}
+        (\lVert \nabla D(\tilde{\mathbf{a}}_n) \rVert_2 - 1)^2, \qquad
+        \tilde{\mathbf{a}} = \epsilon \mathbf{a}_{real} + (1 - \epsilon) \mathbf{a}_{fake},
+        \quad \epsilon \sim \mathcal{U}(0, 1)
+
+    Args:
+        critic: Maps rows [N, F] to scores [N], each of its row alone, and can be
+            differentiated twice.
+        real: Rows [N, F].
+        fake: Rows [N, F]; no gradient reaches either.
+    """
+    mix = torch.rand(real.size(0), 1, dtype=real.dtype, device=real.device)
+    between = fake.detach().lerp(real.detach(), mix).requires_grad_()
+    (grad,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (grad.norm(dim=1) - 1).square().mean()
+
+
+def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
+    r"""Rows as draws of a dense distribution (`"Categorical Reparameterization with
+    Gumbel-Softmax" <https://arxiv.org/abs/1611.01144>`_), Eq. 5 of MMSSL.
+
+    .. math::
+        \mathrm{softmax}((\mathbf{a} + \mathbf{g}) / \tau), \qquad
+        g = -\log(-\log u), \quad u \sim \mathcal{U}(0, 1)
+
+    Args:
+        rows: Rows a [N, F].
+        tau: Temperature; the smaller, the closer to one-hot rows.
+        generator: Source of randomness, the global one if not given.
+    """
+    gumbel = uniform(rows.shape, rows, generator).log_().neg_().log_().neg_()
+    return torch.softmax(gumbel.add_(rows).div_(tau), dim=1)

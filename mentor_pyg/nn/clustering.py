@@ -1,0 +1,94 @@
+"""Clusters of rows, and a contrast with their centres."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mentor_pyg.blocks import block_rows
+from mentor_pyg.nn.functional import normalize
+
+
+@torch.no_grad()
+def kmeans(x: Tensor, k: int, num_iters: int = 20) -> tuple[Tensor, Tensor]:
+    """Lloyd's algorithm from random rows, drawn by the global generator.
+
+    Distances are held for one block of rows at a time. A cluster that loses all of its
+    rows keeps its centre.
+
+    Args:
+        x: Rows [N, F].
+        k: Clusters, at most N.
+        num_iters: The most updates of the centres; it ends as soon as no row moves.
+
+    Returns:
+        Centres [k, F], and each row's nearest centre [N].
+    """
+    if not 1 <= k <= x.size(0):
+        raise ValueError(f"'k' must be from 1 to the number of rows {x.size(0)} (got {k})")
+    centers = x[torch.randperm(x.size(0), device=x.device)[:k]].clone()
+    nearest = nearest_rows(x, centers)
+    for _ in range(num_iters):
+        sums = torch.zeros_like(centers).index_add_(0, nearest, x)
+        count = nearest.bincount(minlength=k).unsqueeze(1)
+        centers = torch.where(count > 0, sums / count.clamp(min=1), centers)
+        before, nearest = nearest, nearest_rows(x, centers)
+        if torch.equal(before, nearest):
+            break
+    return centers, nearest
+
+
+def nearest_rows(x: Tensor, others: Tensor) -> Tensor:
+    """For each row of x [N, F] the row of ``others`` [M, F] at the least Euclidean distance,
+    [N]."""
+    square = others.square().sum(dim=1)
+    block = block_rows(others.size(0), x.size(1), x.device)
+    # |x|^2 is the same for all of the others.
+    parts = [
+        torch.addmm(square, rows, others.t(), alpha=-2).argmin(dim=1) for rows in x.split(block)
+    ]
+    return torch.cat(parts)
+
+
+class Prototypes(torch.nn.Module):
+    r"""Contrast of rows with the prototypes of their clusters, Eq. 11-14 of the `"NCL"
+    <https://arxiv.org/abs/2202.06200>`_ paper.
+
+    .. math::
+        \mathcal{L} = -\frac{1}{|R|} \sum_{i \in R} \log
+        \frac{\exp(\hat{\mathbf{x}}_i^{\top} \hat{\mathbf{c}}_{z_i} / \tau)}
+        {\sum_{j=1}^{k} \exp(\hat{\mathbf{x}}_i^{\top} \hat{\mathbf{c}}_j / \tau)}
+
+    with rows and centres of length one. Clusters are buffers, found by :meth:`fit`. Before
+    that the loss is a constant.
+
+    Args:
+        num_rows: Number of rows N.
+        num_prototypes: Number of clusters k; of fewer rows, every one is its own.
+        channels: Width F.
+
+    Shapes:
+        ``x`` [N, F]; ``rows`` [n]
+    """
+
+    centers: Tensor
+    cluster: Tensor
+
+    def __init__(self, num_rows: int, num_prototypes: int, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("centers", torch.zeros(min(num_prototypes, num_rows), channels))
+        self.register_buffer("cluster", torch.zeros(num_rows, dtype=torch.long))
+
+    def reset_parameters(self) -> None:
+        self.centers.zero_()
+        self.cluster.zero_()
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Clusters all rows afresh."""
+        centers, cluster = kmeans(x, self.centers.size(0))
+        self.centers.copy_(normalize(centers))
+        self.cluster.copy_(cluster)
+
+    def forward(self, x: Tensor, rows: Tensor, tau: float) -> Tensor:
+        logits = normalize(x.index_select(0, rows)) @ self.centers.t() / tau
+        return F.cross_entropy(logits, self.cluster[rows])

@@ -1,0 +1,73 @@
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Linear
+
+from mentor_pyg.adjacency import Adjacency
+
+
+class MMGCNConv(torch.nn.Module):
+    r"""One layer of the `"MMGCN: Multi-modal Graph Convolution Network for Personalized
+    Recommendation of Micro-video" <https://doi.org/10.1145/3343031.3351034>`_ paper.
+
+    What the neighbours say of one modality is combined with the node's own part, to which
+    an ID vector :math:`\mathbf{v}_n` that all modalities share is added:
+
+    .. math::
+        \mathbf{h}_n = \sigma \Big( \frac{1}{|\mathcal{N}_n|} \sum_{j \in \mathcal{N}_n}
+        \mathbf{W}_1 \mathbf{x}_j \Big), \qquad
+        \hat{\mathbf{h}}_n = \sigma(\mathbf{W}_2 \mathbf{x}_n + \mathbf{b}_2) + \mathbf{v}_n
+
+    .. math::
+        \mathbf{x}^{\prime}_n = \sigma(\mathbf{W}_3 [\mathbf{h}_n \,|\, \hat{\mathbf{h}}_n]
+        + \mathbf{b}_3) \quad \text{or} \quad
+        \sigma(\mathbf{W}_3 \mathbf{h}_n + \mathbf{b}_3 + \hat{\mathbf{h}}_n)
+
+    with LeakyReLU for :math:`\sigma`. A node without neighbours hears zeros.
+
+    Args:
+        in_channels: Width F of the features.
+        out_channels: Width D of the result and of the ID vectors.
+        combine: :obj:`"concat"` or :obj:`"sum"`, the first or the second form.
+
+    Shapes:
+        ``x`` [N, F]; ``id`` [N, D]; ``adj`` as :func:`~mentor_pyg.nn.user_item_adjacency`
+        makes it without weights; result [N, D]
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        combine: Literal["concat", "sum"] = "concat",
+    ) -> None:
+        super().__init__()
+        if combine not in ("concat", "sum"):
+            raise ValueError(f"'combine' must be 'concat' or 'sum' (got '{combine}')")
+        self.combine = combine
+        self.lin_neighbor = Linear(in_channels, out_channels, bias=False)
+        self.lin_self = Linear(in_channels, out_channels)
+        width = 2 * out_channels if combine == "concat" else out_channels
+        self.lin_out = Linear(width, out_channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for linear in (self.lin_neighbor, self.lin_self, self.lin_out):
+            torch.nn.init.xavier_normal_(linear.weight)
+            if linear.bias is not None:
+                torch.nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Tensor, id: Tensor, adj: Adjacency) -> Tensor:
+        neighbors = F.leaky_relu(_neighbor_mean(self.lin_neighbor(x), adj))
+        own = F.leaky_relu(self.lin_self(x)) + id
+        if self.combine == "concat":
+            return F.leaky_relu(self.lin_out(torch.cat([neighbors, own], dim=1)))
+        return F.leaky_relu(self.lin_out(neighbors) + own)
+
+
+def _neighbor_mean(x: Tensor, adj: Adjacency) -> Tensor:
+    """By a matrix whose weights know the degrees of both ends, where only one counts."""
+    root = adj.rowptr.diff().clamp(min=1).sqrt().unsqueeze(1)
+    return adj.matmul(root * x) / root

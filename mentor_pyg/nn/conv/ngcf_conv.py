@@ -1,0 +1,49 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Linear
+from torch_geometric.typing import Adj, OptTensor
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
+
+
+class NGCFConv(torch.nn.Module):
+    r"""One hop of the `"Neural Graph Collaborative Filtering"
+    <https://arxiv.org/abs/1905.08108>`_ paper.
+
+    .. math::
+        \mathbf{X}^{\prime} = \mathrm{LeakyReLU} \left(
+        (\mathbf{X} + \hat{\mathbf{A}} \mathbf{X}) \mathbf{W}_1
+        + (\mathbf{X} \odot \hat{\mathbf{A}} \mathbf{X}) \mathbf{W}_2 \right)
+
+    with :math:`\hat{\mathbf{A}}` as in :class:`~mentor_pyg.nn.LightGCNConv`, and thus any
+    adjacency that it takes of a homogeneous graph.
+
+    Args:
+        in_channels: Width F of the features.
+        out_channels: Width of the result.
+        negative_slope: Slope of LeakyReLU.
+
+    Shapes:
+        ``x`` [N, F]; result [N, out_channels]
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, negative_slope: float = 0.2) -> None:
+        super().__init__()
+        self.hop = LightGCNConv()
+        self.lin_sum = Linear(in_channels, out_channels, bias=False)
+        self.lin_product = Linear(in_channels, out_channels, bias=False)
+        self.negative_slope = negative_slope
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        torch.nn.init.xavier_uniform_(self.lin_sum.weight)
+        torch.nn.init.xavier_uniform_(self.lin_product.weight)
+
+    def forward(
+        self, x: Tensor, edge_index: Adj | Adjacency, edge_weight: OptTensor = None
+    ) -> Tensor:
+        neighbors = self.hop(x, edge_index, edge_weight)
+        out = self.lin_sum(x + neighbors) + self.lin_product(x * neighbors)
+        return F.leaky_relu(out, self.negative_slope)

@@ -1,0 +1,60 @@
+"""Items' content as the users see it, and the items in turn by their users."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import OptTensor
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.graph import bipartite_parts
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.random import dropout
+
+
+class ContentGathering(torch.nn.Module):
+    r"""What users gather of their items' content, and items of their users', Eq. 2 of the
+    `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
+
+    .. math::
+        \mathbf{F}_i^m = \mathrm{dropout}(\mathbf{W}_m \mathbf{x}_i^m + \mathbf{b}_m), \qquad
+        \mathbf{f}_u^m = \frac{1}{\sqrt{|\mathcal{N}_u|}} \sum_{i \in \mathcal{N}_u}
+        \mathbf{F}_i^m, \qquad
+        \mathbf{f}_i^m = \frac{1}{\sqrt{|\mathcal{N}_i|}} \sum_{u \in \mathcal{N}_i}
+        \mathbf{f}_u^m
+
+    What an item lacks adds nothing.
+
+    Args:
+        in_channels: Width D_m of the features by modality.
+        out_channels: Width D of the result.
+        dropout: Dropout ratio.
+
+    Shapes:
+        ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
+        or None; ``adj`` the normalised user-item graph of U + I nodes, users first;
+        result [U + I, M, D], modalities in the order of their names
+    """
+
+    def __init__(
+        self, in_channels: Mapping[str, int], out_channels: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.projections = ModalityProjections(in_channels, out_channels)
+        self.dropout = dropout
+
+    def reset_parameters(self) -> None:
+        self.projections.reset_parameters()
+
+    def forward(
+        self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor], adj: Adjacency
+    ) -> Tensor:
+        projected = self.projections(x, mask).values()
+        parts = [dropout(part, self.dropout, self.training) for part in projected]
+        num_users = adj.num_targets - parts[0].size(0)
+        # The weights of the graph know the degrees of both ends, here only one counts:
+        root = adj.rowptr.diff().sqrt().unsqueeze(1)
+        to_user, to_item = bipartite_parts(adj, num_users)
+        user = to_user.matmul(root[num_users:] * torch.cat(parts, dim=1))
+        item = to_item.matmul(root[:num_users] * user)
+        return torch.cat([user, item]).unflatten(1, (len(parts), -1))

@@ -1,0 +1,57 @@
+"""A graph of items whose learned vectors are similar."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mentor_pyg.blocks import top_k_products
+from mentor_pyg.nn.functional import SMALLEST_NORM, neighbor_products, normalize
+
+
+class LatentGraph(torch.nn.Module):
+    r"""Links every item to the k of highest cosine, itself included, to be rebuilt as the
+    vectors are learned; Eq. 4-7 of the `"LATTICE" <https://arxiv.org/abs/2104.09036>`_ paper.
+
+    .. math::
+        \mathbf{h}^{\prime} = \mathbf{D}^{-1/2} \mathbf{S} \mathbf{D}^{-1/2} \mathbf{h},
+        \qquad S_{ab} = \max(0, \cos(\mathbf{x}_a, \mathbf{x}_b)), \quad b \in \mathcal{N}_a
+
+    with the sums of rows in :math:`\mathbf{D}`. Which items are neighbours is a buffer, so
+    that a run goes on from the middle of an epoch; their weights are those of the vectors
+    given, with gradients. Before it is first built, an item is all of its neighbours.
+    Vectors of zeros have no part in it.
+
+    Args:
+        num_items: Number of items I.
+        k: Neighbours of an item, all at most.
+
+    Shapes:
+        ``x`` [I, F]; ``hidden`` and result [I, D]; ``neighbor`` [I, k]
+    """
+
+    neighbor: Tensor
+
+    def __init__(self, num_items: int, k: int) -> None:
+        super().__init__()
+        if not k > 0:
+            raise ValueError(f"'k' must be positive (got {k})")
+        self.register_buffer("neighbor", torch.empty(num_items, min(k, num_items)).long())
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        self.neighbor.copy_(torch.arange(self.neighbor.size(0)).unsqueeze(1))
+
+    @torch.no_grad()
+    def rebuild(self, x: Tensor) -> None:
+        """Links the items by their vectors."""
+        unit = normalize(x)
+        k = self.neighbor.size(1)
+        self.neighbor.copy_(top_k_products(unit, unit, k, lambda products, rows: None)[1])
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """One hop."""
+        weight = neighbor_products(normalize(x), self.neighbor).clamp(min=0)
+        root = weight.sum(dim=1, keepdim=True).clamp(min=SMALLEST_NORM).rsqrt()
+        return root * F.embedding_bag(
+            self.neighbor, root * hidden, mode="sum", per_sample_weights=weight
+        )

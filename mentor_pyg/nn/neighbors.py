@@ -1,0 +1,91 @@
+"""A graph of users and the items that their learned vectors are close to."""
+
+import torch
+from torch import Tensor
+from torch_geometric.utils.sparse import index2ptr
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.blocks import top_k_products
+from mentor_pyg.nn.functional import normalize
+
+
+class NeighborGraph(torch.nn.Module):
+    r"""Links every user to the k items of highest cosine, to be rebuilt as the vectors
+    are learned; Eq. 3 and 8 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
+
+    Items whose cosine isn't positive aren't linked. A hop sums over neighbours on either
+    side and divides by the root of their number:
+
+    .. math::
+        \mathbf{e}^{\prime}_u = \frac{1}{\sqrt{|\mathcal{N}_u|}}
+        \sum_{i \in \mathcal{N}_u} \mathbf{e}_i, \qquad
+        \mathbf{e}^{\prime}_i = \frac{1}{\sqrt{|\mathcal{N}_i|}}
+        \sum_{u \in \mathcal{N}_i} \mathbf{e}_u
+
+    The neighbours are a buffer, so that a run goes on from the middle of an epoch; there
+    are none before they are first built.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        k: Neighbours of a user, all items at most.
+
+    Shapes:
+        ``neighbor`` [U, k], -1 where there is none
+    """
+
+    neighbor: Tensor
+    rowptr: Tensor
+    col: Tensor
+    weight: Tensor
+    weight_t: Tensor
+
+    def __init__(self, num_users: int, num_items: int, k: int) -> None:
+        super().__init__()
+        if not k > 0:
+            raise ValueError(f"'k' must be positive (got {k})")
+        self.num_users, self.num_items = num_users, num_items
+        self.register_buffer("neighbor", torch.full((num_users, min(k, num_items)), -1))
+        self._index()
+        self.register_load_state_dict_post_hook(lambda graph, _: graph._index())
+
+    def reset_parameters(self) -> None:
+        self.neighbor.fill_(-1)
+        self._index()
+
+    @torch.no_grad()
+    def rebuild(self, user: Tensor, item: Tensor, hidden: Adjacency | None = None) -> None:
+        """Links users to items by their vectors.
+
+        Args:
+            user: Vectors of all users [U, F].
+            item: Vectors of all items [I, F].
+            hidden: Pairs to leave out, with one row per user.
+        """
+
+        def hide(cosine: Tensor, rows: slice) -> None:
+            if hidden is not None:
+                users = torch.arange(rows.start, rows.stop, device=cosine.device)
+                cosine[hidden.entries(users)] = -1
+
+        k = self.neighbor.size(1)
+        cosine, neighbor = top_k_products(normalize(user), normalize(item), k, hide)
+        self.neighbor.copy_(neighbor.where(cosine > 0, -1))
+        self._index()
+
+    def forward(self) -> Adjacency:
+        """The matrix of one hop of U + I nodes, users first."""
+        return Adjacency(self.rowptr, self.col, self.weight, self.rowptr, self.col, self.weight_t)
+
+    def _index(self) -> None:
+        """Brings the matrix, whose pattern is symmetric, up to date with the neighbours."""
+        user, rank = (self.neighbor >= 0).nonzero().t()
+        item = self.num_users + self.neighbor[user, rank]
+        row, col = torch.cat([user, item]), torch.cat([item, user])
+        order = row.argsort(stable=True)
+        row, col = row[order], col[order]
+        rowptr = index2ptr(row, self.num_users + self.num_items)
+        scale = rowptr.diff().float().rsqrt()  # infinite only where nothing refers to it
+        matrix = {"rowptr": rowptr, "col": col, "weight": scale[row], "weight_t": scale[col]}
+        for name, value in matrix.items():
+            self.register_buffer(name, value, persistent=False)

@@ -1,0 +1,99 @@
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Linear, ModuleList, Parameter
+from torch_geometric.typing import OptTensor
+
+
+class ContentProjection(torch.nn.Module):
+    r"""A linear map of the concatenated features of all modalities, which are never
+    copied together.
+
+    .. math::
+        \mathbf{y}_i = \mathbf{W} \, \Vert_m \, \mathbf{x}_i^m
+        = \sum_m \mathbf{W}_m \mathbf{x}_i^m
+
+    What an item lacks adds nothing.
+
+    Args:
+        in_channels: Width D_m of the features by modality.
+        out_channels: Width F of the result.
+
+    Shapes:
+        ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
+        or None; result [I, F]
+    """
+
+    def __init__(self, in_channels: Mapping[str, int], out_channels: int) -> None:
+        super().__init__()
+        if not in_channels:
+            raise ValueError("expected at least one modality of item features (got none)")
+        self.modalities = sorted(in_channels)
+        self.widths = [in_channels[m] for m in self.modalities]
+        self.weight = Parameter(torch.empty(out_channels, sum(self.widths)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        torch.nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> Tensor:
+        parts = [
+            _project(x[m], weight, None, mask[m])
+            for m, weight in zip(self.modalities, self.weight.split(self.widths, dim=1))
+        ]
+        return torch.stack(parts).sum(dim=0).to(self.weight.dtype)
+
+
+class ModalityProjections(torch.nn.Module):
+    r"""A linear map of its own for the features of every modality.
+
+    .. math::
+        \mathbf{y}_i^m = \mathbf{W}_m \mathbf{x}_i^m + \mathbf{b}_m
+
+    What an item lacks is zero.
+
+    Args:
+        in_channels: Width D_m of the features by modality.
+        out_channels: Width F of the results.
+        bias: Whether there is a :math:`\mathbf{b}_m`.
+
+    Shapes:
+        ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
+        or None; results [I, F] by modality, in the order of the names
+    """
+
+    def __init__(
+        self, in_channels: Mapping[str, int], out_channels: int, bias: bool = True
+    ) -> None:
+        super().__init__()
+        if not in_channels:
+            raise ValueError("expected at least one modality of item features (got none)")
+        self.modalities = sorted(in_channels)
+        self.linears = ModuleList(
+            Linear(in_channels[m], out_channels, bias) for m in self.modalities
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for linear in self.linears:
+            assert isinstance(linear, Linear)
+            torch.nn.init.xavier_uniform_(linear.weight)
+            if linear.bias is not None:
+                torch.nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> dict[str, Tensor]:
+        results = {}
+        for name, linear in zip(self.modalities, self.linears):
+            assert isinstance(linear, Linear)
+            out = _project(x[name], linear.weight, linear.bias, mask[name])
+            results[name] = out.to(linear.weight.dtype)
+        return results
+
+
+def _project(x: Tensor, weight: Tensor, bias: OptTensor, mask: OptTensor) -> Tensor:
+    if not torch.is_autocast_enabled(x.device.type):
+        x = x.to(weight.dtype)  # features may be stored in half precision
+    out = F.linear(x, weight, bias)
+    return out if mask is None else torch.where(mask.unsqueeze(-1), out, 0.0)

@@ -1,0 +1,69 @@
+"""Features filtered and multiplied by frequency."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch_geometric.typing import OptTensor
+
+
+class SpectrumFusion(torch.nn.Module):
+    r"""Filters each modality by frequency, and fuses all by the product of their spectra,
+    from the `"Spectrum-based Modality Representation Fusion Graph Convolutional Network for
+    Multimodal Recommendation" <https://arxiv.org/abs/2412.14978>`_ paper.
+
+    .. math::
+        \hat{\mathbf{h}}^m = \mathcal{F}^{-1}(\mathbf{c}_m \odot \mathcal{F}(\mathbf{h}^m)),
+        \qquad \hat{\mathbf{h}}^f = \mathcal{F}^{-1}(\mathbf{c}_f \odot \textstyle\prod_m
+        \mathcal{F}(\mathbf{h}^m))
+
+    with the orthonormal Fourier transform of rows and trainable complex filters
+    :math:`\mathbf{c}`. What an item lacks is left out of its product, which is zero if it
+    lacks everything.
+
+    Args:
+        num_modalities: Number of modalities M.
+        channels: Width D.
+
+    Shapes:
+        ``x`` [I, D] by modality, zeros where it is missing; ``mask`` bool [I], False where
+        an item has no content, or None; results [I, D]: by modality, and fused
+    """
+
+    def __init__(self, num_modalities: int, channels: int) -> None:
+        super().__init__()
+        # Complex numbers as pairs, which every optimiser and checkpoint knows:
+        self.weight = Parameter(torch.empty(num_modalities + 1, channels // 2 + 1, 2))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        torch.nn.init.normal_(self.weight)
+
+    def forward(
+        self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        *filters, fused_filter = torch.view_as_complex(self.weight).unbind()
+        spectra = {m: torch.fft.rfft(h, norm="ortho") for m, h in x.items()}
+        width = next(iter(x.values())).size(1)
+        filtered = {
+            m: torch.fft.irfft(c * z, n=width, norm="ortho")
+            for c, (m, z) in zip(filters, spectra.items())
+        }
+        product = fused_filter * _product(spectra, mask)
+        return filtered, torch.fft.irfft(product, n=width, norm="ortho")
+
+
+def _product(spectra: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> Tensor:
+    """Of what an item has; zero if it has nothing."""
+    factors = []
+    for m, z in spectra.items():
+        present = mask[m]
+        factors.append(z if present is None else torch.where(present.unsqueeze(1), z, 1.0))
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    masks = [present for m in spectra if (present := mask[m]) is not None]
+    if len(masks) < len(spectra):
+        return product
+    return torch.where(torch.stack(masks).any(dim=0).unsqueeze(1), product, 0.0)

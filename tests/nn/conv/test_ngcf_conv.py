@@ -1,0 +1,46 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch_geometric.utils import dense_to_sparse
+
+from mentor_pyg import Adjacency
+from mentor_pyg.nn import NGCFConv
+
+NODES = 7
+
+
+@pytest.fixture
+def links():
+    torch.manual_seed(0)
+    upper = (torch.rand(NODES, NODES) < 0.5).float().triu(1)
+    upper[:, 4] = upper[4] = 0  # a node without neighbours
+    return upper + upper.t()
+
+
+def naive(conv, x, links):
+    """The paper's messages, edge by edge."""
+    first, second, degree = conv.lin_sum.weight, conv.lin_product.weight, links.sum(0)
+    rows = []
+    for node in range(NODES):
+        row = first @ x[node]
+        for other in links[node].nonzero().flatten().tolist():
+            message = first @ x[other] + second @ (x[node] * x[other])
+            row = row + message / (degree[node] * degree[other]).sqrt()
+        rows.append(F.leaky_relu(row, conv.negative_slope))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("slope", [0.2, 0.01])
+def test_equals_the_messages_edge_by_edge(links, slope):
+    conv, x = NGCFConv(5, 3, negative_slope=slope), torch.randn(NODES, 5)
+    edge_index = dense_to_sparse(links)[0]
+    torch.testing.assert_close(conv(x, edge_index), naive(conv, x, links))
+
+
+def test_takes_a_frozen_adjacency(links):
+    conv, x = NGCFConv(5, 3), torch.randn(NODES, 5)
+    edge_index = dense_to_sparse(links)[0]
+    degree = links.sum(0)
+    weight = (degree[edge_index[0]] * degree[edge_index[1]]).rsqrt()
+    adj = Adjacency.from_edge_index(edge_index, weight, (NODES, NODES), symmetric=True)
+    torch.testing.assert_close(conv(x, adj), naive(conv, x, links))

@@ -1,0 +1,69 @@
+import math
+
+import pytest
+import torch
+
+from mentor_pyg.nn.gathering import ContentGathering
+from mentor_pyg.nn.graph import user_item_adjacency
+
+USERS, ITEMS = 9, 6
+CHANNELS = {"b": 3, "a": 4}
+
+
+@pytest.fixture
+def given():
+    """Features, masks, pairs and the matrix; user 2 and item 1 have no pairs."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.rand(USERS, ITEMS, generator=generator) < 0.5
+    pairs[2], pairs[:, 1] = False, False
+    x = {m: torch.rand(ITEMS, d, generator=generator) for m, d in CHANNELS.items()}
+    mask = {"a": None, "b": torch.arange(ITEMS) != 3}
+    return x, mask, pairs, user_item_adjacency(pairs.nonzero().t(), USERS, ITEMS)
+
+
+def test_equals_loops(given):
+    x, mask, pairs, adj = given
+    layer = ContentGathering(CHANNELS, 5)
+    found = layer(x, mask, adj)
+    assert found.shape == (USERS + ITEMS, 2, 5)
+    for m, name in enumerate(["a", "b"]):
+        linear = layer.projections.linears[m]
+        projected = [
+            torch.zeros(5) if mask[name] is not None and not mask[name][i] else linear(x[name][i])
+            for i in range(ITEMS)
+        ]
+        user, item = torch.zeros(USERS, 5), torch.zeros(ITEMS, 5)
+        for u, i in pairs.nonzero().tolist():
+            user[u] += projected[i] / math.sqrt(pairs[u].sum())
+        for u, i in pairs.nonzero().tolist():
+            item[i] += user[u] / math.sqrt(pairs[:, i].sum())
+        torch.testing.assert_close(found[:, m], torch.cat([user, item]))
+
+
+def test_garbage_in_missing_rows_has_no_effect(given):
+    x, mask, _, adj = given
+    layer = ContentGathering(CHANNELS, 5)
+    expected = layer(x, mask, adj)
+    x["b"][3] = torch.nan
+    assert torch.equal(layer(x, mask, adj), expected)
+
+
+def test_reset_draws_afresh(given):
+    x, mask, _, adj = given
+    layer = ContentGathering(CHANNELS, 5)
+    before = layer(x, mask, adj)
+    layer.reset_parameters()
+    assert not torch.equal(layer(x, mask, adj), before)
+
+
+def test_dropout_is_for_training_alone(given):
+    x, mask, _, adj = given
+    layer = ContentGathering(CHANNELS, 5, dropout=0.5)
+    assert not torch.equal(layer(x, mask, adj), layer(x, mask, adj))
+    layer.eval()
+    assert torch.equal(layer(x, mask, adj), layer(x, mask, adj))
+
+
+def test_without_modalities():
+    with pytest.raises(ValueError, match="at least one modality"):
+        ContentGathering({}, 5)

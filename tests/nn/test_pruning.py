@@ -1,0 +1,123 @@
+import pytest
+import torch
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn import EdgeDropout, MaskedGraph, PrunedGraph, user_item_adjacency
+
+USERS, ITEMS = 12, 9
+
+
+@pytest.fixture
+def edge_index():
+    torch.manual_seed(0)
+    return (torch.rand(USERS, ITEMS) < 0.5).nonzero().t().contiguous()
+
+
+@pytest.fixture
+def graph(edge_index):
+    return PrunedGraph(USERS, ITEMS, edge_index.size(1), p=0.4)
+
+
+def dense(adj):
+    return adj.matmul(torch.eye(USERS + ITEMS))
+
+
+def of_pairs(edge_index):
+    """The normalised matrix by its definition."""
+    matrix = torch.zeros(USERS + ITEMS, USERS + ITEMS)
+    for user, item in edge_index.t().tolist():
+        matrix[user, USERS + item] = matrix[USERS + item, user] = 1
+    scale = matrix.sum(1).clamp(min=1).rsqrt()
+    return scale[:, None] * matrix * scale
+
+
+def test_before_the_first_draw_nothing_is_pruned(graph, edge_index):
+    assert torch.equal(dense(graph(edge_index)), dense(user_item_adjacency(edge_index, 12, 9)))
+
+
+def test_a_draw_prunes_the_share_and_normalises_anew(graph, edge_index):
+    graph.draw(edge_index)
+    assert graph.kept.sum() == round(0.6 * edge_index.size(1))
+    torch.testing.assert_close(dense(graph(edge_index)), of_pairs(edge_index[:, graph.kept]))
+    first = graph.kept.clone()
+    graph.draw(edge_index)
+    assert not torch.equal(first, graph.kept)
+    torch.testing.assert_close(dense(graph(edge_index)), of_pairs(edge_index[:, graph.kept]))
+
+
+def test_the_matrix_is_built_once_a_draw(graph, edge_index):
+    graph.draw(edge_index)
+    assert graph(edge_index) is graph(edge_index)
+
+
+def test_other_pairs_or_another_state_build_another_matrix(graph, edge_index):
+    graph.draw(edge_index)
+    others = edge_index.clone()
+    others[1] = ITEMS - 1 - others[1]
+    torch.testing.assert_close(dense(graph(others)), of_pairs(others[:, graph.kept]))
+    copy = PrunedGraph(USERS, ITEMS, edge_index.size(1), p=0.4)
+    copy.draw(edge_index)
+    copy.load_state_dict(graph.state_dict())
+    assert torch.equal(dense(copy(edge_index)), dense(graph(edge_index)))
+
+
+def test_reset_brings_all_pairs_back(graph, edge_index):
+    graph.draw(edge_index)
+    graph.reset_parameters()
+    torch.testing.assert_close(dense(graph(edge_index)), of_pairs(edge_index))
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0])
+def test_share_must_leave_something(p):
+    with pytest.raises(ValueError, match="less than 1"):
+        PrunedGraph(3, 3, 5, p)
+
+
+def test_a_masked_graph_has_the_pairs_that_were_kept(edge_index):
+    graph = MaskedGraph(USERS, ITEMS, edge_index.size(1))
+    kept = torch.arange(edge_index.size(1)) % 3 > 0
+    graph.keep(edge_index, kept)
+    torch.testing.assert_close(dense(graph(edge_index)), of_pairs(edge_index[:, kept]))
+
+
+def rectangle():
+    """A matrix from 5 to 4 nodes that isn't symmetric."""
+    torch.manual_seed(0)
+    edge_index = (torch.rand(5, 4) < 0.7).nonzero().t()
+    return Adjacency.from_edge_index(edge_index, torch.rand(edge_index.size(1)), (5, 4))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_dropout_zeroes_entries_and_scales_the_rest_with_the_transpose(edge_index, symmetric):
+    adj = user_item_adjacency(edge_index, USERS, ITEMS) if symmetric else rectangle()
+    dropout = EdgeDropout(0.3)
+    x = torch.eye(adj.num_sources)
+    full, seen = adj.matmul(x), []
+    for _ in range(2):
+        dropped = dropout(adj)
+        matrix = dropped.matmul(x)
+        kept = matrix != 0
+        torch.testing.assert_close(matrix[kept], full[kept] / 0.7)
+        assert 0 < kept.sum() < (full != 0).sum()
+        back = dropped._replace(
+            **{a: getattr(dropped, b) for a, b in zip(dropped._fields, dropped._fields[3:])},
+            **{b: getattr(dropped, a) for a, b in zip(dropped._fields, dropped._fields[3:])},
+        )
+        torch.testing.assert_close(back.matmul(torch.eye(adj.num_targets)), matrix.t())
+        seen.append(kept)
+    assert not torch.equal(*seen)
+
+
+def test_dropout_has_the_probability():
+    edge_index = torch.ones(60, 60).nonzero().t()
+    adj = user_item_adjacency(edge_index, 60, 60)
+    share = (EdgeDropout(0.3)(adj).weight != 0).float().mean().item()
+    assert abs(share - 0.7) < 5 * (0.3 * 0.7 / 7200) ** 0.5
+
+
+def test_dropout_does_nothing_outside_of_training_or_without_p():
+    adj = rectangle()
+    assert EdgeDropout(0.3).eval()(adj) is adj
+    assert EdgeDropout(0.0)(adj) is adj
+    with pytest.raises(ValueError, match="less than 1"):
+        EdgeDropout(1.0)
