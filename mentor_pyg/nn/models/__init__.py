@@ -1,6 +1,51 @@
 """The models. ``classes`` is the registry: a model listed here can be trained by name."""
 
+from .bm3 import BM3
+from .clcrec import CLCRec
+from .dual_gnn import DualGNN
+from .freedom import FREEDOM
+from .grcn import GRCN
+from .hccf import HCCF
+from .lattice import LATTICE
+from .layer_gcn import LayerGCN
 from .light_gcn import LightGCN
+from .light_gcn_m import LightGCNM
 from .mentor import MENTOR
+from .mf_bpr import MFBPR
+from .mmgcl import MMGCL
+from .mmgcn import MMGCN
+from .mmssl import MMSSL
+from .ncl import NCL
+from .ngcf import NGCF
+from .pgl import PGL
+from .sgl import SGL
+from .slmrec import SLMRec
+from .smore import SMORE
+from .vbpr import VBPR
 
-__all__ = classes = ["MENTOR", "LightGCN"]
+__all__ = classes = [
+    "MENTOR",
+    "MMSSL",
+    # Without content:
+    "MFBPR",
+    "LightGCN",
+    "LayerGCN",
+    "NGCF",
+    "SGL",
+    "NCL",
+    "HCCF",
+    # With content:
+    "VBPR",
+    "LightGCNM",
+    "MMGCN",
+    "GRCN",
+    "DualGNN",
+    "LATTICE",
+    "FREEDOM",
+    "SLMRec",
+    "BM3",
+    "CLCRec",
+    "MMGCL",
+    "SMORE",
+    "PGL",
+]

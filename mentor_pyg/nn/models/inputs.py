@@ -1,6 +1,7 @@
 """What models take from the data."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -8,7 +9,24 @@ from torch_geometric.typing import OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
-from mentor_pyg.typing import ITEM
+from mentor_pyg.nn.contrast import at_least_float
+from mentor_pyg.nn.conv.light_gcn_conv import select
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
+
+
+def sizes(data: HeteroData) -> dict[str, Any]:
+    """Numbers of users and items, by the names that models' arguments have."""
+    return {"num_users": data[USER].num_nodes, "num_items": data[ITEM].num_nodes}
+
+
+def content_sizes(data: HeteroData) -> dict[str, Any]:
+    """Widths of the features and which some items lack, likewise."""
+    names = modalities(data)
+    return {
+        "in_channels": {m: data[ITEM][f"x_{m}"].size(1) for m in names},
+        "missing": [m for m in names if f"mask_{m}" in data[ITEM]],
+    }
 
 
 def content(
@@ -31,3 +49,32 @@ def item_adjacency(data: HeteroData, edge_type: tuple[str, str, str]) -> Adjacen
             "with 'merge' if and only if 'item_graph' is 'merged'"
         )
     return data[edge_type].adjacency
+
+
+def item_graphs(data: HeteroData, names: Sequence[str]) -> list[Adjacency]:
+    """The item graphs of these modalities, or the merged one alone if there is one."""
+    if SIMILAR in data.edge_types:
+        return [data[SIMILAR].adjacency]
+    return [item_adjacency(data, similar(m)) for m in names]
+
+
+def user_adjacency(data: HeteroData) -> Adjacency:
+    """The matrix of the user graph.
+
+    Raises:
+        InputError: If the data has none.
+    """
+    if COOCCURS not in data.edge_types:
+        raise InputError(
+            f"the data has no user graph '{COOCCURS[1]}'; expected one made by UserCooccurrence"
+        )
+    return data[COOCCURS].adjacency
+
+
+def unit_content(
+    data: HeteroData, names: Sequence[str], rows: OptTensor = None
+) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
+    """Likewise of some items [n], or all, with features of length one."""
+    x, mask = content(data, names)
+    unit = {m: normalize(at_least_float(select(value, rows))) for m, value in x.items()}
+    return unit, {m: None if value is None else select(value, rows) for m, value in mask.items()}

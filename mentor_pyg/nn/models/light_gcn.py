@@ -2,12 +2,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import bpr_loss, score_triples, sum_of_squares
-from mentor_pyg.typing import ITEM, USER, Batch
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.typing import Batch
 
 
 class LightGCN(torch.nn.Module):
@@ -31,6 +32,8 @@ class LightGCN(torch.nn.Module):
         reg_weight: :math:`\lambda`.
     """
 
+    uses_content = False
+
     def __init__(
         self,
         num_users: int,
@@ -40,36 +43,25 @@ class LightGCN(torch.nn.Module):
         reg_weight: float = 1e-4,
     ) -> None:
         super().__init__()
-        self.num_users, self.num_items = num_users, num_items
-        self.reg_weight = reg_weight
-        self.user = Parameter(torch.empty(num_users, hidden_channels))
-        self.item = Parameter(torch.empty(num_items, hidden_channels))
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
-        self.reset_parameters()
+        self.reg_weight = reg_weight
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "LightGCN":
         """A model for the users and items of ``data``."""
-        return cls(data[USER].num_nodes, data[ITEM].num_nodes, **options)
+        return cls(**sizes(data), **options)
 
     def reset_parameters(self) -> None:
-        torch.nn.init.xavier_uniform_(self.user)
-        torch.nn.init.xavier_uniform_(self.item)
+        self.embedding.reset_parameters()
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        z = self.propagation(torch.cat([self.user, self.item]), data.adjacency)
-        return z[: self.num_users], z[self.num_users :]
+        return self.embedding.split(self.propagation(self.embedding(), data.adjacency))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        user, item = self.encode(data)
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
+        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
         if self.reg_weight > 0:
-            rows = [
-                self.user[batch.user],
-                self.item[batch.pos_item],
-                self.item[batch.neg_item],
-            ]
-            weight = self.reg_weight / (2 * batch.user.numel())
-            losses["reg"] = weight * sum_of_squares(rows)
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = self.reg_weight * norm
         return losses

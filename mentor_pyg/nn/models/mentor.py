@@ -22,10 +22,10 @@ from mentor_pyg.nn.loss import (
     score_triples,
     sum_of_squares,
 )
-from mentor_pyg.nn.models.inputs import content, item_adjacency
+from mentor_pyg.nn.models.inputs import content, content_sizes, item_adjacency, sizes
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
 from mentor_pyg.nn.random import dropout, subset
-from mentor_pyg.typing import ITEM, SIMILAR, USER, Batch, modalities, similar
+from mentor_pyg.typing import SIMILAR, Batch, similar
 
 
 class MENTOR(torch.nn.Module):
@@ -85,6 +85,8 @@ class MENTOR(torch.nn.Module):
             the fusion weights.
         reg_weight: :math:`\lambda_E`.
     """
+
+    uses_content = True
 
     def __init__(
         self,
@@ -168,14 +170,7 @@ class MENTOR(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "MENTOR":
         """A model for the users, items and modalities of ``data``."""
-        names = modalities(data)
-        return cls(
-            data[USER].num_nodes,
-            data[ITEM].num_nodes,
-            in_channels={m: data[ITEM][f"x_{m}"].size(1) for m in names},
-            missing=[m for m in names if f"mask_{m}" in data[ITEM]],
-            **options,
-        )
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         for module in self.modules():

@@ -1,0 +1,144 @@
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Linear
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.loss import feature_masking_loss
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.random import dropout
+from mentor_pyg.typing import Batch
+
+
+class BM3(torch.nn.Module):
+    r"""The model from the `"Bootstrap Latent Representations for Multi-modal
+    Recommendation" <https://arxiv.org/abs/2207.05969>`_ paper. It learns from pairs alone,
+    without negative items.
+
+    .. math::
+        \mathbf{E} = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l \mathbf{E}^{(0)},
+        \qquad \mathbf{h}_u = \mathbf{e}_u, \qquad
+        \mathbf{h}_i = \mathbf{e}_i + \mathbf{e}_i^{(0)}, \qquad
+        \mathbf{h}_i^m = \mathbf{W}_m \mathbf{x}_i^m + \mathbf{b}_m
+
+    A predictor :math:`\tilde{\mathbf{h}} = \mathbf{W}_p \mathbf{h} + \mathbf{b}_p` has to
+    find targets :math:`\dot{\mathbf{h}} = \mathrm{dropout}(\mathbf{h})`, which receive no
+    gradient: of a user by the item and the other way round, of an item by its content, and
+    of its content by the same. With :math:`C(\mathbf{a}, \mathbf{b}) = 1 -
+    \cos(\mathbf{a}, \mathbf{b})`, averaged over the pairs of a batch:
+
+    .. math::
+        \mathcal{L} = C(\tilde{\mathbf{h}}_u, \dot{\mathbf{h}}_i)
+        + C(\tilde{\mathbf{h}}_i, \dot{\mathbf{h}}_u)
+        + \mu \sum_m \left( C(\tilde{\mathbf{h}}_i^m, \dot{\mathbf{h}}_i)
+        + C(\tilde{\mathbf{h}}_i^m, \dot{\mathbf{h}}_i^m) \right)
+        + \frac{\lambda}{I} \left( \lVert \mathbf{H}_U \rVert_F
+        + \lVert \mathbf{H}_I \rVert_F \right)
+
+    .. math::
+        s_{ui} = \langle \tilde{\mathbf{h}}_u, \tilde{\mathbf{h}}_i \rangle
+
+    An item without content m counts C = 1 there.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        in_channels: Width of the raw features by modality.
+        hidden_channels: Embedding size D.
+        num_layers: Hops L.
+        dropout: Dropout ratio of the targets.
+        content_weight: :math:`\mu`.
+        reg_weight: :math:`\lambda`.
+    """
+
+    uses_content = False
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        in_channels: Mapping[str, int],
+        hidden_channels: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.5,
+        content_weight: float = 1.0,
+        reg_weight: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.propagation = Propagation(num_layers, readout="mean")
+        self.predictor = Linear(hidden_channels, hidden_channels)
+        self.dropout = dropout
+        self.content_weight, self.reg_weight = content_weight, reg_weight
+        self.projections = None
+        if content_weight > 0:
+            self.projections = ModalityProjections(in_channels, hidden_channels)
+        self.reset_parameters()
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "BM3":
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), in_channels=content_sizes(data)["in_channels"], **options)
+
+    def reset_parameters(self) -> None:
+        self.embedding.reset_parameters()
+        torch.nn.init.xavier_normal_(self.predictor.weight)
+        torch.nn.init.zeros_(self.predictor.bias)
+        if self.projections is not None:
+            self.projections.reset_parameters()
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Predicted embeddings of users [U, D] and items [I, D]."""
+        user, item = self._online(data)
+        return self.predictor(user), self.predictor(item)
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        all_users, all_items = self._online(data)
+        user = all_users.index_select(0, batch.user)
+        item = all_items.index_select(0, batch.pos_item)
+        item_target = self._target(item)
+        losses = {
+            "reconstruct": feature_masking_loss(self.predictor(user), item_target)
+            + feature_masking_loss(self.predictor(item), self._target(user))
+        }
+        if self.projections is not None:
+            losses |= self._content_losses(data, batch.pos_item, item_target)
+        if self.reg_weight > 0:
+            norm = all_users.norm() + all_items.norm()
+            losses["reg"] = self.reg_weight * norm / all_items.size(0)
+        return losses
+
+    def _online(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        z = self.propagation(self.embedding(), data.adjacency)
+        user, item = self.embedding.split(z)
+        return user, item + self.embedding.item
+
+    def _target(self, online: Tensor) -> Tensor:
+        return dropout(online.detach(), self.dropout, self.training)
+
+    def _content_losses(
+        self, data: HeteroData, items: Tensor, item_target: Tensor
+    ) -> dict[str, Tensor]:
+        """How well items' content finds the items, and itself."""
+        assert self.projections is not None
+        x, mask = content(data, self.projections.modalities)
+        x = {m: rows.index_select(0, items) for m, rows in x.items()}
+        mask = {m: None if present is None else present[items] for m, present in mask.items()}
+        align, masked = [], []
+        for m, z in self.projections(x, mask).items():
+            predicted, present = self.predictor(z), mask[m]
+            if present is not None:
+                predicted = torch.where(present.unsqueeze(1), predicted, 0.0)
+            align.append(feature_masking_loss(predicted, item_target))
+            masked.append(feature_masking_loss(predicted, self._target(z)))
+        return {
+            "align": self.content_weight * torch.stack(align).sum(),
+            "mask": self.content_weight * torch.stack(masked).sum(),
+        }

@@ -1,0 +1,150 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Linear
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import OptTensor
+
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.functional import normalize, pad_rows
+from mentor_pyg.nn.loss import triple_norm
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
+from mentor_pyg.nn.projection import ContentProjection
+from mentor_pyg.typing import ITEM, Batch
+
+
+class CLCRec(torch.nn.Module):
+    r"""The model from the `"Contrastive Learning for Cold-start Recommendation"
+    <https://arxiv.org/abs/2107.05315>`_ paper.
+
+    Items have free vectors :math:`\mathbf{z}_i` and encoded content, of features
+    :math:`\mathbf{x}_i^m` of length one,
+
+    .. math::
+        \mathbf{f}_i = \mathbf{W}_2 \, \mathrm{LeakyReLU}\big(\mathbf{W}_1 \,
+        \Vert_m \, \mathbf{x}_i^m\big) + \mathbf{b}
+
+    The score is :math:`\langle \mathbf{z}_u, \mathbf{z}_i \rangle` for items with training
+    pairs and :math:`\langle \mathbf{z}_u, \mathbf{f}_i \rangle` for the rest. Users are
+    contrasted with items (U-I), of which a share :math:`\rho`, drawn for the step, is
+    represented by content, :math:`\tilde{\mathbf{z}}_i`; free vectors with content (R-E):
+
+    .. math::
+        \mathcal{L}_{UI} = -\frac{1}{B} \sum_{b=1}^{B} \log \frac{
+        \exp(\langle \mathbf{z}_{u_b}, \tilde{\mathbf{z}}_{i_b} \rangle / \tau)}{
+        \sum_{j \in \{i_b\} \cup N}
+        \exp(\langle \mathbf{z}_{u_b}, \tilde{\mathbf{z}}_j \rangle / \tau)}, \qquad
+        \mathcal{L}_{RE} = -\frac{1}{B} \sum_{b=1}^{B} \log \frac{
+        \exp(\cos(\mathbf{z}_{i_b}, \mathbf{f}_{i_b}) / \tau)}{
+        \sum_{j \in \{i_b\} \cup N} \exp(\cos(\mathbf{z}_{i_b}, \mathbf{f}_j) / \tau)}
+
+    .. math::
+        \mathcal{L} = (1 - \lambda) \mathcal{L}_{UI} + \lambda \mathcal{L}_{RE}
+        + \frac{\eta}{2B} \sum_{b=1}^{B} \lVert \mathbf{z}_{u_b} \rVert^2
+        + \lVert \mathbf{z}_{i_b} \rVert^2 + \lVert \mathbf{z}_{j_b} \rVert^2
+
+    N are the first negative items of the batch. With a single negative, U-I is BPR of
+    scores over :math:`\tau`, so that this term is called ``bpr``.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        in_channels: Width of the raw features by modality.
+        missing: Modalities that some items lack; such features add nothing.
+        hidden_channels: Embedding size D.
+        mlp_channels: Width of the encoder's hidden layer.
+        num_negatives: Size of N.
+        temperature: :math:`\tau`.
+        content_weight: :math:`\lambda`, from 0 to 1.
+        content_share: :math:`\rho`.
+        reg_weight: :math:`\eta`.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        in_channels: Mapping[str, int],
+        missing: Sequence[str] = (),
+        hidden_channels: int = 64,
+        mlp_channels: int = 256,
+        num_negatives: int = 128,
+        temperature: float = 2.0,
+        content_weight: float = 0.5,
+        content_share: float = 0.5,
+        reg_weight: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        if num_negatives < 1:
+            raise ValueError(f"'num_negatives' must be at least 1 (got {num_negatives})")
+        for name, share in {
+            "content_weight": content_weight,
+            "content_share": content_share,
+        }.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"'{name}' must be from 0 to 1 (got {share})")
+        if not temperature > 0:
+            raise ValueError(f"'temperature' must be positive (got {temperature})")
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.projection = ContentProjection(in_channels, mlp_channels)
+        self.linear = Linear(mlp_channels, hidden_channels)
+        self.num_negatives, self.temperature = num_negatives, temperature
+        self.content_weight, self.content_share = content_weight, content_share
+        self.reg_weight = reg_weight
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "CLCRec":
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), **content_sizes(data), **options)
+
+    def reset_parameters(self) -> None:
+        self.embedding.reset_parameters()
+        self.projection.reset_parameters()
+        self.linear.reset_parameters()
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Vectors of users [U, D], copied, and items [I, D], of content for those without pairs."""
+        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
+        degree = data.adjacency.rowptr.diff()[self.embedding.num_users :]
+        item = torch.where(degree.unsqueeze(1) > 0, free, self._content(data))
+        return self.embedding.user.clone(), item
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        positives, negatives = batch.pos_item, batch.neg_item[: self.num_negatives]
+        candidates = torch.cat([positives, negatives])
+        free = self.embedding.item.index_select(0, candidates)
+        content = self._content(data, candidates)
+        size, losses = positives.numel(), {}
+        user = self.embedding.user.index_select(0, batch.user)
+        losses["bpr"] = (1 - self.content_weight) * self._contrast(user, self._mix(free, content))
+        if self.content_weight > 0:
+            aligned = self._contrast(normalize(free[:size]), normalize(content))
+            losses["content"] = self.content_weight * aligned
+        if self.reg_weight > 0:
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = self.reg_weight * norm
+        return losses
+
+    def _content(self, data: HeteroData, items: OptTensor = None) -> Tensor:
+        """Encoded content of some items [n, D], or of all."""
+        features = unit_content(data, self.projection.modalities, items)
+        out = self.linear(F.leaky_relu(self.projection(*features)))
+        return out.to(self.embedding.item.dtype)
+
+    def _mix(self, free: Tensor, content: Tensor) -> Tensor:
+        """Content in place of a share of the free vectors."""
+        by_content = torch.rand(free.size(0), 1, device=free.device) < self.content_share
+        return torch.where(by_content, content, free)
+
+    def _contrast(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        """Softmax loss of anchors [B, D] among their own candidates, the first B, and those
+        after them, which are everyone's negatives."""
+        own, negatives = candidates.tensor_split([anchors.size(0)])
+        positive = (anchors * own).sum(dim=1, keepdim=True)
+        logits = torch.cat([positive, anchors @ negatives.t()], dim=1) / self.temperature
+        return (logits.logsumexp(dim=1) - logits[:, 0]).mean()

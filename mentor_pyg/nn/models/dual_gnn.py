@@ -1,0 +1,98 @@
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
+from mentor_pyg.nn.fusion import UserFusion
+from mentor_pyg.nn.loss import bpr_loss, score_triples
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_adjacency
+from mentor_pyg.typing import Batch
+
+
+class DualGNN(torch.nn.Module):
+    r"""The model from the `"DualGNN: Dual Graph Neural Network for Multimedia
+    Recommendation" <https://doi.org/10.1109/TMM.2021.3138298>`_ paper.
+
+    Every modality is encoded on the user-item graph
+    (:class:`~mentor_pyg.nn.ModalityEncoder`). A user sums what comes of it under weights
+    :math:`\alpha_{um}` of its own and hears on the graph :math:`\mathbf{C}` of
+    :class:`~mentor_pyg.transforms.UserCooccurrence` what users who share items made of
+    theirs; an item is a plain sum:
+
+    .. math::
+        \mathbf{h}_u = \sum_m \alpha_{um} \mathbf{e}_u^m, \qquad
+        \mathbf{z}_u = \mathbf{h}_u + \sum_v C_{uv} \mathbf{h}_v, \qquad
+        \mathbf{z}_i = \sum_m \mathbf{e}_i^m
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR}(\langle \mathbf{z}_u, \mathbf{z}_i \rangle)
+        + \lambda \left( \sum_m \frac{1}{B D} \sum_{b=1}^{B} \lVert \mathbf{p}_{u_b}^m \rVert^2
+        + \frac{1}{U M} \lVert \boldsymbol{\alpha} \rVert^2 \right)
+
+    with the free rows :math:`\mathbf{p}_u^m` that users start from. The weights of a user
+    are drawn from a softmax and unconstrained from then on
+    (:class:`~mentor_pyg.nn.UserFusion`).
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        in_channels: Width of the raw features by modality.
+        missing: Modalities that some items lack; there they hear their users alone.
+        hidden_channels: Embedding size D.
+        num_layers: Hops on the user-item graph.
+        reg_weight: :math:`\lambda`.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        in_channels: Mapping[str, int],
+        missing: Sequence[str] = (),
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        reg_weight: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.num_users = num_users
+        self.encoders = modality_encoders(
+            in_channels,
+            num_users,
+            num_items,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+        )
+        self.fusion = UserFusion(len(in_channels), num_users)
+        self.reg_weight = reg_weight
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "DualGNN":
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), **content_sizes(data), **options)
+
+    def reset_parameters(self) -> None:
+        for encoder in self.encoders.values():
+            cast(ModalityEncoder, encoder).reset_parameters()
+        self.fusion.reset_parameters()
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        x, mask = content(data, list(self.encoders))
+        parts = [e(x[m], data.adjacency, mask[m]) for m, e in self.encoders.items()]
+        fused = self.fusion(parts, self.num_users).unflatten(1, (len(parts), -1)).sum(dim=1)
+        user, item = fused[: self.num_users], fused[self.num_users :]
+        return user + user_adjacency(data).matmul(user), item
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
+        if self.reg_weight > 0:
+            free = [cast(ModalityEncoder, encoder).user for encoder in self.encoders.values()]
+            squares = [p.index_select(0, batch.user).square().mean() for p in free]
+            squares.append(self.fusion.weight.square().mean())
+            losses["reg"] = self.reg_weight * torch.stack(squares).sum()
+        return losses

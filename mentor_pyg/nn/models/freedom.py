@@ -1,0 +1,137 @@
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.functional import pad_rows
+from mentor_pyg.nn.loss import bpr_loss, score_triples
+from mentor_pyg.nn.models.inputs import content, content_sizes, item_graphs, sizes
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.typing import INTERACTS, ITEM, Batch
+
+
+class FREEDOM(torch.nn.Module):
+    r"""The model from the `"A Tale of Two Graphs: Freezing and Denoising Graph Structures
+    for Multimodal Recommendation" <https://arxiv.org/abs/2211.06924>`_ paper.
+
+    Items' free vectors travel over the frozen item graph :math:`\mathbf{S}` of
+    :class:`~mentor_pyg.transforms.ItemKNN` (the mean of all modalities' if it isn't
+    merged), and all free vectors over the user-item graph as in :class:`LightGCN`:
+
+    .. math::
+        \mathbf{E} = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l \mathbf{E}^{(0)},
+        \qquad \mathbf{h}_u = \mathbf{e}_u, \qquad
+        \mathbf{h}_i = \mathbf{e}_i + (\mathbf{S}^{L_s} \mathbf{E}^{(0)}_I)_i
+
+    In training, :math:`\hat{\mathbf{A}}` lacks a share of the pairs, which is drawn for
+    every epoch so that pairs of popular nodes are pruned most
+    (:class:`~mentor_pyg.nn.PrunedGraph`). Users have to rank by content, too:
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR}(\mathbf{h}_u, \mathbf{h}_i)
+        + \lambda \sum_m \mathcal{L}_{BPR}(\mathbf{h}_u, \mathbf{W}_m \mathbf{x}_i^m)
+
+    where a triple counts :math:`\log 2` if one of its items lacks the content. An item
+    that came after training starts from its neighbours on the item graph.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        num_edges: Number of training pairs E.
+        in_channels: Width of the raw features by modality.
+        hidden_channels: Embedding size D.
+        num_layers: Hops L on the user-item graph.
+        num_item_layers: Hops :math:`L_s` on the item graph.
+        dropout: Share of the pairs that is pruned.
+        content_weight: :math:`\lambda`.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_edges: int,
+        in_channels: Mapping[str, int],
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        num_item_layers: int = 1,
+        dropout: float = 0.8,
+        content_weight: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.modalities = sorted(in_channels)
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.propagation = Propagation(num_layers, readout="mean")
+        self.num_item_layers = num_item_layers
+        self.graph = PrunedGraph(num_users, num_items, num_edges, dropout) if dropout else None
+        self.content_weight = content_weight
+        self.projections = None
+        if content_weight > 0:
+            # Without bias, which would fall out of the difference of two scores.
+            self.projections = ModalityProjections(in_channels, hidden_channels, bias=False)
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "FREEDOM":
+        """A model for the users, items, training pairs and modalities of ``data``."""
+        num_edges = data[INTERACTS].edge_index.size(1)
+        in_channels = content_sizes(data)["in_channels"]
+        return cls(**sizes(data), num_edges=num_edges, in_channels=in_channels, **options)
+
+    def reset_parameters(self) -> None:
+        for module in (self.embedding, self.graph, self.projections):
+            if module is not None:
+                module.reset_parameters()
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Prunes the user-item graph afresh."""
+        if self.graph is not None:
+            self.graph.draw(data[INTERACTS].edge_index)
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        adj = data.adjacency
+        if self.training and self.graph is not None:
+            adj = self.graph(data[INTERACTS].edge_index)
+        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
+        user, item = self.embedding.split(
+            self.propagation(torch.cat([self.embedding.user, free]), adj)
+        )
+        return user, item + self._neighbors(free, data)
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        user, item = self.encode(data)
+        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
+        if self.projections is not None:
+            losses["content"] = self.content_weight * self._rank_by_content(user, data, batch)
+        return losses
+
+    def _neighbors(self, hidden: Tensor, data: HeteroData) -> Tensor:
+        """What items hear over the item graph [I, D]."""
+        graphs = item_graphs(data, self.modalities)
+        for _ in range(self.num_item_layers):
+            hidden = torch.stack([graph.matmul(hidden) for graph in graphs]).mean(dim=0)
+        return hidden
+
+    def _rank_by_content(self, user: Tensor, data: HeteroData, batch: Batch) -> Tensor:
+        """BPR of the batch by the content of each modality, summed."""
+        assert self.projections is not None
+        x, mask = content(data, self.modalities)
+        items = torch.cat([batch.pos_item, batch.neg_item])
+        x = {m: rows.index_select(0, items) for m, rows in x.items()}
+        mask = {m: None if present is None else present[items] for m, present in mask.items()}
+        anchor = user.index_select(0, batch.user)
+        terms = []
+        for m, projected in self.projections(x, mask).items():
+            scores = torch.stack([(anchor * z).sum(dim=1) for z in projected.chunk(2)])
+            present = mask[m]
+            if present is not None:
+                scores = scores * present.view(2, -1).all(dim=0)
+            terms.append(bpr_loss(*scores))
+        return torch.stack(terms).sum()

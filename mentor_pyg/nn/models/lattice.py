@@ -1,0 +1,152 @@
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import ModuleList, Parameter
+from torch_geometric.data import HeteroData
+from torch_geometric.nn.inits import reset
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.functional import SMALLEST_NORM, normalize, pad_rows
+from mentor_pyg.nn.latent_graph import LatentGraph
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.models.inputs import content, content_sizes, item_adjacency, sizes
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.typing import ITEM, Batch, similar
+
+
+class LATTICE(torch.nn.Module):
+    r"""The model from the `"Mining Latent Structures for Multimedia Recommendation"
+    <https://arxiv.org/abs/2104.09036>`_ paper, with LightGCN.
+
+    Of each modality there are two item graphs: a frozen one of raw features
+    :math:`\mathbf{x}`, which :class:`~mentor_pyg.transforms.ItemKNN` makes, and a latent
+    one of :math:`\mathbf{W}_m \mathbf{x} + \mathbf{b}_m`
+    (:class:`~mentor_pyg.nn.LatentGraph`), whose neighbours are searched anew before every
+    epoch. Both are cosines of each item's k nearest,
+    :math:`\mathbf{S} = \mathbf{D}^{-1/2} \, \mathrm{kNN}(\cos) \, \mathbf{D}^{-1/2}`, and
+
+    .. math::
+        \mathbf{S}_I = \sum_m \alpha_m \left( \lambda \mathbf{S}_m
+        + (1 - \lambda) \tilde{\mathbf{S}}_m \right), \qquad
+        \boldsymbol{\alpha} = \mathrm{softmax}(\mathbf{a})
+
+    Items' free vectors travel over it, and all free vectors over the user-item graph as in
+    :class:`LightGCN`:
+
+    .. math::
+        \mathbf{h}_i = (\mathbf{S}_I^{L_s} \mathbf{E}^{(0)}_I)_i, \qquad
+        s_{ui} = \left\langle \mathbf{e}_u, \mathbf{e}_i
+        + \frac{\mathbf{h}_i}{\lVert \mathbf{h}_i \rVert} \right\rangle
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR} + \frac{\beta}{2B} \sum_{b=1}^{B}
+        \lVert \mathbf{e}^{(0)}_{u_b} \rVert^2 + \lVert \mathbf{e}^{(0)}_{i_b} \rVert^2
+        + \lVert \mathbf{e}^{(0)}_{j_b} \rVert^2
+
+    An item that came after training starts from its neighbours on the frozen graphs.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        in_channels: Width of the raw features by modality.
+        hidden_channels: Embedding size D.
+        content_channels: Width of the learned features.
+        num_layers: Hops on the user-item graph.
+        num_item_layers: Hops :math:`L_s` on the item graph.
+        num_neighbors: Neighbours k of an item on a latent graph.
+        skip_weight: :math:`\lambda`.
+        reg_weight: :math:`\beta`.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        in_channels: Mapping[str, int],
+        hidden_channels: int = 64,
+        content_channels: int = 64,
+        num_layers: int = 2,
+        num_item_layers: int = 1,
+        num_neighbors: int = 10,
+        skip_weight: float = 0.9,
+        reg_weight: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        if not 0 <= skip_weight < 1:
+            raise ValueError(
+                f"'skip_weight' must be at least 0 and less than 1 (got {skip_weight})"
+            )
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.propagation = Propagation(num_layers, readout="mean")
+        self.projections = ModalityProjections(in_channels, content_channels)
+        self.graphs = ModuleList(LatentGraph(num_items, num_neighbors) for _ in in_channels)
+        self.logit = Parameter(torch.zeros(len(in_channels)))
+        self.num_item_layers = num_item_layers
+        self.skip_weight, self.reg_weight = skip_weight, reg_weight
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "LATTICE":
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), in_channels=content_sizes(data)["in_channels"], **options)
+
+    def reset_parameters(self) -> None:
+        for module in self.children():
+            reset(module)
+        torch.nn.init.zeros_(self.logit)
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Searches the neighbours by what the features have become."""
+        with torch.no_grad():
+            learned = self._learned(data)
+        for graph, x in zip(self.graphs, learned):
+            assert isinstance(graph, LatentGraph)
+            graph.rebuild(x)
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
+        start = torch.cat([self.embedding.user, free])
+        user, item = self.embedding.split(self.propagation(start, data.adjacency))
+        return user, item + normalize(self._neighbors(free, data))
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
+        if self.reg_weight > 0:
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = self.reg_weight * norm
+        return losses
+
+    def _learned(self, data: HeteroData) -> list[Tensor]:
+        """Learned features of the items of the training, zero where there are none."""
+        x, mask = content(data, self.projections.modalities)
+        known = slice(self.embedding.num_items)
+        x = {m: rows[known] for m, rows in x.items()}
+        mask = {m: None if present is None else present[known] for m, present in mask.items()}
+        return list(self.projections(x, mask).values())
+
+    def _neighbors(self, hidden: Tensor, data: HeteroData) -> Tensor:
+        """What items hear over the item graphs [I, D]."""
+        names, learned = self.projections.modalities, self._learned(data)
+        frozen = [item_adjacency(data, similar(m)) for m in names]
+        weights, num_known = self.logit.softmax(dim=0), self.embedding.num_items
+        for _ in range(self.num_item_layers):
+            hops = []
+            for old, graph, x, weight in zip(frozen, self.graphs, learned, weights):
+                new = pad_rows(graph(x, hidden[:num_known]), hidden.size(0))
+                skip = _symmetric_hop(old, hidden)
+                hops.append(weight * (self.skip_weight * skip + (1 - self.skip_weight) * new))
+            hidden = torch.stack(hops).sum(dim=0)
+        return hidden
+
+
+def _symmetric_hop(adj: Adjacency, x: Tensor) -> Tensor:
+    """One hop with weights divided by the roots of both ends' sums of incoming weights."""
+    total = adj.matmul(x.new_ones(x.size(0), 1))
+    root = total.clamp(min=SMALLEST_NORM).rsqrt()
+    return root * adj.matmul(root * x)

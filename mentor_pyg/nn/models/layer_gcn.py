@@ -1,0 +1,107 @@
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.functional import normalize, refine
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.typing import INTERACTS, Batch
+
+
+class LayerGCN(torch.nn.Module):
+    r"""The model from the `"Layer-refined Graph Convolutional Networks for
+    Recommendation" <https://arxiv.org/abs/2207.11088>`_ paper. It uses no content.
+
+    Every hop over the normalised user-item graph :math:`\hat{\mathbf{A}}` is refined by
+    its similarity to the free vectors :math:`\mathbf{E}^{(0)}`, row by row, and these
+    themselves aren't read out:
+
+    .. math::
+        \mathbf{H}^{(l)} = \hat{\mathbf{A}} \mathbf{E}^{(l-1)}, \qquad
+        \mathbf{e}_n^{(l)} = \cos(\mathbf{h}_n^{(l)}, \mathbf{e}_n^{(0)}) \, \mathbf{h}_n^{(l)},
+        \qquad \mathbf{E} = \sum_{l=1}^{L} \mathbf{E}^{(l)}
+
+    In training, :math:`\hat{\mathbf{A}}` lacks a share of the pairs, which is drawn for
+    every epoch so that pairs of popular nodes are pruned most
+    (:class:`~mentor_pyg.nn.PrunedGraph`). With the score
+    :math:`s_{ui} = \langle \mathbf{e}_u, \mathbf{e}_i \rangle`, the objective is a sum
+    over the batch:
+
+    .. math::
+        \mathcal{L} = \sum_{b=1}^{B} -\log \sigma(s_{u_b i_b} - s_{u_b j_b})
+        + \frac{\lambda}{2} \left( \lVert \mathbf{e}^{(0)}_{u_b} \rVert^2
+        + \lVert \mathbf{e}^{(0)}_{i_b} \rVert^2
+        + \lVert \mathbf{e}^{(0)}_{j_b} \rVert^2 \right)
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        num_edges: Number of training pairs E.
+        hidden_channels: Embedding size D.
+        num_layers: Hops L.
+        dropout: Share of the pairs that is pruned.
+        reg_weight: :math:`\lambda`.
+    """
+
+    uses_content = False
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_edges: int,
+        hidden_channels: int = 64,
+        num_layers: int = 4,
+        dropout: float = 0.2,
+        reg_weight: float = 1e-2,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"'num_layers' must be at least 1 (got {num_layers})")
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.graph = PrunedGraph(num_users, num_items, num_edges, dropout) if dropout else None
+        self.num_layers = num_layers
+        self.reg_weight = reg_weight
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "LayerGCN":
+        """A model for the users, items and training pairs of ``data``."""
+        num_edges = data[INTERACTS].edge_index.size(1)
+        return cls(**sizes(data), num_edges=num_edges, **options)
+
+    def reset_parameters(self) -> None:
+        self.embedding.reset_parameters()
+        if self.graph is not None:
+            self.graph.reset_parameters()
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Prunes the graph afresh."""
+        if self.graph is not None:
+            self.graph.draw(data[INTERACTS].edge_index)
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        adj = data.adjacency
+        if self.training and self.graph is not None:
+            adj = self.graph(data[INTERACTS].edge_index)
+        ego = self.embedding()
+        unit = normalize(ego)
+        out = hidden = refine(adj.matmul(ego), unit)
+        for _ in range(self.num_layers - 1):
+            hidden = refine(adj.matmul(hidden), unit)
+            out = out + hidden
+        return self.embedding.split(out)
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        # A sum, not a mean: refined embeddings start so short that the gradients of a mean
+        # would be no larger than the epsilon of Adam.
+        size = batch.user.numel()
+        losses = {"bpr": size * bpr_loss(*score_triples(*self.encode(data), batch))}
+        if self.reg_weight > 0:
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = size * self.reg_weight * norm
+        return losses

@@ -1,0 +1,177 @@
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, ModuleList
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.functional import pad_rows
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.pruning import MaskedGraph
+from mentor_pyg.typing import INTERACTS, ITEM, Batch
+
+
+class MMGCL(torch.nn.Module):
+    r"""The model from the `"Multi-modal Graph Contrastive Learning for Micro-video
+    Recommendation" <https://doi.org/10.1145/3477495.3532027>`_ paper.
+
+    Channels c are the free vectors and every modality. Each is propagated over the
+    user-item graph from the same free vectors of the users, and a linear map reads them out
+    together:
+
+    .. math::
+        \mathbf{E}_c = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l
+        \left[ \mathbf{F}_{\mathcal{U}} \,\Big|\, \mathbf{X}_c \right], \qquad
+        \mathbf{X}_{id} = \mathbf{F}_{\mathcal{I}}, \quad
+        \mathbf{x}_i^m = \mathbf{W}_m \frac{\mathbf{f}_i^m}{\lVert \mathbf{f}_i^m \rVert}
+        + \mathbf{b}_m, \qquad
+        \mathbf{z} = \mathbf{W} \, \Vert_c \, \mathbf{e}_c
+
+    with a :math:`\mathbf{W}` of the users and one of the items. The score is
+    :math:`s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle`. Two views are contrasted:
+    in :math:`\mathbf{Z}^{\prime}` every channel's graph lacks pairs of its own, drawn with
+    probability p for the epoch (modality edge dropout); in
+    :math:`\mathbf{Z}^{\prime\prime}` random vectors replace the items' of one modality,
+    drawn for the step (modality masking).
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR}
+        + \lambda_1 \left( \mathrm{InfoNCE}_\tau(\mathbf{Z}^{\prime}_{\mathcal{U}},
+        \mathbf{Z}^{\prime\prime}_{\mathcal{U}})
+        + \mathrm{InfoNCE}_\tau(\mathbf{Z}^{\prime}_{\mathcal{I}},
+        \mathbf{Z}^{\prime\prime}_{\mathcal{I}}) \right)
+        + \frac{\lambda_2}{2B} \sum_{b=1}^{B} \lVert \mathbf{f}_{u_b} \rVert^2
+        + \lVert \mathbf{f}_{i_b} \rVert^2 + \lVert \mathbf{f}_{j_b} \rVert^2
+
+    over the distinct users and positive items of the batch. An item that came after training
+    starts from its content alone.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        num_edges: Number of training pairs E.
+        in_channels: Width of the raw features by modality.
+        missing: Modalities that some items lack; such an item starts from zero.
+        hidden_channels: Embedding size D.
+        num_layers: Hops L.
+        dropout: Probability p.
+        contrast_weight: :math:`\lambda_1`.
+        temperature: :math:`\tau`.
+        reg_weight: :math:`\lambda_2`.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_edges: int,
+        in_channels: Mapping[str, int],
+        missing: Sequence[str] = (),
+        hidden_channels: int = 64,
+        num_layers: int = 3,
+        dropout: float = 0.05,
+        contrast_weight: float = 0.4,
+        temperature: float = 0.2,
+        reg_weight: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.projections = ModalityProjections(in_channels, hidden_channels)
+        self.propagation = Propagation(num_layers, readout="mean")
+        num_channels = 1 + len(in_channels)
+        # A bias of the items would add the same to all of a user's scores.
+        self.read_user = Linear(num_channels * hidden_channels, hidden_channels, bias=False)
+        self.read_item = Linear(num_channels * hidden_channels, hidden_channels, bias=False)
+        self.graphs = ModuleList(
+            MaskedGraph(num_users, num_items, num_edges)
+            for _ in range(num_channels if contrast_weight > 0 else 0)
+        )
+        self.dropout = dropout
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.reg_weight = reg_weight
+        self.reset_parameters()
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "MMGCL":
+        """A model for the users, items, training pairs and modalities of ``data``."""
+        num_edges = data[INTERACTS].edge_index.size(1)
+        return cls(**sizes(data), num_edges=num_edges, **content_sizes(data), **options)
+
+    def reset_parameters(self) -> None:
+        self.embedding.reset_parameters()
+        self.projections.reset_parameters()
+        torch.nn.init.xavier_uniform_(self.read_user.weight)
+        torch.nn.init.xavier_uniform_(self.read_item.weight)
+        for graph in self.graphs:
+            cast(MaskedGraph, graph).reset_parameters()
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Draws the pairs of every channel's graph afresh."""
+        edge_index = data[INTERACTS].edge_index
+        for graph in self.graphs:
+            kept = torch.rand(edge_index.size(1), device=edge_index.device) >= self.dropout
+            cast(MaskedGraph, graph).keep(edge_index, kept)
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        return self._encode(self._items(data), self._full_graphs(data))
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        items = self._items(data)
+        user, item = self._encode(items, self._full_graphs(data))
+        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
+        if self.contrast_weight > 0:
+            losses["contrast"] = self.contrast_weight * self._contrast(data, items, batch)
+        if self.reg_weight > 0:
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = self.reg_weight * norm
+        return losses
+
+    def _items(self, data: HeteroData) -> list[Tensor]:
+        """What items start from in each channel [I, D], free vectors first."""
+        projected = self.projections(*unit_content(data, self.projections.modalities))
+        return [pad_rows(self.embedding.item, data[ITEM].num_nodes), *projected.values()]
+
+    def _full_graphs(self, data: HeteroData) -> list[Adjacency]:
+        return [data.adjacency] * (1 + len(self.projections.modalities))
+
+    def _encode(
+        self, items: Sequence[Tensor], graphs: Sequence[Adjacency]
+    ) -> tuple[Tensor, Tensor]:
+        """Propagates every channel over its graph and reads them out."""
+        out = torch.cat(
+            [
+                self.propagation(torch.cat([self.embedding.user, item]), adj)
+                for item, adj in zip(items, graphs)
+            ],
+            dim=1,
+        )
+        user, item = self.embedding.split(out)
+        return self.read_user(user), self.read_item(item)
+
+    def _contrast(self, data: HeteroData, items: Sequence[Tensor], batch: Batch) -> Tensor:
+        """InfoNCE over users plus InfoNCE over items."""
+        edge_index = data[INTERACTS].edge_index
+        dropped = self._encode(items, [graph(edge_index) for graph in self.graphs])
+        masked = self._encode(self._mask(items), self._full_graphs(data))
+        rows = batch.user.unique(), batch.pos_item.unique()
+        terms = [info_nce(a[i], b[i], self.temperature) for a, b, i in zip(dropped, masked, rows)]
+        return torch.stack(terms).sum()
+
+    def _mask(self, items: Sequence[Tensor]) -> list[Tensor]:
+        """The channels with fresh free vectors in place of one modality's."""
+        masked = list(items)
+        channel = 1 + int(torch.randint(len(items) - 1, ()))
+        masked[channel] = torch.nn.init.xavier_uniform_(torch.empty_like(items[channel]))
+        return masked

@@ -1,0 +1,265 @@
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import ModuleDict
+from torch.optim import Adam, AdamW
+from torch_geometric.data import HeteroData
+from torch_geometric.nn.inits import reset
+
+from mentor_pyg.nn.adversarial import Critic, gradient_penalty, gumbel_rows
+from mentor_pyg.nn.attention import ModalityAttention
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.gathering import ContentGathering
+from mentor_pyg.nn.graph import bipartite_parts
+from mentor_pyg.nn.loss import bpr_loss, score_triples
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.neighbors import NeighborGraph
+from mentor_pyg.nn.random import subset
+from mentor_pyg.typing import Batch, Objective
+
+
+class Representations(NamedTuple):
+    """What is known of all users and items, users first."""
+
+    content: Tensor  # f [U + I, M, D]
+    unit: Tensor  # f / |f| [U + I, M, D]
+    modal: Tensor  # e [U + I, M, D]
+    out: Tensor  # h [U + I, D]
+
+
+class MMSSL(torch.nn.Module):
+    r"""The model from the `"Multi-Modal Self-Supervised Learning for Recommendation"
+    <https://arxiv.org/abs/2302.10632>`_ paper.
+
+    Users and items gather content :math:`\mathbf{f}^m`
+    (:class:`~mentor_pyg.nn.ContentGathering`), and its cosines say whom a user may like:
+
+    .. math::
+        A^m_{ui} = \cos(\mathbf{f}_u^m, \mathbf{f}_i^m)
+
+    with zeros for observed pairs and rows of length one. Free vectors are summed over the
+    k largest entries of A's rows (:class:`~mentor_pyg.nn.NeighborGraph`) to
+    :math:`\mathbf{e}^m`, which attend to each other
+    (:class:`~mentor_pyg.nn.ModalityAttention`), and with :math:`\tilde{\mathbf{e}}`,
+    their mean over modalities:
+
+    .. math::
+        \mathbf{E} = \mathrm{LightGCN}(\mathbf{E}_{id} +
+        \eta \tilde{\mathbf{e}} / \lVert \tilde{\mathbf{e}} \rVert), \qquad
+        \mathbf{h} = \mathbf{E} + \omega \textstyle\sum_m
+        \mathbf{f}^m / \lVert \mathbf{f}^m \rVert, \qquad
+        s_{ui} = \langle \mathbf{h}_u, \mathbf{h}_i \rangle
+
+    A critic D (:class:`~mentor_pyg.nn.Critic`) learns to tell rows of A from observed
+    ones :math:`\mathbf{a}`, which the Gumbel transformation makes dense:
+
+    .. math::
+        \mathcal{L}_D = \mathbb{E} [D(\mathbf{A}^m_u)] - \mathbb{E} [D(\mathbf{r}_u)]
+        + \lambda_1 \mathcal{L}_{GP}, \qquad
+        \mathbf{r}_u \propto \mathrm{softmax}((\mathbf{a}_u + \mathbf{g}) / \tau_g)
+        + \zeta \cos(\mathbf{h}_u, \mathbf{h}_{\cdot})
+
+    and all else, by AdamW, minimises
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR} + \lambda_2 \textstyle\sum_m
+        \mathcal{L}_{NCE}(\mathbf{h}_u, \mathbf{e}_u^m)
+        - \lambda_3 \mathbb{E} [D(\mathbf{A}^m_u)]
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        in_channels: Width of the raw features by modality.
+        hidden_channels: Embedding size D.
+        num_layers: Hops of LightGCN.
+        dropout: Dropout ratio of the projected content.
+        num_neighbors: Items k that a modality links to a user.
+        link_observed: Whether those of the training pairs may be among them.
+        num_heads: Heads of the attention.
+        attention_weight: :math:`\eta`.
+        content_weight: :math:`\omega`.
+        contrast_weight: :math:`\lambda_2`; 0 is the paper's "w/o-CL".
+        temperature: :math:`\tau` of InfoNCE.
+        augmentation: What teaches A: :obj:`"adversarial"`; :obj:`"autoencoder"`, a graph
+            autoencoder, which has to tell the batch's pairs by :math:`\sigma(\langle
+            \mathbf{f}_u^m, \mathbf{f}_i^m \rangle)` (the paper's "r/p-GAE"); or
+            :obj:`"none"` but the ranking ("w/o-ASL").
+        augmentation_weight: :math:`\lambda_3`.
+        gumbel: Whether observed rows are transformed; if not, it is "w/o-GT".
+        gumbel_temperature: :math:`\tau_g`.
+        collaborative_weight: :math:`\zeta`.
+        penalty_weight: :math:`\lambda_1`.
+        critic_channels: Width of the critic's hidden layer.
+        critic_dropout: Its dropout ratio.
+        critic_lr: Its learning rate.
+        critic_limit: The most users of a batch whose rows it sees, drawn at random; the
+            cost grows with their number times that of all items.
+        weight_decay: :math:`\lambda_4`, of AdamW.
+    """
+
+    uses_content = False
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        in_channels: Mapping[str, int],
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        dropout: float = 0.2,
+        num_neighbors: int = 10,
+        link_observed: bool = False,
+        num_heads: int = 4,
+        attention_weight: float = 0.36,
+        content_weight: float = 0.55,
+        contrast_weight: float = 0.03,
+        temperature: float = 0.5,
+        augmentation: Literal["adversarial", "autoencoder", "none"] = "adversarial",
+        augmentation_weight: float = 1e-4,
+        gumbel: bool = True,
+        gumbel_temperature: float = 0.5,
+        collaborative_weight: float = 1.0,
+        penalty_weight: float = 1.0,
+        critic_channels: int = 64,
+        critic_dropout: float = 0.3,
+        critic_lr: float = 3e-4,
+        critic_limit: int | None = 128,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__()
+        self.num_users, self.num_items = num_users, num_items
+        self.link_observed = link_observed
+        self.attention_weight, self.content_weight = attention_weight, content_weight
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.augmentation = augmentation if augmentation_weight > 0 else "none"
+        self.augmentation_weight = augmentation_weight
+        self.gumbel, self.gumbel_temperature = gumbel, gumbel_temperature
+        self.collaborative_weight, self.penalty_weight = collaborative_weight, penalty_weight
+        self.critic_lr, self.critic_limit = critic_lr, critic_limit
+        self.weight_decay = weight_decay
+        self.content = ContentGathering(in_channels, hidden_channels, dropout)
+        self.graphs = ModuleDict(
+            {m: NeighborGraph(num_users, num_items, num_neighbors) for m in sorted(in_channels)}
+        )
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.attention = ModalityAttention(hidden_channels, num_heads)
+        self.propagation = Propagation(num_layers, readout="mean")
+        self.critic = None
+        if self.augmentation == "adversarial":
+            self.critic = Critic(num_items, critic_channels, critic_dropout)
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "MMSSL":
+        """A model for the users, items and modalities of ``data``."""
+        in_channels = content_sizes(data)["in_channels"]
+        return cls(**sizes(data), in_channels=in_channels, **options)
+
+    def reset_parameters(self) -> None:
+        for module in self.children():
+            reset(module)
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Links users to the items that their content suggests by now."""
+        with torch.no_grad():
+            self.content.eval()
+            user, item = self.embedding.split(self._content(data))
+            self.content.train()
+        observed, _ = bipartite_parts(data.adjacency, self.num_users)
+        hidden = None if self.link_observed else observed
+        for m, graph in enumerate(self.graphs.values()):
+            cast(NeighborGraph, graph).rebuild(user[:, m], item[:, m], hidden)
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        return self.embedding.split(self._represent(data).out)
+
+    def objectives(self) -> list[Objective]:
+        """The critic's objective, and that of all else."""
+        critics = [] if self.critic is None else list(self.critic.parameters())
+        others = [p for name, p in self.named_parameters() if not name.startswith("critic.")]
+        main = Objective(self.losses, others, AdamW, {"weight_decay": self.weight_decay})
+        if not critics:
+            return [main]
+        options = {"lr": self.critic_lr, "betas": (0.5, 0.9)}  # those of the WGAN-GP paper
+        return [Objective(self.critic_losses, critics, Adam, options), main]
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        z = self._represent(data)
+        losses = {"bpr": bpr_loss(*score_triples(*self.embedding.split(z.out), batch))}
+        if self.contrast_weight > 0:
+            losses["contrast"] = self.contrast_weight * self._contrast(z, batch)
+        if self.critic is not None:
+            fake = self._generate(z, *self._observe(data, batch))
+            losses["adversarial"] = -self.augmentation_weight * self.critic.judge(fake).mean()
+        elif self.augmentation == "autoencoder":
+            losses["autoencoder"] = self.augmentation_weight * self._reconstruct(z, batch)
+        return losses
+
+    @torch.compiler.disable  # which knows no gradients of gradients
+    def critic_losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        """Terms of the critic's objective."""
+        assert self.critic is not None
+        with torch.no_grad():
+            z, (users, observed) = self._represent(data), self._observe(data, batch)
+            fake, real = self._generate(z, users, observed), self._transform(z, users, observed)
+        scores = self.critic(torch.cat([fake, real]))
+        losses = {"critic": scores[: len(fake)].mean() - scores[len(fake) :].mean()}
+        if self.penalty_weight > 0:
+            real = real.repeat(len(fake) // len(real), 1)
+            penalty = gradient_penalty(self.critic.judge, real, fake)
+            losses["penalty"] = self.penalty_weight * penalty
+        return losses
+
+    def _represent(self, data: HeteroData) -> Representations:
+        content = self._content(data)
+        unit = normalize(content.flatten(0, 1)).view_as(content)
+        free = self.embedding()
+        hops = [cast(NeighborGraph, graph)().matmul(free) for graph in self.graphs.values()]
+        modal = torch.stack(hops, dim=1)
+        fused = normalize(self.attention(modal))
+        out = self.propagation(free + self.attention_weight * fused, data.adjacency)
+        return Representations(content, unit, modal, out + self.content_weight * unit.sum(dim=1))
+
+    def _content(self, data: HeteroData) -> Tensor:
+        return self.content(*content(data, list(self.graphs)), data.adjacency)
+
+    def _contrast(self, z: Representations, batch: Batch) -> Tensor:
+        users = batch.user.unique()
+        out, modal = z.out[users], z.modal[users]
+        terms = [info_nce(out, view, self.temperature) for view in modal.unbind(dim=1)]
+        return torch.stack(terms).sum()
+
+    def _observe(self, data: HeteroData, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Users of the batch [B] and their rows of the training pairs [B, I]."""
+        users = subset(batch.user.unique(), self.critic_limit)
+        to_user, _ = bipartite_parts(data.adjacency, self.num_users)
+        observed = to_user.weight.new_zeros(users.numel(), self.num_items)
+        observed[to_user.entries(users)] = 1
+        return users, observed
+
+    def _generate(self, z: Representations, users: Tensor, observed: Tensor) -> Tensor:
+        """The users' rows of all A^m [M B, I]."""
+        user, item = z.unit[users].transpose(0, 1), z.unit[self.num_users :].permute(1, 2, 0)
+        return normalize(((user @ item) * (1 - observed)).flatten(0, 1))
+
+    def _transform(self, z: Representations, users: Tensor, observed: Tensor) -> Tensor:
+        """Observed rows as the critic is shown them [B, I]."""
+        rows = gumbel_rows(observed, self.gumbel_temperature) if self.gumbel else observed
+        if self.collaborative_weight > 0:
+            out = normalize(z.out)
+            rows = rows + self.collaborative_weight * (out[users] @ out[self.num_users :].t())
+        return normalize(rows)
+
+    def _reconstruct(self, z: Representations, batch: Batch) -> Tensor:
+        """Cross-entropy of the batch's pairs by the content of either modality."""
+        terms = []
+        for part in z.content.unbind(dim=1):
+            pos_score, neg_score = score_triples(*self.embedding.split(part), batch)
+            terms.append(F.softplus(-pos_score).mean() + F.softplus(neg_score).mean())
+        return torch.stack(terms).sum()

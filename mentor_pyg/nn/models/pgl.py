@@ -1,0 +1,135 @@
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Parameter
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.loss import bpr_loss, score_triples
+from mentor_pyg.nn.models.inputs import content, content_sizes, item_graphs, sizes
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.typing import INTERACTS, Batch
+
+
+class PGL(torch.nn.Module):
+    r"""The model from the `"Mind Individual Information! Principal Graph Learning for
+    Multimedia Recommendation" <https://doi.org/10.1609/aaai.v39i12.33429>`_ paper, with its
+    local-aware principal subgraph.
+
+    Free rows of the users and projected features of the items, of all modalities beside
+    each other, travel over the user-item graph as in :class:`LightGCN`, and those of the
+    items over the frozen item graph :math:`\mathbf{S}` of
+    :class:`~mentor_pyg.transforms.ItemKNN` (the mean of all modalities' if it isn't merged):
+
+    .. math::
+        \mathbf{x}_u = \Vert_m \, \mathbf{p}_u^m, \qquad
+        \mathbf{x}_i = \big\Vert_m \, \frac{\mathbf{W}_m \mathbf{x}_i^m + \mathbf{b}_m}
+        {\lVert \cdot \rVert}, \qquad
+        \mathbf{E} = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l \mathbf{X}
+
+    .. math::
+        \mathbf{h}_u = \mathbf{e}_u, \qquad
+        \mathbf{h}_i = \mathbf{e}_i + (\mathbf{S}^{L_s} \mathbf{X}_I)_i, \qquad
+        s_{ui} = \langle \mathbf{h}_u, \mathbf{h}_i \rangle
+
+    In training, :math:`\hat{\mathbf{A}}` is the principal subgraph: a share of the pairs
+    that is drawn for every epoch, pairs of popular nodes least
+    (:class:`~mentor_pyg.nn.PrunedGraph`). Two views by dropout are contrasted, over the
+    distinct users and over the distinct positive items of a batch:
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR} + \frac{\lambda_c}{2} \left(
+        \mathcal{L}_{NCE}(\mathbf{h}_U^{\prime}, \mathbf{h}_U^{\prime\prime})
+        + \mathcal{L}_{NCE}(\mathbf{h}_I^{\prime}, \mathbf{h}_I^{\prime\prime}) \right)
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        num_edges: Number of training pairs E.
+        in_channels: Width of the raw features by modality.
+        hidden_channels: Embedding size D of one modality.
+        num_layers: Hops L on the user-item graph.
+        num_item_layers: Hops :math:`L_s` on the item graph.
+        pruning: Share of the pairs that the principal subgraph lacks.
+        dropout: Dropout ratio of the contrasted views.
+        contrast_weight: :math:`\lambda_c`.
+        temperature: :math:`\tau` of InfoNCE.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_edges: int,
+        in_channels: Mapping[str, int],
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        num_item_layers: int = 1,
+        pruning: float = 0.7,
+        dropout: float = 0.1,
+        contrast_weight: float = 0.5,
+        temperature: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        self.projections = ModalityProjections(in_channels, hidden_channels)
+        self.user = Parameter(torch.empty(len(in_channels), num_users, hidden_channels))
+        self.propagation = Propagation(num_layers, readout="mean")
+        self.graph = PrunedGraph(num_users, num_items, num_edges, pruning)
+        self.num_item_layers, self.dropout = num_item_layers, dropout
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.reset_parameters()
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "PGL":
+        """A model for the users, items, training pairs and modalities of ``data``."""
+        num_edges = data[INTERACTS].edge_index.size(1)
+        in_channels = content_sizes(data)["in_channels"]
+        return cls(**sizes(data), num_edges=num_edges, in_channels=in_channels, **options)
+
+    def reset_parameters(self) -> None:
+        self.projections.reset_parameters()
+        self.graph.reset_parameters()
+        for rows in self.user:
+            torch.nn.init.xavier_uniform_(rows)
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Draws the principal subgraph afresh."""
+        self.graph.draw(data[INTERACTS].edge_index)
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, |M| D] and items [I, |M| D]."""
+        projected = self.projections(*content(data, self.projections.modalities))
+        item = torch.cat([normalize(z) for z in projected.values()], dim=1)
+        user = torch.cat(self.user.unbind(), dim=1)
+        adj = self.graph(data[INTERACTS].edge_index) if self.training else data.adjacency
+        out = self.propagation(torch.cat([user, item]), adj)
+        return out[: len(user)], out[len(user) :] + self._neighbors(item, data)
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        user, item = self.encode(data)
+        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
+        if self.contrast_weight > 0:
+            rows = user[batch.user.unique()], item[batch.pos_item.unique()]
+            terms = torch.stack([info_nce(*self._views(z), self.temperature) for z in rows])
+            losses["contrast"] = self.contrast_weight * terms.mean()
+        return losses
+
+    def _neighbors(self, hidden: Tensor, data: HeteroData) -> Tensor:
+        """What items hear over the item graph [I, |M| D]."""
+        graphs = item_graphs(data, self.projections.modalities)
+        for _ in range(self.num_item_layers):
+            hidden = torch.stack([graph.matmul(hidden) for graph in graphs]).mean(dim=0)
+        return hidden
+
+    def _views(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return F.dropout(z, self.dropout, self.training), F.dropout(z, self.dropout, self.training)

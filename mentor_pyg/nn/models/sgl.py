@@ -1,0 +1,151 @@
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+from torch.nn import ModuleList
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.pruning import MaskedGraph
+from mentor_pyg.typing import INTERACTS, Batch
+
+AUGMENTATIONS = ("edge", "node", "walk")
+
+
+class SGL(torch.nn.Module):
+    r"""The model from the `"Self-supervised Graph Learning for Recommendation"
+    <https://arxiv.org/abs/2010.10783>`_ paper. It uses no content.
+
+    Embeddings and scores are those of :class:`LightGCN`. Two views of them,
+    :math:`\mathbf{Z}^{\prime}` and :math:`\mathbf{Z}^{\prime\prime}`, come from the same
+    free vectors on two graphs that lack pairs drawn for the epoch, and are normalised anew:
+
+    * :obj:`"edge"`: every pair is dropped with probability p.
+    * :obj:`"node"`: every user and item is dropped with probability p, with its pairs.
+    * :obj:`"walk"`: as :obj:`"edge"`, with draws of its own for each layer.
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{BPR}
+        + \lambda_1 \left( \mathrm{InfoNCE}_\tau(\mathbf{Z}^{\prime}_{\mathcal{U}},
+        \mathbf{Z}^{\prime\prime}_{\mathcal{U}})
+        + \mathrm{InfoNCE}_\tau(\mathbf{Z}^{\prime}_{\mathcal{I}},
+        \mathbf{Z}^{\prime\prime}_{\mathcal{I}}) \right)
+        + \frac{\lambda_2}{2B} \sum_{b=1}^{B} \lVert \mathbf{e}^{(0)}_{u_b} \rVert^2
+        + \lVert \mathbf{e}^{(0)}_{i_b} \rVert^2 + \lVert \mathbf{e}^{(0)}_{j_b} \rVert^2
+
+    over the distinct users and positive items of the batch.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        num_edges: Number of training pairs E.
+        hidden_channels: Embedding size D.
+        num_layers: Hops L.
+        augmentation: What the views lack, :obj:`"edge"`, :obj:`"node"` or :obj:`"walk"`.
+        dropout: Probability p.
+        contrast_weight: :math:`\lambda_1`.
+        temperature: :math:`\tau`.
+        reg_weight: :math:`\lambda_2`.
+    """
+
+    uses_content = False
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        num_edges: int,
+        hidden_channels: int = 64,
+        num_layers: int = 3,
+        augmentation: Literal["edge", "node", "walk"] = "edge",
+        dropout: float = 0.1,
+        contrast_weight: float = 0.1,
+        temperature: float = 0.2,
+        reg_weight: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        if augmentation not in AUGMENTATIONS:
+            raise ValueError(
+                f"'augmentation' must be one of {', '.join(AUGMENTATIONS)} (got '{augmentation}')"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.propagation = Propagation(num_layers, readout="mean")
+        num_graphs = num_layers if augmentation == "walk" else 1
+        self.views = ModuleList(
+            ModuleList(MaskedGraph(num_users, num_items, num_edges) for _ in range(num_graphs))
+            for _ in range(2 if contrast_weight > 0 else 0)
+        )
+        self.augmentation, self.dropout = augmentation, dropout
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.reg_weight = reg_weight
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "SGL":
+        """A model for the users, items and training pairs of ``data``."""
+        num_edges = data[INTERACTS].edge_index.size(1)
+        return cls(**sizes(data), num_edges=num_edges, **options)
+
+    def reset_parameters(self) -> None:
+        self.embedding.reset_parameters()
+        for graph in self._graphs():
+            graph.reset_parameters()
+
+    def start_epoch(self, data: HeteroData) -> None:
+        """Draws the graphs of both views afresh."""
+        edge_index = data[INTERACTS].edge_index
+        for graph in self._graphs():
+            graph.keep(edge_index, self._draw(edge_index))
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users [U, D] and items [I, D]."""
+        return self.embedding.split(self.propagation(self.embedding(), data.adjacency))
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
+        if self.contrast_weight > 0:
+            losses["contrast"] = self.contrast_weight * self._contrast(data, batch)
+        if self.reg_weight > 0:
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = self.reg_weight * norm
+        return losses
+
+    def _graphs(self) -> Iterable[MaskedGraph]:
+        return chain(*(cast(ModuleList, view) for view in self.views))  # type: ignore[arg-type]
+
+    def _draw(self, edge_index: Tensor) -> Tensor:
+        """Which pairs one graph keeps, bool [E]."""
+
+        def kept(size: int) -> Tensor:
+            return torch.rand(size, device=edge_index.device) >= self.dropout
+
+        if self.augmentation != "node":
+            return kept(edge_index.size(1))
+        users, items = kept(self.embedding.num_users), kept(self.embedding.num_items)
+        return users[edge_index[0]] & items[edge_index[1]]
+
+    def _contrast(self, data: HeteroData, batch: Batch) -> Tensor:
+        """InfoNCE over users plus InfoNCE over items."""
+        rows = batch.user.unique(), batch.pos_item.unique()
+        edge_index = data[INTERACTS].edge_index
+        views = [self._view(cast(ModuleList, view), edge_index) for view in self.views]
+        terms = [
+            info_nce(z1[i], z2[i], self.temperature)
+            for i, z1, z2 in zip(rows, *(self.embedding.split(z) for z in views))
+        ]
+        return torch.stack(terms).sum()
+
+    def _view(self, graphs: ModuleList, edge_index: Tensor) -> Tensor:
+        """Sum of the layers [U + I, D]; cosines are those of the mean."""
+        out = hidden = self.embedding()
+        for layer in range(self.propagation.num_layers):
+            hidden = graphs[layer % len(graphs)](edge_index).matmul(hidden)
+            out = out + hidden
+        return out

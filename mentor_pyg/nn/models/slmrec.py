@@ -1,0 +1,171 @@
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, ModuleList
+from torch.optim import Adam
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.contrast import info_nce
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.functional import normalize, pad_rows
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.random import dropout
+from mentor_pyg.typing import ITEM, Batch, Objective
+
+
+class SLMRec(torch.nn.Module):
+    r"""The model from the `"Self-supervised Learning for Multimedia Recommendation"
+    <https://doi.org/10.1109/TMM.2022.3187556>`_ paper, with its tasks "fine and coarse" and
+    "feature dropout".
+
+    Of items' free vectors, :math:`\mathbf{z}_i^0 = \mathbf{f}_i`, and of the content of
+    each modality, :math:`\mathbf{z}_i^m = \mathbf{W}_m \mathbf{x}_i^m /
+    \lVert \mathbf{x}_i^m \rVert + \mathbf{b}_m`, users and items have one representation
+    each. Users start from the same free vectors in all of them, and linear maps fuse them:
+
+    .. math::
+        \mathbf{E}^m = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l
+        \begin{bmatrix} \mathbf{F}_U \\ \mathbf{Z}^m \end{bmatrix}, \qquad
+        \mathbf{h}_u = \mathbf{W}_U \Vert_m \, \mathbf{e}_u^m + \mathbf{b}_U, \qquad
+        \mathbf{h}_i = \mathbf{W}_I \Vert_m \, \mathbf{e}_i^m + \mathbf{b}_I
+
+    The objective is InfoNCE of the pairs of a batch with that of the tasks, where
+    :math:`\mathbf{h}^{\prime}` and :math:`\mathbf{h}^{\prime\prime}` are h with dropout
+    after every hop:
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{NCE}(\mathbf{h}_u, \mathbf{h}_i)
+        + \alpha_1 \sum_{m=1}^{M} \mathcal{L}_{NCE}(\mathbf{c}_i^m, \mathbf{Q}_m \mathbf{e}_i^m)
+        + \alpha_2 \left( \mathcal{L}_{NCE}(\mathbf{h}_u^{\prime}, \mathbf{h}_u^{\prime\prime})
+        + \mathcal{L}_{NCE}(\mathbf{h}_i^{\prime}, \mathbf{h}_i^{\prime\prime}) \right)
+
+    .. math::
+        \mathbf{c}_i^1 = \mathbf{P}_1 \mathbf{e}_i^0, \qquad
+        \mathbf{c}_i^m = \mathbf{P}_m \mathbf{c}_i^{m-1}
+
+    Coarse spaces come last: each modality, in the order of the names, is compared in a
+    space of its own with all that came before. An item that came after training is embedded
+    by its content alone.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        in_channels: Width of the raw features by modality.
+        hidden_channels: Embedding size D.
+        num_layers: Hops L.
+        temperature: Of the pairs' InfoNCE.
+        coarse_weight: :math:`\alpha_1`, of the task "fine and coarse".
+        dropout_weight: :math:`\alpha_2`, of the task "feature dropout".
+        dropout: Its dropout ratio.
+        task_temperature: Temperature of both tasks.
+        weight_decay: Of Adam.
+    """
+
+    uses_content = True
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        in_channels: Mapping[str, int],
+        hidden_channels: int = 64,
+        num_layers: int = 3,
+        temperature: float = 0.2,
+        coarse_weight: float = 0.1,
+        dropout_weight: float = 0.0,
+        dropout: float = 0.3,
+        task_temperature: float = 0.2,
+        weight_decay: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
+        self.projections = ModalityProjections(in_channels, hidden_channels)
+        width, num_parts = hidden_channels, len(in_channels) + 1
+        self.fuse_user = Linear(num_parts * width, width)
+        self.fuse_item = Linear(num_parts * width, width)
+        self.coarse, self.fine = ModuleList(), ModuleList()
+        if coarse_weight > 0:
+            self.coarse.extend(Linear(width, width) for _ in in_channels)
+            self.fine.extend(Linear(width, width) for _ in in_channels)
+        self.num_layers, self.num_parts = num_layers, num_parts
+        self.temperature, self.task_temperature = temperature, task_temperature
+        self.coarse_weight, self.dropout_weight = coarse_weight, dropout_weight
+        self.dropout, self.weight_decay = dropout, weight_decay
+        self.reset_parameters()
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "SLMRec":
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), in_channels=content_sizes(data)["in_channels"], **options)
+
+    def reset_parameters(self) -> None:
+        self.embedding.reset_parameters()
+        self.projections.reset_parameters()
+        for linear in (self.fuse_user, self.fuse_item, *self.coarse, *self.fine):
+            assert isinstance(linear, Linear)
+            torch.nn.init.xavier_uniform_(linear.weight)
+            torch.nn.init.zeros_(linear.bias)
+
+    def objectives(self) -> list[Objective]:
+        """The only one, whose optimiser decays the weights."""
+        options = {"weight_decay": self.weight_decay}
+        return [Objective(self.losses, list(self.parameters()), Adam, options)]
+
+    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Fused embeddings of users [U, D] and items [I, D]."""
+        return self._fuse(self._propagate(self._start(data), data.adjacency))
+
+    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        start = self._start(data)
+        parts = self._propagate(start, data.adjacency)
+        user, item = self._fuse(parts)
+        pairs = user.index_select(0, batch.user), item.index_select(0, batch.pos_item)
+        losses = {"contrast": info_nce(*pairs, self.temperature)}
+        users, items = batch.user.unique(), batch.pos_item.unique()
+        if self.coarse_weight > 0:
+            own = self.embedding.split(parts)[1].index_select(0, items)
+            losses["coarse"] = self.coarse_weight * self._fine_and_coarse(own)
+        if self.dropout_weight > 0:
+            views = [
+                self._fuse(self._propagate(start, data.adjacency, self.dropout)) for _ in range(2)
+            ]
+            terms = [
+                info_nce(a.index_select(0, rows), b.index_select(0, rows), self.task_temperature)
+                for a, b, rows in zip(*views, (users, items))
+            ]
+            losses["dropout"] = self.dropout_weight * torch.stack(terms).sum()
+        return losses
+
+    def _start(self, data: HeteroData) -> Tensor:
+        """All representations before the first hop, side by side [U + I, (M + 1) D]."""
+        x, mask = content(data, self.projections.modalities)
+        x = {m: normalize(rows.float()) for m, rows in x.items()}
+        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
+        item = torch.cat([free, *self.projections(x, mask).values()], dim=1)
+        return torch.cat([self.embedding.user.repeat(1, self.num_parts), item])
+
+    def _propagate(self, start: Tensor, adj: Adjacency, p: float = 0.0) -> Tensor:
+        out = hidden = start
+        for _ in range(self.num_layers):
+            hidden = dropout(adj.matmul(hidden), p, self.training)
+            out = out + hidden
+        return out / (self.num_layers + 1)
+
+    def _fuse(self, parts: Tensor) -> tuple[Tensor, Tensor]:
+        user, item = self.embedding.split(parts)
+        return self.fuse_user(user), self.fuse_item(item)
+
+    def _fine_and_coarse(self, parts: Tensor) -> Tensor:
+        """InfoNCE of items' modalities [n, (M + 1) D] in spaces that grow coarser."""
+        common, *others = parts.chunk(self.num_parts, dim=1)
+        terms = []
+        for coarse, fine, other in zip(self.coarse, self.fine, others):
+            common = coarse(common)
+            terms.append(info_nce(common, fine(other), self.task_temperature))
+        return torch.stack(terms).sum()

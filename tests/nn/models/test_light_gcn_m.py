@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.evaluation import encode
+from mentor_pyg.nn.models import LightGCN, LightGCNM
+from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.transforms import LightGCNNorm
+from mentor_pyg.typing import ITEM
+
+
+@pytest.fixture
+def data():
+    data = SyntheticDataset.tiny(channels={"visual": 6, "acoustic": 3})[0]
+    mask = torch.rand(40, generator=torch.Generator().manual_seed(0)) > 0.4
+    data[ITEM].mask_visual = mask
+    data[ITEM].x_visual[~mask] = 7.0  # which must not be seen
+    return LightGCNNorm()(data)
+
+
+def start(model, data):
+    """What users and items start from, item by item."""
+    items = []
+    for item in range(data[ITEM].num_nodes):
+        visual = data[ITEM].x_visual[item] * data[ITEM].mask_visual[item]
+        x = torch.cat([data[ITEM].x_acoustic[item], visual])
+        free = model.embedding.item[item] if item < 40 else 0
+        items.append(free + model.projection.weight @ x)
+    return torch.cat([model.embedding.user, torch.stack(items)])
+
+
+def dense_formula(model, data, num_layers):
+    first = start(model, data)
+    graph = data.adjacency.matmul(torch.eye(len(first)))
+    powers = [torch.linalg.matrix_power(graph, hop) for hop in range(num_layers + 1)]
+    out = torch.stack(powers).mean(0) @ first
+    return out[:60], out[60:]
+
+
+@pytest.mark.parametrize("num_layers", [0, 2])
+def test_encode_equals_the_dense_formula(data, num_layers):
+    model = LightGCNM.from_data(data, hidden_channels=8, num_layers=num_layers)
+    for ours, theirs in zip(encode(model, data), dense_formula(model, data, num_layers)):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_equal_the_formulas(data):
+    model = LightGCNM.from_data(data, hidden_channels=8, num_layers=2, reg_weight=0.3)
+    batch = next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
+    user, item = dense_formula(model, data, 2)
+    margin = (user[batch.user] * (item[batch.pos_item] - item[batch.neg_item])).sum(1)
+    first = start(model, data)
+    rows = torch.cat([first[batch.user], first[60 + batch.pos_item], first[60 + batch.neg_item]])
+    expected = {"bpr": -margin.sigmoid().log().mean(), "reg": 0.3 * rows.pow(2).sum() / 64}
+    torch.testing.assert_close(model.losses(data, batch), expected)
+    model.reg_weight = 0.0
+    assert list(model.losses(data, batch)) == ["bpr"]
+
+
+def test_without_content_it_is_light_gcn(data):
+    model = LightGCNM.from_data(data, num_layers=3)
+    plain = LightGCN.from_data(data, num_layers=3)
+    plain.embedding.load_state_dict(model.embedding.state_dict())
+    torch.nn.init.zeros_(model.projection.weight)
+    for ours, theirs in zip(encode(model, data), encode(plain, data)):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_new_items_start_from_their_content(data):
+    model = LightGCNM.from_data(data, hidden_channels=8, num_layers=2)
+    item = encode(model, data)[1]
+    for key in ("x_visual", "x_acoustic", "mask_visual"):
+        data[ITEM][key] = torch.cat([data[ITEM][key], data[ITEM][key][:2]])
+    data[ITEM].num_nodes = 42
+    more = encode(model, LightGCNNorm()(data))[1]
+    torch.testing.assert_close(more[:40], item)
+    torch.testing.assert_close(more[40:], start(model, data)[100:] / 3)

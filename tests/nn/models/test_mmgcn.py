@@ -1,0 +1,94 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.evaluation import encode
+from mentor_pyg.nn.models import MMGCN
+from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.serving.new_items import append_copies
+from mentor_pyg.transforms import LightGCNNorm
+from mentor_pyg.typing import INTERACTS, ITEM
+
+
+@pytest.fixture
+def data():
+    data = SyntheticDataset.tiny(channels={"visual": 6, "acoustic": 3})[0]
+    mask = torch.rand(40, generator=torch.Generator().manual_seed(0)) > 0.4
+    data[ITEM].mask_visual = mask
+    data[ITEM].x_visual[~mask] = 7.0  # which must not be seen
+    return LightGCNNorm()(data)
+
+
+@pytest.fixture
+def batch(data):
+    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
+
+
+def build(data, **options):
+    torch.manual_seed(0)
+    model = MMGCN.from_data(data, hidden_channels=8, content_channels=5, **options)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
+    return model
+
+
+def naive(model, data):
+    """With a dense matrix of means."""
+    num_items = data[ITEM].num_nodes
+    mean = torch.zeros(60 + num_items, 60 + num_items)
+    for u, i in data[INTERACTS].edge_index.t().tolist():
+        mean[u, 60 + i] = mean[60 + i, u] = 1
+    mean = mean / mean.sum(1, keepdim=True).clamp(min=1)
+    nothing = torch.zeros(num_items - 40, 8)
+    id = torch.cat([model.embedding.user, model.embedding.item, nothing])
+    parts = []
+    for m, name in enumerate(["acoustic", "visual"]):
+        item = model.projections.linears[m](data[ITEM][f"x_{name}"])
+        if name == "visual":
+            item = item * data[ITEM].mask_visual[:, None]
+        x = F.normalize(torch.cat([model.user[m], item]))
+        for conv in model.convs[m]:
+            said = F.leaky_relu(mean @ x @ conv.lin_neighbor.weight.t())
+            own = F.leaky_relu(conv.lin_self(x)) + id
+            if conv.combine == "concat":
+                x = F.leaky_relu(conv.lin_out(torch.cat([said, own], dim=1)))
+            else:
+                x = F.leaky_relu(conv.lin_out(said) + own)
+        parts.append(x)
+    z = sum(parts) / 2
+    return z[:60], z[60:]
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 3}, {"num_layers": 1, "combine": "sum"}])
+def test_encode_equals_the_dense_formula(data, options):
+    model = build(data, **options)
+    for ours, theirs in zip(encode(model, data), naive(model, data)):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_losses_equal_the_formulas(data, batch):
+    model = build(data, reg_weight=0.3)
+    user, item = naive(model, data)
+    margin = (user[batch.user] * (item[batch.pos_item] - item[batch.neg_item])).sum(1)
+    free = [model.embedding.user[batch.user], model.user[:, batch.user]]
+    free += [model.embedding.item[batch.pos_item], model.embedding.item[batch.neg_item]]
+    reg = 0.3 * sum(rows.pow(2).sum() for rows in free) / 64
+    expected = {"bpr": -margin.sigmoid().log().mean(), "reg": reg}
+    torch.testing.assert_close(model.losses(data, batch), expected)
+    model.reg_weight = 0.0
+    assert list(model.losses(data, batch)) == ["bpr"]
+
+
+def test_new_items_start_from_their_content(data):
+    model = build(data)
+    more = append_copies(data, torch.arange(5))
+    user, item = encode(model, more)
+    torch.testing.assert_close(user, encode(model, data)[0])
+    torch.testing.assert_close(item, naive(model, more)[1])
+
+
+def test_needs_a_layer(data):
+    with pytest.raises(ValueError, match="'num_layers' must be positive"):
+        build(data, num_layers=0)
