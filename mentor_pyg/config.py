@@ -1,24 +1,22 @@
 """Presets and options of a run, from YAML and the command line, checked before use."""
 
 import dataclasses
-import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn import models
-from mentor_pyg.train import TrainConfig
-from mentor_pyg.transforms import CompactFeatures, ItemKNN
+from mentor_pyg.options import check_options
+from mentor_pyg.train_config import TrainConfig
+from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
-SECTIONS = ("preset", "model", "options", "graph", "features", "train")
+SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
+
 
 DERIVED = ("missing",)
 """Arguments of models with a default that come from the data, not from options."""
@@ -32,8 +30,12 @@ class RunConfig:
         preset: Name of the preset it started from.
         model: A name out of ``mentor_pyg.nn.models.classes``.
         options: Arguments of the model.
+        content: Arguments of :class:`~mentor_pyg.transforms.ContentVariant`; None to take
+            the items' content as it is.
         graph: Arguments of :class:`~mentor_pyg.transforms.ItemKNN`; None for no item
             graph.
+        user_graph: Arguments of :class:`~mentor_pyg.transforms.UserCooccurrence`; None
+            for no user graph.
         features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None to
             take the features as they are.
         train: See :class:`~mentor_pyg.TrainConfig`.
@@ -42,7 +44,9 @@ class RunConfig:
     preset: str
     model: str
     options: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] | None = None
     graph: dict[str, Any] | None = None
+    user_graph: dict[str, Any] | None = None
     features: dict[str, Any] | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -84,25 +88,49 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
     content = _read_preset(preset)
     for change in changes:
         _apply(content, change)
+    content.setdefault("preset", Path(preset).stem)
+    return check_config(content, preset, **train)
+
+
+def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunConfig:
+    """A configuration from what a preset or a saved run says.
+
+    Args:
+        content: Settings by section.
+        where: Where they are from, for messages.
+        **train: As for :func:`load_config`.
+
+    Raises:
+        InputError: If a key is unknown or a value of the wrong type.
+    """
     model = content.get("model")
     if model not in models.classes:
         raise InputError(
-            f"{preset}: model is '{model}'; expected one of {', '.join(models.classes)}"
+            f"{where}: model is '{model}'; expected one of {', '.join(models.classes)}"
         )
     for key in content:
         if key not in SECTIONS:
-            raise InputError(f"{preset}: unknown key '{key}'; expected {', '.join(SECTIONS)}")
-    graph, features = content.get("graph"), content.get("features")
+            raise InputError(f"{where}: unknown key '{key}'; expected {', '.join(SECTIONS)}")
     train_values = check_options(TrainConfig, content.get("train") or {}, "train")
     train_values |= {key: value for key, value in train.items() if value is not None}
     return RunConfig(
-        preset=str(content.get("preset", Path(preset).stem)),
+        preset=str(content["preset"]),
         model=model,
-        options=check_options(getattr(models, model), content.get("options") or {}, "options"),
-        graph=None if graph is None else check_options(ItemKNN, graph, "graph"),
-        features=None if features is None else check_options(CompactFeatures, features, "features"),
+        options=check_options(
+            getattr(models, model), content.get("options") or {}, "options", DERIVED
+        ),
+        content=_section(ContentVariant, content, "content"),
+        graph=_section(ItemKNN, content, "graph"),
+        user_graph=_section(UserCooccurrence, content, "user_graph"),
+        features=_section(CompactFeatures, content, "features"),
         train=TrainConfig(**train_values),
     )
+
+
+def _section(target: Callable, content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """A section that may be left out, checked."""
+    options = content.get(name)
+    return None if options is None else check_options(target, options, name)
 
 
 def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -162,84 +190,3 @@ def _apply(content: dict[str, Any], change: str) -> None:
         if not isinstance(content, dict):
             raise InputError(f"{name}: '{key}' has no further keys; expected {', '.join(SECTIONS)}")
     content[last] = value
-
-
-def check_options(target: Callable, options: Any, where: str) -> dict[str, Any]:
-    """``options`` as keyword arguments of ``target``, checked by its annotations.
-
-    Only arguments with a default count as options. Numbers written like ``1e-3``,
-    which YAML takes for a string, become numbers.
-
-    Raises:
-        InputError: If an option doesn't exist, or its value is of the wrong type.
-    """
-    if not isinstance(options, dict):
-        raise InputError(f"{where}: is {options!r}; expected a mapping of options")
-    hints = typing.get_type_hints(target if dataclasses.is_dataclass(target) else target.__init__)
-    known = [
-        name
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.default is not parameter.empty and name not in DERIVED
-    ]
-    checked = {}
-    for name, value in options.items():
-        if name not in known:
-            raise InputError(f"{where}.{name}: unknown option; expected one of {', '.join(known)}")
-        try:
-            checked[name] = _coerce(value, hints[name])
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(
-                f"{where}.{name}: is {value!r}; expected {_describe(hints[name])}"
-            ) from None
-    return checked
-
-
-def _coerce(value: Any, hint: Any) -> Any:
-    """``value`` as an instance of a type hint; TypeError or ValueError if it isn't one."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        for choice in args:
-            with suppress(TypeError, ValueError):
-                return _coerce(value, choice)
-        raise TypeError
-    if hint is type(None):
-        if value is not None:
-            raise TypeError
-        return None
-    if origin is Literal:
-        if value not in args:
-            raise ValueError
-        return value
-    if origin is tuple or (origin is not None and issubclass(origin, Sequence)):
-        if not isinstance(value, list | tuple):
-            raise TypeError
-        return tuple(_coerce(v, args[0]) for v in value)
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, dict):
-            raise TypeError
-        return {_coerce(k, args[0]): _coerce(v, args[1]) for k, v in value.items()}
-    if isinstance(value, bool) != (hint is bool):
-        raise TypeError
-    if hint is float:
-        return float(value)
-    if not isinstance(value, hint):
-        raise TypeError
-    return value
-
-
-WORDS: dict[Any, str] = {
-    int: "an integer",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    type(None): "null",
-}
-
-
-def _describe(hint: Any) -> str:
-    """A type hint in a user's words."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(_describe(choice) for choice in typing.get_args(hint))
-    if typing.get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
-    return WORDS.get(hint, str(hint).replace("collections.abc.", ""))

@@ -9,17 +9,19 @@ from torch_geometric.metrics import (
     LinkPredCoverage,
     LinkPredHitRatio,
     LinkPredMAP,
+    LinkPredMetric,
     LinkPredMetricCollection,
     LinkPredMRR,
     LinkPredNDCG,
     LinkPredPrecision,
     LinkPredRecall,
 )
+from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg.blocks import top_k_products
 from mentor_pyg.errors import InputError
-from mentor_pyg.typing import INTERACTS, ITEM, USER, Recommender
+from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
 
 METRICS = {
     "recall": LinkPredRecall,
@@ -138,24 +140,55 @@ class Evaluator:
 
     def __call__(self, user_emb: Tensor, item_emb: Tensor) -> dict[str, float]:
         """Metrics by name, e.g. ``recall@20``."""
+        return self.measure(self.rank(user_emb, item_emb))
+
+    def rank(self, user_emb: Tensor, item_emb: Tensor) -> Tensor:
+        """The items for ``users``, best first [n, K], of the longest length to measure."""
         if self.dtype is not None:
             user_emb, item_emb = user_emb.to(self.dtype), item_emb.to(self.dtype)
-        lists = top_k(user_emb, item_emb, self.users, self.max_k, self.seen)
+        return top_k(user_emb, item_emb, self.users, self.max_k, self.seen)
+
+    def measure(self, lists: Tensor) -> dict[str, float]:
+        """Metrics by name of what :meth:`rank` returned."""
         self.metrics.reset()
         self.metrics.update(lists, self.label_index)
         return {name: float(value) for name, value in self.metrics.compute().items()}
 
+    def measure_users(
+        self, lists: Tensor, pairs: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The values of single users, whose means are the metrics.
+
+        Args:
+            lists: What :meth:`rank` returned.
+            pairs: Which of the held-out pairs in ``label_index`` count, bool; all if not
+                given.
+
+        Returns:
+            The rows of ``lists`` whose users have such pairs [m], and their values by
+            metric, [m] each. Coverage isn't among them, since it is no mean over users.
+        """
+        labels = self.label_index if pairs is None else self.label_index[:, pairs]
+        data = LinkPredMetricData(lists, labels)
+        rows = data.label_count.nonzero().squeeze(1)
+        # Of PyG's metrics, `compute` gives the mean alone and `_compute` the values before it.
+        return rows, {
+            name: metric._compute(data)[rows]
+            for name, metric in self.metrics.items()
+            if isinstance(metric, LinkPredMetric)
+        }
+
 
 @torch.no_grad()
 def evaluate(
-    model: Recommender, data: HeteroData, split: str = "test", ks: Sequence[int] = (10, 20)
+    model: RecommenderModel, data: HeteroData, split: str = "test", ks: Sequence[int] = (10, 20)
 ) -> dict[str, float]:
     """Metrics of a model on a split; see :class:`Evaluator`."""
     return Evaluator(data, split, ks)(*encode(model, data))
 
 
 @torch.no_grad()
-def encode(model: Recommender, data: HeteroData) -> tuple[Tensor, Tensor]:
+def encode(model: RecommenderModel, data: HeteroData) -> tuple[Tensor, Tensor]:
     """Embeddings in evaluation mode; the model's mode is restored."""
     training = model.training
     model.eval()

@@ -3,80 +3,42 @@
 import csv
 import io
 import json
-import platform
-import resource
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch_geometric
 from torch_geometric.data import HeteroData
 
-import mentor_pyg
-from mentor_pyg.config import RunConfig
-from mentor_pyg.datasets import MMRecDataset, SyntheticDataset
-from mentor_pyg.datasets.mmrec import find_table
+from mentor_pyg.checkpoint import Checkpoint
+from mentor_pyg.config import RunConfig, check_config
+from mentor_pyg.environment import peak_memory_mb, versions
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
-from mentor_pyg.files import check_writable, save_tensors, write_text
-from mentor_pyg.train import FitResult, fit
-from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
+from mentor_pyg.files import check_writable, load_tensors, save_tensors, write_text
+from mentor_pyg.source import Source, data_fingerprint, open_source
+from mentor_pyg.train import OnEpoch, fit
+from mentor_pyg.train_config import FitResult
+from mentor_pyg.transforms import (
+    CompactFeatures,
+    ContentVariant,
+    ItemKNN,
+    LightGCNNorm,
+    UserCooccurrence,
+)
+
+LAST, BEST = "last.pt", "best.pt"
 
 
-@dataclass(frozen=True)
-class Source:
-    """A dataset with its name and where it is from: a folder, or "synthetic"."""
-
-    name: str
-    origin: str
-    dataset: Any
-
-    @property
-    def is_synthetic(self) -> bool:
-        return self.origin == "synthetic"
-
-
-def open_source(folder: str | Path | None, default: str | Path | None = None) -> Source:
-    """The dataset in a folder.
-
-    Args:
-        folder: A folder in the MMRec layout. If it is None, ``default`` is tried, and
-            if that holds no table, a synthetic dataset of the size of Baby is made.
-        default: Where data is looked for if no folder is named.
-    """
-    if folder is None:
-        try:
-            find_table(Path(default or "data"))
-        except FileNotFoundError:
-            return Source("synthetic-baby", "synthetic", SyntheticDataset())
-        folder = default or "data"
-    dataset = MMRecDataset(folder)
-    return Source(dataset.name, str(Path(folder).resolve()), dataset)
-
-
-def choose_device(name: str) -> torch.device:
-    """:obj:`"auto"` takes CUDA where there is a GPU.
-
-    Raises:
-        InputError: If the device doesn't exist here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        probe = torch.zeros((), device=name)
-        probe.item()  # fails on "meta"
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name}: {reason(error)}; expected auto, cpu or cuda") from None
-    return probe.device
-
-
-def prepare(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
+def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
     """``data`` on a device with the graphs that the model needs."""
     data = data.to(device)
+    if config.content is not None:
+        data = ContentVariant(**config.content)(data)
     if config.graph is not None:
         data = ItemKNN(**config.graph)(data)
+    if config.user_graph is not None:
+        data = UserCooccurrence(**config.user_graph)(data)
     features = dict(config.features or {})
     if config.train.precision == "bf16":
         features.setdefault("dtype", "bfloat16")  # else every step would convert them
@@ -103,26 +65,65 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
 
 
 def train_run(
-    config: RunConfig, source: Source, out: Path, device: torch.device, progress: bool = True
+    config: RunConfig,
+    source: Source,
+    out: Path,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates on test once, and writes the run's files to ``out``.
 
     ===============  ===========================================================
     ``config.yaml``  everything that was set, to train the same again
+    ``last.pt``      state of the training, to go on from
     ``best.pt``      weights of the best validation, and the configuration
     ``history.csv``  losses, times and validation metrics of every epoch
     ``metrics.json`` the results
     ===============  ===========================================================
 
+    Args:
+        config: What to train, and how.
+        source: The data.
+        out: The folder.
+        device: Where to compute.
+        progress: Whether to show a progress bar.
+        resume: Whether to go on from ``last.pt``.
+        on_epoch: As for :func:`~mentor_pyg.fit`.
+
     Returns:
         What ``metrics.json`` holds.
     """
-    data = prepare(config, source.dataset[0], device)
+    device = torch.device(device)
+    raw = source.dataset[0]
+    data_key = data_fingerprint(raw)
+    data = prepare_graphs(config, raw, device)
     model = build_model(config, data).to(device)
     test = Evaluator(data, "test", config.train.ks)
     check_writable(out)
-    result = fit(model, data, config.train, progress)
+    about = {
+        "source": {"name": source.name, "origin": source.origin},
+        "data": data_key,
+        "versions": versions(),
+    }
+    identity = {"config": config.to_dict(), "data": data_key}
+    checkpoint = Checkpoint(out / LAST, identity, about)
 
+    def save_best() -> None:
+        weights = {"model": model.state_dict(), "config": config.to_dict()}
+        save_tensors(weights | about, out / BEST)
+
+    def finish_epoch(result: FitResult, is_best: bool) -> None:
+        write_text(out / "config.yaml", config.to_yaml())
+        write_text(out / "history.csv", _to_csv(result))
+        if is_best:
+            save_best()
+        if on_epoch is not None:
+            on_epoch(result, is_best)
+
+    result = fit(model, data, config.train, progress, checkpoint, resume, finish_epoch)
+    save_best()
     metrics = {
         "dataset": source.name,
         "data_source": source.origin,
@@ -139,14 +140,69 @@ def train_run(
         "device": device.type,
         "versions": versions(),
     }
-    save_tensors(
-        {"model": model.state_dict(), "config": config.to_dict(), "versions": versions()},
-        out / "best.pt",
-    )
-    write_text(out / "config.yaml", config.to_yaml())
-    write_text(out / "history.csv", _to_csv(result))
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     return metrics
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained model with what it needs to be used.
+
+    Attributes:
+        folder: The folder that :func:`train_run` wrote.
+        config: What was trained.
+        source: The data, as it is on disk.
+        data: The same with the graphs that the model needs.
+        model: With the weights of the best validation, in evaluation mode.
+        data_key: Fingerprint of the data as they are on disk.
+    """
+
+    folder: Path
+    config: RunConfig
+    source: Source
+    data: HeteroData
+    model: Any
+    data_key: str
+
+
+def load_run(
+    folder: str | Path, data: str | Path | None = None, device: torch.device | str = "cpu"
+) -> TrainedRun:
+    """Loads what :func:`train_run` left.
+
+    Args:
+        folder: Its folder.
+        data: The folder of the data, where it isn't at its old place.
+        device: Where to compute.
+
+    Raises:
+        FileNotFoundError: If the run or its data aren't there.
+        InputError: If a file is damaged, or the data are others than it was trained on.
+    """
+    path = Path(folder) / BEST
+    saved = load_tensors(path)
+    if not isinstance(saved, dict) or not {"model", "config", "source", "data"} <= saved.keys():
+        raise InputError(f"{path}: holds no trained model; expected a best.pt")
+    config = check_config(saved["config"], str(path))
+    source = open_source(data or saved["source"]["origin"])
+    raw = source.dataset[0]
+    found = data_fingerprint(raw)
+    if found != saved["data"]:
+        raise InputError(
+            f"{source.origin}: holds other data (fingerprint {found}) than {path} was trained on; "
+            f"expected {saved['source']['origin']} as it was ({saved['data']})"
+        )
+    device = torch.device(device)
+    prepared = prepare_graphs(config, raw, device)
+    model = build_model(config, prepared).to(device)
+    try:
+        model.load_state_dict(saved["model"])
+    except (RuntimeError, TypeError) as error:
+        raise InputError(
+            f"{path}: its weights don't fit {config.model} ({reason(error)}); "
+            "expected a best.pt of this version"
+        ) from None
+    return TrainedRun(Path(folder), config, source, prepared, model.eval(), found)
 
 
 def summary(metrics: dict[str, Any]) -> str:
@@ -165,24 +221,6 @@ def summary(metrics: dict[str, Any]) -> str:
         f"{metrics['seconds_per_epoch']:.1f} s an epoch, {metrics['peak_memory_mb']} MB at most"
     )
     return "\n".join(lines)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers may depend on."""
-    return {
-        "mentor_pyg": mentor_pyg.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torch_geometric": torch_geometric.__version__,
-    }
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory so far: of the GPU if one is used, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _to_csv(result: FitResult) -> str:

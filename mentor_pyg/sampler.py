@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,20 +72,53 @@ class BPRSampler:
         if self.edge_index.numel() == 0:
             raise InputError("the dataset has no training pairs; expected at least one")
         self.batch_size = batch_size
+        if generator is None:
+            seed = int(torch.randint(2**62, ()))
+            generator = torch.Generator(self.edge_index.device).manual_seed(seed)
         self.generator = generator
         self.negatives = NegativeSampler(
             self.edge_index, data[USER].num_nodes, data[ITEM].num_nodes
         )
+        self.step = 0
+        """Batches of the epoch that have been given out; 0 between epochs."""
+        self._start = generator.get_state()
+        self._is_resumed = False
 
     def __len__(self) -> int:
         return -(-self.edge_index.size(1) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = torch.randperm(
-            self.edge_index.size(1),
-            device=self.edge_index.device,
-            generator=self.generator,
-        )
-        for index in order.split(self.batch_size):
+        order = self._resume() if self._is_resumed else self._begin()
+        for index in order.split(self.batch_size)[self.step :]:
             user, item = self.edge_index[:, index]
-            yield Batch(user, item, self.negatives(user, self.generator))
+            batch = Batch(user, item, self.negatives(user, self.generator))
+            self.step += 1
+            yield batch
+        self.step = 0
+
+    def _begin(self) -> Tensor:
+        """The order of the pairs in a new epoch."""
+        self.step = 0
+        self._start = self.generator.get_state()
+        return torch.randperm(
+            self.edge_index.size(1), device=self.edge_index.device, generator=self.generator
+        )
+
+    def _resume(self) -> Tensor:
+        """The order of the pairs in the epoch that was left, drawn again."""
+        step, now = self.step, self.generator.get_state()
+        self.generator.set_state(self._start)
+        order = self._begin()
+        self.generator.set_state(now)
+        self.step, self._is_resumed = step, False
+        return order
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the epoch, and the randomness to come."""
+        return {"step": self.step, "start": self._start, "now": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Lets the next iteration go on where another sampler of the same data was."""
+        self.step, self._start = state["step"], state["start"]
+        self.generator.set_state(state["now"])
+        self._is_resumed = self.step > 0

@@ -1,22 +1,29 @@
 """The training loop."""
 
 import logging
+import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch_geometric import seed_everything
 from torch_geometric.data import HeteroData
-from tqdm import tqdm
 
+from mentor_pyg.checkpoint import Checkpoint, random_state, set_random_state
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import Evaluator, encode
+from mentor_pyg.progress import progress_bar
 from mentor_pyg.sampler import BPRSampler
-from mentor_pyg.typing import Batch, Recommender
+from mentor_pyg.train_config import FitResult, TrainConfig
+from mentor_pyg.typing import Batch, RecommenderModel
+
+Losses = Callable[[HeteroData, Batch], dict[str, Tensor]]
+OnEpoch = Callable[[FitResult, bool], object]
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -24,162 +31,208 @@ POSTFIX_EVERY = 10
 """Steps between updates of the loss terms on the progress bar; each waits for the GPU."""
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; the defaults are those of the MENTOR paper.
-
-    Attributes:
-        epochs: Epochs at most.
-        batch_size: Triples B in a batch.
-        lr: Learning rate of Adam.
-        eval_every: Epochs between validations.
-        patience: Validations without a new best before stopping.
-        monitor: Validation metric that decides.
-        ks: Lengths of the lists to measure.
-        seed: Seed of everything random.
-        precision: :obj:`"bf16"` computes matrix products in bfloat16 by autocast;
-            parameters, propagation, sums and evaluation stay float32.
-        compile: Whether to run the losses through :func:`torch.compile`. It needs a C++
-            compiler on the CPU, and minutes before the first steps.
-    """
-
-    epochs: int = 1000
-    batch_size: int = 2048
-    lr: float = 1e-4
-    eval_every: int = 1
-    patience: int = 20
-    monitor: str = "recall@20"
-    ks: tuple[int, ...] = (10, 20)
-    seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "eval_every", "patience"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"train.{name}: {getattr(self, name)}; expected more than 0")
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"train.seed: {self.seed}; expected 0 to 2^32 - 1")
-
-
-@dataclass
-class FitResult:
-    """What :func:`fit` found.
-
-    Attributes:
-        best_epoch: Epoch of the best validation, from 1.
-        val: Its metrics.
-        history: A row for every epoch: ``epoch``, ``seconds``, the mean of every loss
-            term, and the validation metrics where there was a validation.
-    """
-
-    best_epoch: int = 0
-    val: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def epochs_run(self) -> int:
-        return len(self.history)
-
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Mean time of training an epoch, validation excluded."""
-        return sum(row["seconds"] for row in self.history) / max(1, self.epochs_run)
-
-
 def fit(
-    model: Recommender,
+    model: RecommenderModel,
     data: HeteroData,
     config: TrainConfig | None = None,
     progress: bool = True,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
 ) -> FitResult:
     """Trains a model in place and leaves it with the weights of the best validation.
 
     Parameters are drawn afresh. Selection looks at the validation split alone. With
-    equal seeds, runs on the CPU give equal numbers.
+    equal seeds, runs on the CPU give equal numbers, interrupted or not.
 
     Args:
-        model: Any :class:`~mentor_pyg.typing.Recommender`, on the device of ``data``.
+        model: Any :class:`~mentor_pyg.RecommenderModel`, on the device of ``data``.
         data: The graph, with whatever transforms the model needs.
         config: How to train.
         progress: Whether to show a progress bar.
+        checkpoint: Where to save the state at the end of every epoch and, if epochs are
+            long, within. Ctrl-C then saves before it ends.
+        resume: Whether to go on from that state.
+        on_epoch: Called after every epoch with the result so far and whether the epoch
+            is the best. What it raises ends the training.
 
     Raises:
-        InputError: If the loss stops being finite, or the monitored metric is unknown.
+        InputError: If the loss stops being finite, the monitored metric is unknown, or
+            the state is of another run.
     """
-    config = config or TrainConfig()
-    seed_everything(config.seed)
-    model.reset_parameters()
-    device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(config.seed)
-    sampler = BPRSampler(data, config.batch_size, generator)
-    evaluator = Evaluator(data, "val", config.ks)
-    if config.monitor not in evaluator.metrics:
-        raise InputError(
-            f"train.monitor: '{config.monitor}' isn't measured; "
-            f"expected one of {', '.join(evaluator.metrics)}"
+    trainer = Trainer(model, data, config or TrainConfig(), progress, checkpoint)
+    if resume:
+        assert checkpoint is not None
+        trainer.load_state_dict(checkpoint.load())
+    return trainer.fit(on_epoch)
+
+
+class Trainer:
+    """The loop behind :func:`fit`, and all of its state.
+
+    Args:
+        model, data, config, progress, checkpoint: As for :func:`fit`.
+    """
+
+    def __init__(
+        self,
+        model: RecommenderModel,
+        data: HeteroData,
+        config: TrainConfig,
+        progress: bool = True,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.model, self.data, self.config = model, data, config
+        self.progress, self.checkpoint = progress, checkpoint
+        self.evaluator = Evaluator(data, "val", config.ks)
+        if config.monitor not in self.evaluator.metrics:
+            raise InputError(
+                f"train.monitor: '{config.monitor}' isn't measured; "
+                f"expected one of {', '.join(self.evaluator.metrics)}"
+            )
+        seed_everything(config.seed)
+        model.reset_parameters()
+        device = next(model.parameters()).device
+        generator = torch.Generator(device).manual_seed(config.seed)
+        self.sampler = BPRSampler(data, config.batch_size, generator)
+        self.autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=config.precision == "bf16"
         )
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
-    losses = torch.compile(model.losses) if config.compile else model.losses
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        self.steps = [self._compile(o) for o in objectives(model, config.lr)]
+        self.result = FitResult()
+        self.best_state = _copy(model)
+        self.bad_rounds = 0
+        self.totals: dict[str, Tensor] = {}
+        self.seconds = 0.0
 
-    result = FitResult()
-    best_state = {k: v.clone() for k, v in model.state_dict().items()}
-    bad_rounds = 0
-    for epoch in range(1, config.epochs + 1):
-        model.train()
-        means = train_epoch(losses, data, sampler, optimizer, autocast, progress, epoch)
-        row = {"epoch": epoch, **means}
-        result.history.append(row)
-        if epoch % config.eval_every and epoch < config.epochs:
-            continue
-        metrics = evaluator(*encode(model, data))
-        row |= metrics
-        is_best = metrics[config.monitor] > result.val.get(config.monitor, -1.0)
-        _log_row(row, config.monitor, is_best)
-        bad_rounds = 0 if is_best else bad_rounds + 1
-        if is_best:
-            result.best_epoch, result.val = epoch, metrics
-            best_state = {k: v.clone() for k, v in model.state_dict().items()}
-        if bad_rounds >= config.patience:
-            break
-    model.load_state_dict(best_state)
-    return result
+    def _compile(self, step: tuple[Losses, Optimizer]) -> tuple[Losses, Optimizer]:
+        return (torch.compile(step[0]), step[1]) if self.config.compile else step
 
+    def fit(self, on_epoch: OnEpoch | None = None) -> FitResult:
+        """Trains until the end, or on from a loaded state."""
+        config, result = self.config, self.result
+        with self._interruptible():
+            while result.epochs_run < config.epochs and self.bad_rounds < config.patience:
+                row = self.train_epoch()
+                result.history.append(row)
+                is_due = row["epoch"] % config.eval_every == 0 or row["epoch"] == config.epochs
+                is_best = is_due and self._validate(row)
+                if on_epoch is not None:
+                    on_epoch(result, is_best)
+                self._save()
+        self.model.load_state_dict(self.best_state)
+        return result
 
-def train_epoch(
-    losses_of: Callable[[HeteroData, Batch], dict[str, Tensor]],
-    data: HeteroData,
-    sampler: BPRSampler,
-    optimizer: torch.optim.Optimizer,
-    autocast: AbstractContextManager,
-    progress: bool = False,
-    epoch: int = 1,
-) -> dict[str, float]:
-    """One pass over the training pairs; the time and the mean of each loss term."""
-    start = time.perf_counter()
-    totals: dict[str, Tensor] = {}
-    with tqdm(
-        sampler, desc=f"epoch {epoch}", leave=False, disable=None if progress else True
-    ) as bar:
-        for step, batch in enumerate(bar):
+    def train_epoch(self) -> dict[str, float]:
+        """One pass over the training pairs: the time, and the mean of each loss term."""
+        self.model.train()
+        is_resumed = bool(self.totals)
+        if not is_resumed and hasattr(self.model, "start_epoch"):
+            self.model.start_epoch(self.data)
+        epoch = self.result.epochs_run + 1
+        start = time.perf_counter() - self.seconds
+        with progress_bar(
+            self.sampler, f"epoch {epoch}", self.progress, initial=self.sampler.step * is_resumed
+        ) as bar:
+            for batch in bar:
+                losses = self._step(batch)
+                for name, loss in losses.items():
+                    self.totals[name] = self.totals.get(name, 0.0) + loss.detach()
+                if not bar.disable and self.sampler.step % POSTFIX_EVERY == 1:
+                    bar.set_postfix({name: f"{loss.item():.4f}" for name, loss in losses.items()})
+                self.seconds = time.perf_counter() - start
+                if self.checkpoint is not None and self.checkpoint.is_due():
+                    self._save()
+        means = {name: float(total) / len(self.sampler) for name, total in self.totals.items()}
+        _check_finite(means, epoch)
+        row = {"epoch": epoch, "seconds": self.seconds, **means}
+        self.totals, self.seconds = {}, 0.0
+        return row
+
+    def _step(self, batch: Batch) -> dict[str, Tensor]:
+        """Minimises every objective by one step of its optimiser; the loss terms."""
+        terms: dict[str, Tensor] = {}
+        for losses_of, optimizer in self.steps:
             optimizer.zero_grad()  # before the losses, which then find its memory free
-            with autocast:
-                losses = losses_of(data, batch)
+            with self.autocast:
+                losses = losses_of(self.data, batch)
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()
-            for name, loss in losses.items():
-                totals[name] = totals.get(name, 0.0) + loss.detach()
-            if not bar.disable and step % POSTFIX_EVERY == 0:
-                bar.set_postfix({name: f"{loss.item():.4f}" for name, loss in losses.items()})
-    means = {name: float(total) / len(sampler) for name, total in totals.items()}
+            terms |= losses
+        return terms
+
+    def _validate(self, row: dict[str, float]) -> bool:
+        """Adds metrics to a row and keeps the weights if they are the best so far."""
+        monitor, result = self.config.monitor, self.result
+        metrics = self.evaluator(*encode(self.model, self.data))
+        row |= metrics
+        is_best = metrics[monitor] > result.val.get(monitor, -1.0)
+        _log_row(row, monitor, is_best)
+        self.bad_rounds = 0 if is_best else self.bad_rounds + 1
+        if is_best:
+            result.best_epoch, result.val = int(row["epoch"]), metrics
+            self.best_state = _copy(self.model)
+        return is_best
+
+    def _interruptible(self) -> AbstractContextManager:
+        return self.checkpoint.catching_interrupts() if self.checkpoint else nullcontext()
+
+    def _save(self) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(self.state_dict())
+            if self.checkpoint.is_interrupted:
+                raise KeyboardInterrupt
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "best": self.best_state,
+            "optimizers": [optimizer.state_dict() for _, optimizer in self.steps],
+            "sampler": self.sampler.state_dict(),
+            "random": random_state(),
+            "result": asdict(self.result),
+            "bad_rounds": self.bad_rounds,
+            "totals": self.totals,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where a trainer of the same model, data and settings was."""
+        self.model.load_state_dict(state["model"])
+        self.best_state = state["best"]
+        for (_, optimizer), saved in zip(self.steps, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.sampler.load_state_dict(state["sampler"])
+        self.result = FitResult(**state["result"])
+        self.bad_rounds = state["bad_rounds"]
+        device = next(self.model.parameters()).device
+        self.totals = {name: total.to(device) for name, total in state["totals"].items()}
+        self.seconds = state["seconds"]
+        set_random_state(state["random"])
+
+
+def objectives(model: RecommenderModel, lr: float) -> list[tuple[Losses, Optimizer]]:
+    """The losses that a step minimises in turn, each with its optimiser."""
+    if not hasattr(model, "objectives"):
+        return [(model.losses, torch.optim.Adam(model.parameters(), lr=lr, fused=True))]
+    return [
+        (o.losses, o.optimizer(o.parameters, **{"lr": lr, "fused": True, **o.options}))
+        for o in model.objectives()
+    ]
+
+
+def _copy(model: RecommenderModel) -> dict[str, Any]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def _check_finite(means: Mapping[str, float], epoch: int) -> None:
     for name, value in means.items():
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise InputError(
                 f"epoch {epoch}: loss term '{name}' is {value}; expected a finite number "
                 "(a lower learning rate may help)"
             )
-    return {"seconds": time.perf_counter() - start, **means}
 
 
 def _log_row(row: dict[str, float], monitor: str, is_best: bool) -> None:

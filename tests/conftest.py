@@ -1,5 +1,9 @@
+import gzip
+import json
+
 import numpy as np
 import pytest
+import torch
 
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.features import MODALITY_NAMES
@@ -46,3 +50,26 @@ def write_mmrec(tiny):
 def toy_folder(tmp_path, write_mmrec):
     """A folder ``toy`` with the tiny dataset: ``toy.inter``, visual and textual features."""
     return write_mmrec(tmp_path / "toy")
+
+
+@pytest.fixture
+def raw_amazon(tmp_path):
+    """A folder ``raw`` of Amazon's files: who bought what, descriptions, image features."""
+    data = SyntheticDataset.tiny(num_users=80, num_pairs=800)[0]
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    store = data[INTERACTS]
+    pairs = [store.edge_index, store.val_edge_label_index, store.test_edge_label_index]
+    with gzip.open(folder / "reviews_Toys_5.json.gz", "wt") as file:
+        for day, (user, item) in enumerate(torch.cat(pairs, dim=1).t().tolist()):
+            review = {"reviewerID": f"U{user}", "asin": f"B{item:09}", "unixReviewTime": day}
+            file.write(json.dumps(review) + "\n")
+    with gzip.open(folder / "meta_Toys.json.gz", "wt") as file:
+        for item in range(40):
+            file.write(repr({"asin": f"B{item:09}", "title": f"Toy {item}"}) + "\n")
+    with open(folder / "image_features_Toys.b", "wb") as binary:
+        for item, x in enumerate(data[ITEM].x_visual):
+            image = np.zeros(4096, dtype="<f4")
+            image[: x.numel()] = x
+            binary.write(f"B{item:09}".encode() + image.tobytes())
+    return folder

@@ -128,3 +128,13 @@ def test_keeps_dtype_under_autocast(adj):
     assert hidden.dtype == torch.bfloat16
     assert out.dtype == torch.float32
     assert torch.equal(out, adj.matmul(hidden.float()))
+
+
+def test_entries_of_rows():
+    dense = random_matrix(7, 5)
+    targets = torch.tensor([6, 3, 0, 1])
+    found = torch.zeros(4, 5)
+    found[from_dense(dense).entries(targets)] += 1
+    assert torch.equal(found, (dense[targets] != 0).float())
+    nothing = from_dense(dense).entries(targets[:0])
+    assert [x.numel() for x in nothing] == [0, 0]

@@ -1,30 +1,16 @@
 """What a user may get wrong: one line on stderr, code 2, and nothing left behind."""
 
-import importlib.util
 import json
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mentor_pyg.cli import run_program
+from mentor_pyg.cli import main
 from mentor_pyg.datasets import MMRecDataset
 from mentor_pyg.evaluation import Evaluator
-
-PROGRAM = Path(__file__).parent.parent / "examples" / "train_baby.py"
-
-
-def load_program():
-    spec = importlib.util.spec_from_file_location("train_baby", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-main = load_program().main
 
 
 def arguments(folder, *extra):
@@ -37,12 +23,11 @@ def arguments(folder, *extra):
 
 @pytest.fixture
 def run(toy_folder, tmp_path, monkeypatch, capsys):
-    """Runs the program in this process; its exit code, stdout and stderr."""
+    """Runs the command in this process; its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(*extra):
-        monkeypatch.setattr(sys, "argv", ["train_baby.py", *arguments(toy_folder, *extra)])
-        code = run_program(main)
+        code = main(["train", *arguments(toy_folder, *extra)])
         return code, *capsys.readouterr()
 
     return run
@@ -342,9 +327,7 @@ CASES = [
         args=setting("graph=null"),
     ),
     # Presets:
-    case(
-        "unknown preset", nothing, "preset 'papers'", "baby, clothing", args=("--preset", "papers")
-    ),
+    case("unknown preset", nothing, "preset 'papers'", "baby, bm3", args=("--preset", "papers")),
     case("preset not there", nothing, "mine.yaml: not found", "a preset in YAML", args=MINE),
     case("broken preset", preset("a: [1"), "mine.yaml: isn't YAML", "a mapping", args=MINE),
     case("broken date", preset("a: 2001-99-99"), "mine.yaml: isn't YAML", args=MINE),
@@ -361,7 +344,7 @@ CASES = [
         "unknown key",
         preset("extends: paper\noption: {}"),
         "mine.yaml: unknown key 'option'",
-        "expected preset, model, options, graph, features, train",
+        "expected preset, model, options, content, graph, user_graph, features, train",
         args=MINE,
     ),
     case(
@@ -516,7 +499,15 @@ def test_bad_input_from_the_shell(spoil, args, fragments, toy_folder, tmp_path):
     """As above in a process of its own, in which also the log goes to stderr."""
     spoil(toy_folder)
     before = files_in(tmp_path)
-    command = [sys.executable, "-W", "ignore", PROGRAM, *arguments(toy_folder, *args)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "mentor_pyg",
+        "train",
+        *arguments(toy_folder, *args),
+    ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert_one_error(result.returncode, result.stderr, fragments)
     assert result.stdout == ""

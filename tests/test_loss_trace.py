@@ -14,7 +14,7 @@ from mentor_pyg import fit
 from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.files import write_text
-from mentor_pyg.run import build_model, prepare
+from mentor_pyg.run import build_model, prepare_graphs
 
 PATH = Path(__file__).parent / "assets" / "loss_trace.json"
 CHANGES = ["train.lr=0.01", "train.batch_size=128", "train.epochs=4", "graph.k=5"]
@@ -28,7 +28,7 @@ RUNS = {
 
 def trace(preset: str) -> list[dict[str, float]]:
     config = load_config(preset, RUNS[preset])
-    data = prepare(config, SyntheticDataset.tiny()[0], torch.device("cpu"))
+    data = prepare_graphs(config, SyntheticDataset.tiny()[0], torch.device("cpu"))
     result = fit(build_model(config, data), data, config.train, progress=False)
     return [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]
 

@@ -7,16 +7,10 @@ import torch
 from mentor_pyg import evaluate
 from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.environment import choose_device, versions
 from mentor_pyg.files import load_tensors
-from mentor_pyg.run import (
-    Source,
-    choose_device,
-    open_source,
-    prepare,
-    summary,
-    train_run,
-    versions,
-)
+from mentor_pyg.run import prepare_graphs, summary, train_run
+from mentor_pyg.source import Source, open_source
 from mentor_pyg.transforms import CompactFeatures, cosine_knn
 from mentor_pyg.typing import ITEM, similar
 
@@ -29,7 +23,7 @@ def source(toy_folder):
     return open_source(toy_folder)
 
 
-def test_a_run_leaves_its_four_files(source, tmp_path):
+def test_a_run_leaves_its_files(source, tmp_path):
     out = tmp_path / "out"
     config = load_config("paper", QUICK, epochs=3, seed=5)
     metrics = train_run(config, source, out, CPU, progress=False)
@@ -37,6 +31,7 @@ def test_a_run_leaves_its_four_files(source, tmp_path):
         "best.pt",
         "config.yaml",
         "history.csv",
+        "last.pt",
         "metrics.json",
     ]
     assert json.loads((out / "metrics.json").read_text()) == metrics
@@ -59,7 +54,7 @@ def test_the_checkpoint_gives_the_reported_test_figures(source, tmp_path):
     metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
     checkpoint = load_tensors(tmp_path / "out" / "best.pt")
     assert checkpoint["config"] == json.loads(json.dumps(config.to_dict()))
-    data = prepare(config, source.dataset[0], CPU)
+    data = prepare_graphs(config, source.dataset[0], CPU)
     model = config.model_class.from_data(data, **config.options)
     model.load_state_dict(checkpoint["model"])
     assert evaluate(model, data, "test") == metrics["test"]
@@ -73,7 +68,7 @@ def test_equal_seeds_give_equal_runs(source, tmp_path):
 
 def test_without_data_the_source_is_synthetic_and_says_so(tmp_path, monkeypatch):
     tiny = SyntheticDataset.tiny()
-    monkeypatch.setattr("mentor_pyg.run.SyntheticDataset", lambda: tiny)
+    monkeypatch.setattr("mentor_pyg.source.SyntheticDataset", lambda: tiny)
     source = open_source(None, default=tmp_path / "nowhere")
     assert source.is_synthetic
     config = load_config("paper", QUICK, epochs=1)
@@ -112,7 +107,7 @@ def compacted(source):
 
     def compacted(*changes):
         data = source.dataset[0]
-        return prepare(load_config("paper", [*QUICK, *changes]), data, CPU), data[ITEM]
+        return prepare_graphs(load_config("paper", [*QUICK, *changes]), data, CPU), data[ITEM]
 
     return compacted
 
@@ -166,7 +161,7 @@ def test_a_run_on_compact_features_in_bf16(source, tmp_path):
     assert state[weight].shape == (256, 3)
     assert {x.dtype for x in state.values()} == {torch.float32}
     assert load_config(str(tmp_path / "out" / "config.yaml")) == config
-    data = prepare(config, source.dataset[0], CPU)
+    data = prepare_graphs(config, source.dataset[0], CPU)
     model = config.model_class.from_data(data, **config.options)
     model.load_state_dict(state)
     assert evaluate(model, data, "test") == metrics["test"]

@@ -92,7 +92,7 @@ def test_training_lowers_the_loss(data):
 def test_a_loss_that_is_not_finite_stops_with_its_name(data):
     class Broken(LightGCN):
         def losses(self, data, batch):
-            return super().losses(data, batch) | {"odd": math.nan * self.user.sum()}
+            return super().losses(data, batch) | {"odd": math.nan * self.embedding.user.sum()}
 
     with pytest.raises(InputError, match="loss term 'odd' is nan"):
         fit(Broken.from_data(data), data, TrainConfig(epochs=2), progress=False)

@@ -1,0 +1,287 @@
+"""A search over settings, kept on disk so that it goes on where it stopped."""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mentor_pyg.checkpoint import differences
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.extras import optional
+from mentor_pyg.files import check_writable
+from mentor_pyg.progress import progress_bar
+from mentor_pyg.search_space import Parameter, Range, SearchSpace
+from mentor_pyg.train import OnEpoch
+from mentor_pyg.train_config import FitResult
+from mentor_pyg.trials import Trial, best_trial, describe
+
+logger = logging.getLogger("mentor_pyg")
+
+SAMPLERS = ("tpe", "random", "grid")
+
+TRIALS = 30
+"""How many there are if nobody says."""
+
+PROPOSALS = 5
+"""How often TPE may propose a point for a trial; what was tried before is turned down."""
+
+FEW_TRIALS = 10
+"""With fewer complete trials, the importance of parameters can't be told."""
+
+Objective = Callable[[dict[str, Any], OnEpoch], FitResult]
+"""Trains with settings by name and calls back after every epoch."""
+
+
+class Study:
+    """A search by `Optuna <https://optuna.org>`_ for the highest value of a metric.
+
+    No point is tried twice. Trials are numbered, and what trial n tries follows from the
+    seed, n and the trials before it. A trial that was interrupted is run again under its
+    number, so that an interrupted search ends like one that never was. One process at a
+    time may search.
+
+    Args:
+        path: The SQLite file.
+        space: Where to search.
+        monitor: The metric, as it is called in a row of the history.
+        identity: What a search must agree in to go on from this file, by name.
+        sampler: :obj:`"tpe"`, :obj:`"random"`, or :obj:`"grid"` for a space with finitely
+            many points, in random order.
+        seed: Seed of the sampler.
+        prune_after: From which epoch on a trial is given up if its best value is below
+            the median of the others at that epoch; None for never.
+
+    Raises:
+        InputError: If Optuna isn't installed, or the file is of another search.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        space: SearchSpace,
+        monitor: str,
+        identity: Mapping[str, Any] | None = None,
+        sampler: str = "tpe",
+        seed: int = 0,
+        prune_after: int | None = 5,
+    ) -> None:
+        if sampler not in SAMPLERS:
+            raise InputError(f"sampler '{sampler}' is unknown; expected {', '.join(SAMPLERS)}")
+        if sampler == "grid" and math.isinf(space.size):
+            raise InputError(
+                f"{space.name}: has a range of fractions without a step; expected a grid"
+            )
+        self.optuna = _import_optuna()
+        self.path, self.space, self.monitor = path, space, monitor
+        self.sampler, self.seed = sampler, seed
+        self.distributions = {
+            key: _distribution(self.optuna, values) for key, values in space.parameters.items()
+        }
+        check_writable(path.parent)
+        self.storage = _open(self.optuna, path)
+        self.study = self.optuna.create_study(
+            storage=self.storage,
+            study_name="mentor_pyg",
+            direction="maximize",
+            load_if_exists=True,
+            pruner=_pruner(self.optuna, prune_after),
+        )
+        ours = {"space": space.to_dict(), "monitor": monitor, "sampler": sampler, "seed": seed}
+        self._check_identity({**ours, "prune_after": prune_after, **(identity or {})})
+        self._settle_interrupted()
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+
+    def trials(self) -> list[Trial]:
+        """All trials that came to an end."""
+        outcomes = [t.user_attrs.get("outcome") for t in self.study.get_trials(deepcopy=False)]
+        return [Trial(number, **o) for number, o in enumerate(filter(None, outcomes))]
+
+    def run(
+        self, objective: Objective, count: int | None = None, progress: bool = True
+    ) -> list[Trial]:
+        """Goes on until there are ``count`` trials, or no point is left to try.
+
+        A trial that raises :class:`~mentor_pyg.InputError`, as training does when it
+        diverges, or runs out of a GPU's memory, has failed, and the search goes on.
+
+        Args:
+            objective: Trains with the settings it is given.
+            count: Trials, those of earlier calls included. If not given, the whole grid,
+                or 30 of the other samplers.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            All trials.
+        """
+        if count is None:
+            count = TRIALS if self.sampler != "grid" else int(self.space.size)
+        count = int(min(count, self.space.size))
+        trials = self.trials()
+        done = min(count, len(trials))
+        with progress_bar(None, "trials", progress, total=count, initial=done) as bar:
+            while len(trials) < count:
+                trials.append(self._run_trial(objective, trials))
+                best = best_trial(trials)
+                if best is not None:
+                    bar.set_postfix({f"best {self.monitor}": f"{best.value:.4f}"})
+                logger.info(describe(trials[-1], self.monitor, best))
+                bar.update()
+        return trials
+
+    def importance(self) -> dict[str, float]:
+        """How much of the difference between good trials and others each setting makes.
+
+        Shares that sum to one, by PED-ANOVA; nothing where too few trials are complete.
+        """
+        complete = [t for t in self.trials() if t.state == "complete"]
+        if len(complete) < FEW_TRIALS or len({t.value for t in complete}) == 1:
+            return {}
+        return dict(self.optuna.importance.get_param_importances(self.study))
+
+    def _run_trial(self, objective: Objective, earlier: Sequence[Trial]) -> Trial:
+        running = self._ask({_key(t.settings) for t in earlier})
+        trial = self._try(objective, self.space.settings(running.params), running)
+        outcome = {key: value for key, value in asdict(trial).items() if key != "number"}
+        running.set_user_attr("outcome", outcome)
+        self._tell(running.number, outcome)
+        return replace(trial, number=len(earlier))
+
+    def _ask(self, tried: Set[str]) -> Any:
+        """A new trial at a point that wasn't tried; it follows from the seed and ``tried``."""
+        for attempt in range(PROPOSALS if self.sampler == "tpe" else 0):
+            seed = np.random.SeedSequence([self.seed, len(tried), attempt]).generate_state(1)
+            self.study.sampler = self.optuna.samplers.TPESampler(seed=int(seed[0]))
+            running = self.study.ask(self.distributions)
+            if _key(self.space.settings(running.params)) not in tried:
+                return running
+            self._tell(running.number, None)
+        rng = np.random.default_rng([self.seed, len(tried)])
+        point = self.space.draw(rng)
+        while _key(self.space.settings(point)) in tried:
+            point = self.space.draw(rng)
+        if not self.study.get_trials(states=[self.optuna.trial.TrialState.WAITING]):
+            self.study.enqueue_trial(point)  # unless one waits, of a process that was killed
+        return self.study.ask(self.distributions)
+
+    def _try(self, objective: Objective, settings: dict[str, Any], running: Any) -> Trial:
+        result = FitResult()
+
+        def on_epoch(current: FitResult, is_best: bool) -> None:
+            nonlocal result
+            result = current
+            row = current.history[-1]
+            if self.monitor in row:
+                running.report(row[self.monitor], int(row["epoch"]))
+                if running.should_prune():
+                    raise self.optuna.TrialPruned
+
+        state, why = "complete", ""
+        try:
+            with _without_log():
+                result = objective(settings, on_epoch)
+        except self.optuna.TrialPruned:
+            state = "pruned"
+        except (InputError, torch.OutOfMemoryError) as error:
+            state, why = "failed", reason(error)
+        return Trial(
+            0,
+            state,
+            settings,
+            result.val.get(self.monitor),
+            result.best_epoch,
+            result.epochs_run,
+            sum(row["seconds"] for row in result.history),
+            why,
+        )
+
+    def _tell(self, number: int, outcome: Mapping[str, Any] | None) -> None:
+        """Ends a trial; one without an outcome, interrupted or turned down, doesn't count."""
+        states = self.optuna.trial.TrialState
+        if outcome is None or outcome["state"] == "failed":
+            self.study.tell(number, state=states.FAIL)
+        elif outcome["state"] == "pruned":
+            self.study.tell(number, state=states.PRUNED)
+        else:
+            self.study.tell(number, outcome["value"])
+
+    def _settle_interrupted(self) -> None:
+        for trial in self.study.get_trials(states=[self.optuna.trial.TrialState.RUNNING]):
+            self._tell(trial.number, trial.user_attrs.get("outcome"))
+
+    def _check_identity(self, identity: Mapping[str, Any]) -> None:
+        ours = json.loads(json.dumps(identity))
+        theirs = self.study.user_attrs.get("identity")
+        if theirs is None:
+            self.study.set_user_attr("identity", ours)
+            return
+        for name, our, their in differences(ours, theirs):
+            self.close()
+            raise InputError(
+                f"{self.path}: was begun with {name} = {their!r}, this search has {our!r}; "
+                "expected the same search to go on, or another folder"
+            )
+
+
+def _import_optuna() -> Any:
+    optuna = optional("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _open(optuna: Any, path: Path) -> Any:
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
+    except (DatabaseError, RuntimeError) as error:  # the latter for the file of another version
+        raise InputError(
+            f"{path}: can't be opened ({reason(error)}); expected a study that Optuna wrote"
+        ) from None
+
+
+def _pruner(optuna: Any, prune_after: int | None) -> Any:
+    if prune_after is None:
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_warmup_steps=prune_after)
+
+
+def _distribution(optuna: Any, values: Parameter) -> Any:
+    distributions = optuna.distributions
+    if not isinstance(values, Range):
+        return distributions.CategoricalDistribution([json.dumps(value) for value in values])
+    if values.is_whole:
+        return distributions.IntDistribution(values.low, values.high, values.log, values.step or 1)
+    return distributions.FloatDistribution(values.low, values.high, values.log, values.step)
+
+
+def _key(settings: Mapping[str, Any]) -> str:
+    """Tells settings apart, 1 from 1.0 and from true too."""
+    return json.dumps(settings, sort_keys=True)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keeps the epochs of a trial out of the log."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

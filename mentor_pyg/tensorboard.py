@@ -1,0 +1,53 @@
+"""The history of a run, to be watched in TensorBoard."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mentor_pyg.extras import optional
+from mentor_pyg.train import OnEpoch
+from mentor_pyg.train_config import FitResult
+
+
+@contextmanager
+def tensorboard_logger(folder: str | Path) -> Iterator[OnEpoch]:
+    """Writes every epoch as scalars: ``loss/<term>``, ``val/<metric>`` and ``seconds``.
+
+    A run that goes on writes its earlier epochs again and takes the place of what was
+    written of them before::
+
+        with tensorboard_logger(out / "tensorboard") as on_epoch:
+            train_run(config, source, out, on_epoch=on_epoch)
+
+    Args:
+        folder: Where to write.
+
+    Returns:
+        A context with a callback for :func:`~mentor_pyg.run.train_run` and
+        :func:`~mentor_pyg.fit`.
+
+    Raises:
+        InputError: If TensorBoard isn't installed.
+    """
+    optional("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder), purge_step=1) as writer:
+        written = 0
+
+        def on_epoch(result: FitResult, is_best: bool) -> None:
+            nonlocal written
+            for row in result.history[written:]:
+                for name, value in row.items():
+                    if name != "epoch":
+                        writer.add_scalar(_tag(name), value, int(row["epoch"]))
+            written = result.epochs_run
+            writer.flush()
+
+        yield on_epoch
+
+
+def _tag(name: str) -> str:
+    if name == "seconds":
+        return name
+    return f"val/{name}" if "@" in name else f"loss/{name}"

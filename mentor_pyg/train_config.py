@@ -1,0 +1,69 @@
+"""How to train, and what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mentor_pyg.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; the defaults are those of the MENTOR paper.
+
+    Attributes:
+        epochs: Epochs at most.
+        batch_size: Triples B in a batch.
+        lr: Learning rate of Adam.
+        eval_every: Epochs between validations.
+        patience: Validations without a new best before stopping.
+        monitor: Validation metric that decides.
+        ks: Lengths of the lists to measure.
+        seed: Seed of everything random.
+        precision: :obj:`"bf16"` computes matrix products in bfloat16 by autocast;
+            parameters, propagation, sums and evaluation stay float32.
+        compile: Whether to run the losses through :func:`torch.compile`. It needs a C++
+            compiler on the CPU, and minutes before the first steps.
+    """
+
+    epochs: int = 1000
+    batch_size: int = 2048
+    lr: float = 1e-4
+    eval_every: int = 1
+    patience: int = 20
+    monitor: str = "recall@20"
+    ks: tuple[int, ...] = (10, 20)
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr", "eval_every", "patience"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"train.{name}: {getattr(self, name)}; expected more than 0")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"train.seed: {self.seed}; expected 0 to 2^32 - 1")
+
+
+@dataclass
+class FitResult:
+    """What :func:`fit` found.
+
+    Attributes:
+        best_epoch: Epoch of the best validation, from 1.
+        val: Its metrics.
+        history: A row for every epoch: ``epoch``, ``seconds``, the mean of every loss
+            term, and the validation metrics where there was a validation.
+    """
+
+    best_epoch: int = 0
+    val: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epochs_run(self) -> int:
+        return len(self.history)
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean time of training an epoch, validation excluded."""
+        return sum(row["seconds"] for row in self.history) / max(1, self.epochs_run)

@@ -1,0 +1,277 @@
+"""A search for hyper-parameters: trials on validation, then one look at test."""
+
+import copy
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.config import RunConfig, load_config
+from mentor_pyg.errors import InputError
+from mentor_pyg.files import write_text
+from mentor_pyg.run import LAST, build_model, prepare_graphs, train_run
+from mentor_pyg.search_space import SearchSpace, as_changes
+from mentor_pyg.source import Source, data_fingerprint
+from mentor_pyg.study import Study
+from mentor_pyg.train import OnEpoch, fit
+from mentor_pyg.train_config import FitResult
+from mentor_pyg.trials import Trial, best_trial, heat_map, trials_csv
+from mentor_pyg.typing import INTERACTS
+
+logger = logging.getLogger("mentor_pyg")
+
+HEAT_MAPS = (
+    ("options.mask_dropout", "options.mask_weight"),
+    ("options.temperature", "options.contrast_weight"),
+)
+"""Columns and rows of Fig. 5 of the MENTOR paper."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to search, and how.
+
+    Attributes:
+        preset: Preset that every trial starts from.
+        space: What trials change in it.
+        trials: Trials, those of an interrupted search included; see
+            :meth:`~mentor_pyg.study.Study.run`.
+        sampler: :obj:`"tpe"`, :obj:`"random"` or :obj:`"grid"`.
+        prune_after: See :class:`~mentor_pyg.study.Study`.
+        changes: Changes to the preset, as for :func:`~mentor_pyg.config.load_config`.
+        seeds: What the best configuration is trained with; the first is that of the
+            trials and of the sampler. If there are none, the preset's.
+        search_only: Whether to end with the best configuration, without training it.
+        heat_maps: Pairs of settings, columns and rows; if there are none, those of Fig. 5
+            of the MENTOR paper, as far as they are searched.
+    """
+
+    preset: str
+    space: SearchSpace
+    trials: int | None = None
+    sampler: str = "tpe"
+    prune_after: int | None = 5
+    changes: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    heat_maps: Sequence[tuple[str, str]] = ()
+    search_only: bool = False
+
+    def configure(self, settings: Mapping[str, Any], seed: int | None = None) -> RunConfig:
+        """The configuration of a trial, or of the best one with another seed."""
+        if seed is None and self.seeds:
+            seed = self.seeds[0]
+        return load_config(self.preset, [*self.changes, *as_changes(settings)], seed=seed)
+
+    def check(self) -> None:
+        """Raises an :class:`~mentor_pyg.InputError` for what can't be searched."""
+        if self.trials is not None and self.trials < 1:
+            raise InputError(f"trials: {self.trials}; expected 1 or more")
+        self.space.check(self.preset, self.changes)
+        for key in (key for pair in self.heat_maps for key in pair):
+            if key not in self.space.parameters:
+                raise InputError(
+                    f"heat map of {key}: isn't searched; "
+                    f"expected one of {', '.join(self.space.parameters)}"
+                )
+
+
+class PreparedGraphs:
+    """Data with the graphs that configurations need, made once for each that differ.
+
+    Args:
+        data: The data as they are on disk.
+        device: Where to compute.
+        limit: How many to keep; the features are shared as long as they stay as they are.
+    """
+
+    def __init__(self, data: HeteroData, device: torch.device, limit: int = 4) -> None:
+        self.data = copy.copy(data).to(device)
+        self.device, self.limit = device, limit
+        self.kept: OrderedDict[str, HeteroData] = OrderedDict()
+
+    def __call__(self, config: RunConfig) -> HeteroData:
+        """The data for a configuration."""
+        sections = [
+            config.content,
+            config.graph,
+            config.user_graph,
+            config.features,
+            config.train.precision,
+        ]
+        key = json.dumps(sections, sort_keys=True)
+        if key not in self.kept:
+            while len(self.kept) >= self.limit:
+                self.kept.popitem(last=False)
+            self.kept[key] = prepare_graphs(config, copy.copy(self.data), self.device)
+        self.kept.move_to_end(key)
+        return self.kept[key]
+
+
+class ValidationObjective:
+    """Trains with settings and measures on validation; there are no test pairs to look at.
+
+    Args:
+        search: What the settings change.
+        data: The data as they are on disk.
+        device: Where to compute.
+        progress: Whether to show progress bars.
+    """
+
+    def __init__(
+        self, search: Search, data: HeteroData, device: torch.device, progress: bool = True
+    ) -> None:
+        data = copy.copy(data)
+        del data[INTERACTS].test_edge_label_index
+        self.search, self.progress = search, progress
+        self.graphs = PreparedGraphs(data, device)
+
+    def __call__(self, settings: Mapping[str, Any], on_epoch: OnEpoch) -> FitResult:
+        config = self.search.configure(settings)
+        data = self.graphs(config)
+        model = build_model(config, data).to(self.graphs.device)
+        return fit(model, data, config.train, self.progress, on_epoch=on_epoch)
+
+
+def tune_run(
+    search: Search,
+    source: Source,
+    out: Path,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Searches on validation, trains the best configuration again, reads test once.
+
+    ========================  ==================================================
+    ``study.db``              the trials, to go on from; Optuna's tools read it
+    ``trials.csv``            a row for every trial
+    ``heatmap-<x>-<y>.csv``   the best value for each pair of two settings
+    ``best.yaml``             the best configuration, a preset
+    ``runs/``                 a folder of :func:`~mentor_pyg.run.train_run` for
+                              every seed of the best configuration
+    ========================  ==================================================
+
+    An interrupted search goes on by the same call; what is finished isn't done again.
+
+    Args:
+        search: What to search.
+        source: The data.
+        out: The folder.
+        device: Where to compute.
+        progress: Whether to show progress bars.
+
+    Returns:
+        ``best`` with its ``trial``, ``settings`` and ``value``; the ``runs`` with their
+        metrics; how many ``trials`` ended how; the ``importance`` of settings, empty if
+        there are too few trials; and what was searched.
+
+    Raises:
+        InputError: If the search can't be made, is another one than the folder's, or no
+            trial ends well.
+    """
+    search.check()
+    device = torch.device(device)
+    data = source.dataset[0]
+    base = search.configure({})
+    identity = {"data": data_fingerprint(data), "config": base.to_dict()}
+    with Study(
+        out / "study.db",
+        search.space,
+        base.train.monitor,
+        identity,
+        search.sampler,
+        base.train.seed,
+        search.prune_after,
+    ) as study:
+        trials = _search(study, search, ValidationObjective(search, data, device, progress))
+        importance = study.importance()
+    best = best_trial(trials)
+    if best is None:
+        why = trials[-1].reason or "pruned"
+        raise InputError(f"none of {len(trials)} trials was completed ({why}); expected one")
+    _write_heat_maps(out, search, trials)
+    head = f"# The best of {len(trials)} trials on {source.name}: trial {best.number}\n"
+    write_text(out / "best.yaml", head + search.configure(best.settings).to_yaml())
+    return {
+        "dataset": source.name,
+        "data_source": source.origin,
+        "preset": base.preset,
+        "space": search.space.name,
+        "sampler": search.sampler,
+        "monitor": base.train.monitor,
+        "trials": {s: sum(t.state == s for t in trials) for s in ("complete", "pruned", "failed")},
+        "best": {"trial": best.number, "settings": best.settings, "value": best.value},
+        "importance": importance,
+        "runs": [
+            _final_run(search, best, seed, source, out, device, progress)
+            for seed in ([] if search.search_only else search.seeds or [base.train.seed])
+        ],
+    }
+
+
+def _search(study: Study, search: Search, objective: ValidationObjective) -> list[Trial]:
+    """All trials, written as a table even if the search is interrupted."""
+    try:
+        return study.run(objective, search.trials, objective.progress)
+    except KeyboardInterrupt:
+        logger.info(f"stopped after {len(study.trials())} trials; the same command goes on")
+        raise
+    finally:
+        write_text(study.path.parent / "trials.csv", trials_csv(study.trials(), study.monitor))
+
+
+def _write_heat_maps(out: Path, search: Search, trials: Sequence[Trial]) -> None:
+    searched = search.space.parameters.keys()
+    pairs = search.heat_maps or [pair for pair in HEAT_MAPS if searched >= set(pair)]
+    for x, y in pairs:
+        write_text(out / f"heatmap-{x}-{y}.csv", heat_map(trials, x, y).to_csv())
+
+
+def _final_run(
+    search: Search,
+    best: Trial,
+    seed: int,
+    source: Source,
+    out: Path,
+    device: torch.device,
+    progress: bool,
+) -> dict[str, Any]:
+    """Metrics of the best configuration with a seed, from its folder if it is finished."""
+    folder = out / "runs" / f"trial-{best.number}-seed-{seed}"
+    finished = folder / "metrics.json"
+    if finished.exists():
+        return json.loads(finished.read_text(encoding="utf-8"))
+    config = search.configure(best.settings, seed)
+    resume = (folder / LAST).exists()
+    return train_run(config, source, folder, device, progress, resume)
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """A table of what :func:`tune_run` found, for the terminal."""
+    best, importance = results["best"], results["importance"]
+    counts = ", ".join(f"{n} {state}" for state, n in results["trials"].items() if n)
+    lines = [f"{results['space']} on {results['dataset']} by {results['sampler']}: {counts}"]
+    if results["data_source"] == "synthetic":
+        lines.append("!! SYNTHETIC DATA: made up by a seed; the figures compare with no paper !!")
+    lines.append(f"best: trial {best['trial']}, {results['monitor']} {best['value']:.4f}")
+    width = max(map(len, best["settings"]))
+    for key, value in best["settings"].items():
+        share = f"  importance {importance[key]:.2f}" if key in importance else ""
+        lines.append(f"  {key:<{width}}  {json.dumps(value):<8}{share}".rstrip())
+    if not importance:
+        lines.append("  too few trials, or all alike: the settings' importance can't be told")
+    if not results["runs"]:
+        return "\n".join(lines)
+    columns = [c for c in results["runs"][0]["test"] if c.startswith(("recall@", "ndcg@"))]
+    lines.append(f"{'':<20}" + "".join(f"{c:>12}" for c in columns))
+    for split, name in (("val", "validation"), ("test", "test")):
+        for run in results["runs"]:
+            figures = "".join(f"{run[split][c]:>12.4f}" for c in columns)
+            label = f"{name}, seed {run['seed']}"
+            lines.append(f"{label:<20}{figures}")
+    return "\n".join(lines)

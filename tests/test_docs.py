@@ -1,0 +1,118 @@
+"""Every code block of README and docs/ runs, in the order of its page.
+
+Python blocks of a page share one namespace. Of shell blocks, lines that start with
+``mentor-pyg`` or ``python`` run; installing and make don't. A block with a title is a file,
+which is written. Each page starts in a folder with ``data/toys``, a small dataset in the
+MMRec layout, and ``raw``, raw Amazon files.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from preparation.raw_files import lines, record, review, write
+
+from mentor_pyg.cli import main
+from mentor_pyg.nn import models
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.glob("**/*.md")])
+BLOCK = re.compile(r'^```(\w+)(?: title="([\w./-]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+NOT_RUN = ("make", "pip", "git", "pytest", "ruff", "mkdocs")
+SHOWN = ("yaml", "text", "tsv", "csv", "json")
+
+
+def write_raw_amazon(folder, num_users=60, num_items=40, num_tastes=4):
+    """Reviews, descriptions and image features of items of several kinds.
+
+    A user reviews six items of one kind and two others; three more users, who reviewed two
+    items each, fall out of the 5-core. One item has no image.
+    """
+    rng = np.random.default_rng(0)
+    asins = [f"B{1000 + 7 * n:09d}" for n in range(num_items)]
+    kinds = np.arange(num_items) % num_tastes
+    reviews = []
+    for u in range(num_users + 3):
+        is_own = kinds == u % num_tastes
+        own, others = np.flatnonzero(is_own), np.flatnonzero(~is_own)
+        liked = [*rng.choice(own, 6, replace=False), *rng.choice(others, 2, replace=False)]
+        liked = liked if u < num_users else liked[:2]
+        times = 1.3e9 + 86400 * np.sort(rng.integers(0, 1000, len(liked)))
+        reviews += [review(f"A{u:04d}", asins[i], int(t)) for i, t in zip(liked, times)]
+    write(folder / "reviews_Office_5.json.gz", lines(map(json.dumps, reviews)))
+    meta = [{"asin": asin, "title": f"Item of kind {kind}"} for asin, kind in zip(asins, kinds)]
+    write(folder / "meta_Office.json.gz", lines(map(repr, meta)))
+    centres = rng.standard_normal((num_tastes, 4096), dtype=np.float32)
+    images = centres[kinds] + rng.standard_normal((num_items, 4096), dtype=np.float32)
+    records = [record(asin, x) for asin, x in zip(asins[1:], images[1:])]
+    write(folder / "image_features_Office.b", b"".join(records))
+
+
+@pytest.fixture
+def folder(tmp_path, write_mmrec, monkeypatch):
+    write_mmrec(tmp_path / "data" / "toys", name="toys")
+    write_raw_amazon(tmp_path / "raw")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_code_blocks_run(page, folder, capsys):
+    namespace = {"__name__": "docs"}
+    for language, title, code in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if title:
+            write(folder / title, code)
+        elif language == "python":
+            exec(compile(code, page.name, "exec"), namespace)
+        elif language == "bash":
+            run_shell(code)
+        else:
+            assert language in SHOWN, language
+    capsys.readouterr()
+
+
+def run_shell(code):
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words or words[0] in NOT_RUN:
+            continue
+        if words[0] == "mentor-pyg":
+            assert main(words[1:]) == 0, line
+        else:
+            assert words[0] == "python", f"{line}: neither run nor known"
+            words[1] = str(ROOT / words[1]) if words[1].startswith("examples/") else words[1]
+            command = [sys.executable, "-W", "ignore", *words[1:]]
+            done = subprocess.run(command, capture_output=True, text=True, env=os.environ.copy())
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+def test_every_page_is_in_the_navigation():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = set(paths_in(settings["nav"]))
+    of_models = {str(page.relative_to(DOCS)) for page in DOCS.glob("models/*.md")}
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.glob("**/*.md")}
+    assert listed == pages - of_models | {"models/index.md"}
+
+
+def paths_in(nav):
+    for entry in nav:
+        for value in entry.values() if isinstance(entry, dict) else [entry]:
+            yield from [value] if isinstance(value, str) else paths_in(value)
+
+
+def test_every_model_is_in_the_table():
+    table = (DOCS / "models" / "index.md").read_text(encoding="utf-8")
+    for name in models.classes:
+        page = DOCS / "models" / f"{name.lower()}.md"
+        label = re.escape(f"[{name}]({page.name})" if page.exists() else name)
+        new_items = "yes" if getattr(models, name).uses_content else "no"
+        assert re.search(rf"^\| {label} \|.*\| {new_items} \|$", table, re.MULTILINE), name
