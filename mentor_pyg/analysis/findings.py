@@ -1,0 +1,159 @@
+"""Intervals and tests of all figures of evaluated runs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mentor_pyg.analysis.intervals import DEFAULT, Estimate, Sampling, bootstrap
+from mentor_pyg.analysis.per_user import UserMetrics
+from mentor_pyg.analysis.seeds import SeedGroup
+from mentor_pyg.analysis.significance import Comparison, compare, holm
+from mentor_pyg.analysis.tables import Column, Entry, Table
+from mentor_pyg.progress import progress_bar
+
+RECORD = ("grouping", "group", "users", "pairs", "run", "metric", "value", "low", "high", "std")
+AGAINST = ("difference", "difference_low", "difference_high", "p", "p_holm")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Metrics of all runs on the same held-out pairs.
+
+    Attributes:
+        grouping: One out of ``GROUPINGS``, or "all".
+        label: The group's.
+        metrics: Those of single users, by run.
+        estimates: Their means with intervals, by run and metric.
+    """
+
+    grouping: str
+    label: str
+    metrics: list[UserMetrics]
+    estimates: list[dict[str, Estimate]]
+
+    @property
+    def size(self) -> str:
+        """How many users and pairs there are, in words."""
+        users, pairs = len(self.metrics[0].users), self.metrics[0].num_pairs
+        return f"{users:,} user{'s' * (users != 1)}, {pairs:,} pair{'s' * (pairs != 1)}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A run's metric against the first run's, and the p-value corrected by Holm's method."""
+
+    comparison: Comparison
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was found about some runs.
+
+    Attributes:
+        runs: The runs.
+        sampling: What intervals and tests depend on.
+        overall: All held-out pairs.
+        groups: Groups of them.
+        differences: From the first run, by name of the run and metric.
+    """
+
+    runs: Sequence[SeedGroup]
+    sampling: Sampling
+    overall: Section
+    groups: list[Section]
+    differences: dict[str, dict[str, Difference]]
+
+    def records(self) -> Table:
+        """A row for every group, run and metric."""
+        rows: list[list[Entry]] = []
+        for section in (self.overall, *self.groups):
+            whole = section is self.overall
+            for run, metrics, estimates in zip(self.runs, section.metrics, section.estimates):
+                about: list[Entry] = [
+                    section.grouping,
+                    section.label,
+                    len(metrics.users),
+                    metrics.num_pairs,
+                ]
+                for name in run.mean if whole else estimates:
+                    figures = estimates.get(name, (run.mean[name], None, None))
+                    std = run.std.get(name) if whole else None
+                    against = self._against(run.name, name) if whole else [None] * len(AGAINST)
+                    rows.append([*about, run.name, name, *figures, std, *against])
+        return Table([Column(name) for name in RECORD + AGAINST], rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain values."""
+        first = self.runs[0].runs[0]
+        members = [
+            {
+                "run": run.name,
+                "group": group.name,
+                "folder": str(run.folder),
+                "model": run.config.model,
+                "seed": run.config.train.seed,
+                "metrics": run.metrics,
+            }
+            for group in self.runs
+            for run in group.runs
+        ]
+        figures = [
+            {name: value for name, value in zip(RECORD + AGAINST, row) if value is not None}
+            for row in self.records().rows
+        ]
+        about = {"dataset": first.dataset, "split": first.split, **asdict(self.sampling)}
+        return {**about, "runs": members, "figures": figures}
+
+    def _against(self, run: str, metric: str) -> list[float | None]:
+        difference = self.differences.get(run, {}).get(metric)
+        if difference is None:
+            return [None] * len(AGAINST)
+        return [*difference.comparison[1:], difference.p_holm]
+
+
+def find(
+    runs: Sequence[SeedGroup], sampling: Sampling = DEFAULT, progress: bool = True
+) -> Findings:
+    """Confidence intervals of all figures, and every run against the first.
+
+    Intervals are percentiles of bootstrap samples of users; coverage, which is no mean
+    over users, has none. Tests are paired over users; their p-values are corrected for
+    the number of runs that are compared with the first, metric by metric. Where several
+    runs differ by their seed alone, both take the users' means over them: what seeds
+    change is in the deviations.
+
+    Args:
+        runs: What :func:`~mentor_pyg.analysis.aggregate` returned.
+        sampling: How to sample and test.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        InputError: If the test is unknown, or needs a package that is missing.
+    """
+    parts = {("all", "all pairs"): [run.overall for run in runs]}
+    for grouping, groups in runs[0].groups.items():
+        for label in groups:
+            parts[grouping, label] = [run.groups[grouping][label] for run in runs]
+    sections = [
+        Section(grouping, label, part, [bootstrap(metrics, sampling) for metrics in part])
+        for (grouping, label), part in progress_bar(parts.items(), "intervals", progress)
+    ]
+    differences = _differences(runs, sampling, progress)
+    return Findings(runs, sampling, sections[0], sections[1:], differences)
+
+
+def _differences(
+    runs: Sequence[SeedGroup], sampling: Sampling, progress: bool
+) -> dict[str, dict[str, Difference]]:
+    first, *others = runs
+    compared = [
+        compare(first.overall, run.overall, sampling)
+        for run in progress_bar(others, "comparisons", progress)
+    ]
+    found: dict[str, dict[str, Difference]] = {run.name: {} for run in others}
+    for of_metric in zip(*compared):
+        corrected = holm([comparison.p for comparison in of_metric])
+        for run, comparison, p_holm in zip(others, of_metric, corrected):
+            found[run.name][comparison.metric] = Difference(comparison, p_holm)
+    return found

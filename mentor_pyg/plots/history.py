@@ -1,0 +1,128 @@
+"""What a run recorded of its epochs."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mentor_pyg.config import load_config
+from mentor_pyg.errors import InputError
+
+MAIN_METRICS = ("recall@", "ndcg@")
+
+
+@dataclass(frozen=True)
+class History:
+    """Loss terms and validation metrics by epoch.
+
+    Attributes:
+        name: Name of the run.
+        monitor: Validation metric that chose the best epoch.
+        epochs: The epochs, from 1.
+        losses: Mean of every loss term, by name; NaN where it wasn't computed.
+        metrics: Validation metrics by name; NaN where there was no validation.
+    """
+
+    name: str
+    monitor: str
+    epochs: list[int]
+    losses: dict[str, list[float]]
+    metrics: dict[str, list[float]]
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Epoch of the best validation; None if there was none yet."""
+        values = self.metrics.get(self.monitor, [])
+        measured = [(value, -epoch) for value, epoch in zip(values, self.epochs) if value == value]
+        return -max(measured)[1] if measured else None
+
+
+def read_history(folder: str | Path, name: str | None = None) -> History:
+    """Reads ``history.csv`` and ``config.yaml`` of a run, finished or not.
+
+    Args:
+        folder: The run's folder.
+        name: What to call it, the folder's name if not given.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        InputError: If a file is damaged.
+    """
+    folder = Path(folder)
+    path = folder / "history.csv"
+    columns = _read_columns(path)
+    if "epoch" not in columns:
+        raise InputError(f"{path}: columns are {', '.join(columns)}; expected 'epoch' among them")
+    epochs = columns.pop("epoch")
+    if any(epoch != int(epoch) if math.isfinite(epoch) else True for epoch in epochs):
+        raise InputError(f"{path}: 'epoch' isn't a whole number everywhere; expected 1, 2, ...")
+    columns.pop("seconds", None)
+    return History(
+        name=name or folder.resolve().name,
+        monitor=load_config(str(folder / "config.yaml")).train.monitor,
+        epochs=[int(epoch) for epoch in epochs],
+        losses={name: values for name, values in columns.items() if "@" not in name},
+        metrics={name: values for name, values in columns.items() if "@" in name},
+    )
+
+
+def _read_columns(path: Path) -> dict[str, list[float]]:
+    """Columns of a CSV file of numbers by name; NaN for empty cells."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: not found; expected a run of `mentor-pyg train`"
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: isn't CSV ({error}); expected a row for every epoch") from None
+    if not rows:
+        raise InputError(f"{path}: has no rows; expected one for every epoch")
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}:{line}: has {len(row)} cells; expected {len(header)}, one a column"
+            )
+    return {
+        name: [cell_value(row[i], f"{path}:{line}: {name}") for line, row in enumerate(rows, 2)]
+        for i, name in enumerate(header)
+    }
+
+
+def cell_value(text: str, where: str) -> float:
+    """A cell of a table as a number; NaN if it is empty.
+
+    Raises:
+        InputError: If it is neither empty nor a finite number.
+    """
+    if not text.strip():
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise InputError(f"{where}: '{text}'; expected a finite number or nothing")
+    return value
+
+
+def run_names(folders: Sequence[str | Path]) -> list[str]:
+    """What to call runs: their folders' names, or the paths where those are equal.
+
+    Raises:
+        InputError: If a run is named twice.
+    """
+    paths = [Path(folder).resolve() for folder in folders]
+    for i, path in enumerate(paths):
+        if path in paths[:i]:
+            raise InputError(f"{folders[i]}: is named twice; expected different runs")
+    names = [path.name for path in paths]
+    return [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders)]
+
+
+def main_metrics(names: Sequence[str]) -> list[str]:
+    """Recall and NDCG out of the names of metrics; all names if there is neither."""
+    main = [name for kind in MAIN_METRICS for name in names if name.startswith(kind)]
+    return main or list(names)

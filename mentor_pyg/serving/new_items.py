@@ -1,0 +1,230 @@
+"""New items beside the trained ones, embedded by their features."""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.evaluation import SeenItems
+from mentor_pyg.serving.ranking import rank
+from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
+from mentor_pyg.transforms.item_knn import Graph, store_graph
+from mentor_pyg.typing import ITEM, modalities
+
+COPY_EVERY = 10
+"""One of so many trained items is entered anew to see how new items fare."""
+
+COPY_USERS = 10_000
+"""Users at most whose lists are looked at for that."""
+
+Edges = dict[tuple[str, str, str], Graph]
+
+
+@dataclass(frozen=True)
+class ItemContent:
+    """What decides how new items enter the data of a trained model.
+
+    Attributes:
+        raw: The trained items with their features before any transform.
+        graph: What made the item graphs, if there are any.
+        compact: What made the features smaller, if anything did.
+    """
+
+    raw: HeteroData
+    graph: ItemKNN | None = None
+    compact: CompactFeatures | None = None
+
+    @cached_property
+    def axes(self) -> dict[str, Tensor | None]:
+        """The columns that features were turned to; finding them takes its time."""
+        if self.compact is None:
+            return {}
+        return {m: self.compact.axes(self.raw[ITEM][f"x_{m}"], m) for m in modalities(self.raw)}
+
+    def append(
+        self, data: HeteroData, x: Mapping[str, Tensor], mask: Mapping[str, Tensor]
+    ) -> HeteroData:
+        """``data`` with new items after its own, for whom nothing changes.
+
+        Args:
+            data: The data that the model is used on, maybe with new items already.
+            x: Raw features [n, D_m] by modality.
+            mask: Bool [n], False where an item has none.
+        """
+        edges = {} if self.graph is None else self.graph.edges_to_new(self.raw, x, mask)
+        later = data[ITEM].num_nodes - self.raw[ITEM].num_nodes
+        edges = {kind: (_shift(e, self.raw, later), w) for kind, (e, w) in edges.items()}
+        compact = {m: self._compact(m, rows) for m, rows in x.items()}
+        return _extend(data, compact, mask, edges)
+
+    def _compact(self, modality: str, x: Tensor) -> Tensor:
+        if self.compact is None:
+            return x
+        return self.compact.project(x, self.axes[modality])
+
+
+def _shift(edge_index: Tensor, raw: HeteroData, by: int) -> Tensor:
+    """Edges to new items, numbered behind others that are new themselves."""
+    return torch.where(edge_index >= raw[ITEM].num_nodes, edge_index + by, edge_index)
+
+
+def append_copies(data: HeteroData, rows: Tensor) -> HeteroData:
+    """``data`` with its items ``rows`` [n] a second time, as if they were new: with their
+    features and item graphs, without their users."""
+    store = data[ITEM]
+    names = modalities(data)
+    x = {m: store[f"x_{m}"][rows] for m in names}
+    everywhere = torch.ones(store.num_nodes, dtype=torch.bool, device=rows.device)
+    mask = {m: store.get(f"mask_{m}", everywhere)[rows] for m in names}
+    place = rows.new_full((store.num_nodes,), -1)
+    place[rows] = store.num_nodes + torch.arange(rows.numel(), device=rows.device)
+    edges = {}
+    for kind in data.edge_types:
+        if kind[0] == kind[2] == ITEM:
+            kept = place[data[kind].edge_index[1]] >= 0
+            source, target = data[kind].edge_index[:, kept]
+            source = torch.where(source == target, place[target], source)  # its own neighbour
+            edges[kind] = torch.stack([source, place[target]]), data[kind].edge_weight[kept]
+    return _extend(data, x, mask, edges)
+
+
+def _extend(
+    data: HeteroData, x: Mapping[str, Tensor], mask: Mapping[str, Tensor], edges: Edges
+) -> HeteroData:
+    data = copy(data)
+    store = data[ITEM]
+    num_old, num_new = store.num_nodes, max(len(rows) for rows in x.values())
+    for modality, rows in x.items():
+        old = store[f"x_{modality}"]
+        store[f"x_{modality}"] = torch.cat([old, rows.to(old.dtype)])
+        old_mask = store.get(f"mask_{modality}")
+        if old_mask is not None or not mask[modality].all():
+            if old_mask is None:
+                old_mask = mask[modality].new_ones(num_old)
+            store[f"mask_{modality}"] = torch.cat([old_mask, mask[modality]])
+    store.num_nodes = num_old + num_new
+    for kind, (edge_index, edge_weight) in edges.items():
+        graph = (
+            torch.cat([data[kind].edge_index, edge_index], dim=1),
+            torch.cat([data[kind].edge_weight, edge_weight]),
+        )
+        store_graph(data, kind, graph, store.num_nodes)
+    return LightGCNNorm()(data)
+
+
+def fair_scale(
+    user_emb: Tensor, item_emb: Tensor, copy_emb: Tensor, rows: Tensor, seen: SeenItems, k: int = 20
+) -> float:
+    r"""The factor of new items' embeddings that gives them their share of all lists.
+
+    No user's messages have reached a new item, so its embedding is shorter, and hardly
+    any reaches a list. The factor is found on trained items, which doesn't depend on who
+    is new: n copies of them, embedded as if they were new, enter the lists beside the
+    I items. With :math:`a_{ur}` the r-th highest score of user u's unseen items and
+    :math:`b_{ur}` that of the copies, the copies times c fill at least r of the K places
+    of a list if and only if :math:`c \, b_{ur} > a_{u, K + 1 - r}`. The share of places
+    they fill is thus n / (I + n), as it should be, if c is that quantile of all the
+    ratios :math:`a_{u, K + 1 - r} / b_{ur}`.
+
+    Args:
+        user_emb: [U, C].
+        item_emb: The trained items [I, C].
+        copy_emb: Copies of some of them as new items [n, C].
+        rows: Which they are of [n].
+        seen: What users have seen, also in its copy.
+        k: Length K of the lists; on small data a twentieth of the items.
+
+    Raises:
+        InputError: If no positive factor does.
+    """
+    num_users, num_items = user_emb.size(0), item_emb.size(0)
+    k = min(k, max(1, num_items // 20), rows.numel())
+    users = torch.arange(0, num_users, -(-num_users // COPY_USERS), device=rows.device)
+    as_new = item_emb.index_copy(0, rows, copy_emb)
+    old = rank(user_emb, item_emb, users, k, seen).scores
+    new = rank(user_emb, as_new, users, k, seen, candidates=rows).scores
+    ratio = torch.where(new > 0, old.flip(1) / new, torch.inf).flatten()
+    share = rows.numel() / (num_items + rows.numel())
+    scale = float(ratio.sort().values[int(share * ratio.numel())])
+    if not 0 < scale < np.inf:
+        raise InputError(
+            f"new items fill their share of the lists at a scale of {scale}; "
+            "expected a model with positive scores, or `scale` as a number"
+        )
+    return scale
+
+
+def check_features(
+    raw: HeteroData,
+    ids: np.ndarray,
+    features: Mapping[str, Any],
+    masks: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Features [n, D_m] of new items and their masks for every modality of the model.
+
+    Raises:
+        InputError: If they don't fit the items of ``raw`` or the ids, or an item has none.
+    """
+    known, masks = modalities(raw), masks or {}
+    for modality in (*features, *masks):
+        if modality not in known:
+            raise InputError(
+                f"features of new items: modality '{modality}' is unknown; "
+                f"expected {', '.join(known)}"
+            )
+    x, mask = {}, {}
+    for modality in known:
+        like = raw[ITEM][f"x_{modality}"]
+        size = (len(ids), like.size(1))
+        if modality in features:
+            found = masks.get(modality, np.ones(len(ids), dtype=bool))
+            rows = _to_tensor(features[modality], modality).to(like)
+            present = _to_tensor(found, modality).to(like.device)
+            _check_rows(modality, rows, present, size)
+            x[modality] = torch.where(present.unsqueeze(1), rows, 0.0)
+        else:
+            x[modality] = like.new_zeros(size)
+            present = torch.zeros(len(ids), dtype=torch.bool, device=like.device)
+        mask[modality] = present
+    nothing = ~torch.stack(list(mask.values())).any(dim=0).cpu().numpy()
+    if nothing.any():
+        raise InputError(
+            f"new item '{ids[nothing][0]}': has no features at all; "
+            f"expected some of {', '.join(known)}"
+        )
+    return x, mask
+
+
+def _to_tensor(values: Any, modality: str) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"{modality} features of new items: are no array of numbers ({type(values).__name__}); "
+            "expected one row for each item"
+        ) from None
+
+
+def _check_rows(modality: str, x: Tensor, mask: Tensor, size: tuple[int, int]) -> None:
+    where = f"{modality} features of new items"
+    if x.shape != size:
+        raise InputError(f"{where}: have shape {list(x.shape)}; expected {list(size)}")
+    if mask.dtype != torch.bool or mask.shape != size[:1]:
+        raise InputError(
+            f"{where}: their mask has dtype {mask.dtype} and shape {list(mask.shape)}; "
+            f"expected bool, [{size[0]}]"
+        )
+    broken = (~x.isfinite() & mask.unsqueeze(1)).nonzero()
+    if broken.numel():
+        row, column = broken[0].tolist()
+        raise InputError(
+            f"{where}: row {row}, column {column} is {x[row, column].item()}; "
+            "expected finite numbers (mark missing items in a mask)"
+        )

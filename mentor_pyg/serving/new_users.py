@@ -1,0 +1,51 @@
+"""Users that training didn't see, known by some of their items."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.serving.ids import IdMap, Ids
+
+
+def history_pairs(items: IdMap, histories: Mapping[Any, Ids]) -> Tensor:
+    """Pairs [2, E] of a user, numbered in order, and an item, each once.
+
+    Raises:
+        InputError: If an item is unknown or a history empty.
+    """
+    rows = [items.rows(history).unique() for history in histories.values()]
+    for name, row in zip(histories, rows):
+        if row.numel() == 0:
+            raise InputError(f"new user '{name}': has no items; expected at least one")
+    if not rows:
+        return torch.empty(2, 0, dtype=torch.long)
+    lengths = torch.tensor([row.numel() for row in rows])
+    return torch.stack([torch.arange(len(rows)).repeat_interleave(lengths), torch.cat(rows)])
+
+
+def fold_in(item_emb: Tensor, pairs: Tensor, num_users: int) -> Tensor:
+    r"""Embeddings of users from the items they like, without further training.
+
+    .. math::
+        \mathbf{z}_u = \frac{1}{|\mathcal{N}_u|} \sum_{i \in \mathcal{N}_u} \mathbf{z}_i
+
+    A trained user's row is a free vector plus what the items send. This is the latter,
+    with the items' final embeddings for those of the single layers. Dividing by
+    :math:`\sqrt{|\mathcal{N}_i|}` too, as a hop of LightGCN does, takes away what the
+    embeddings know of the items' popularity, and ranks no better for users held out of
+    training (``benchmarks/cold_start.py``).
+
+    Args:
+        item_emb: [I, C].
+        pairs: Users and their items [2, E].
+        num_users: Number of users n, each with an item at least.
+
+    Returns:
+        Embeddings [n, C].
+    """
+    user, item = pairs
+    total = item_emb.new_zeros(num_users, item_emb.size(1)).index_add_(0, user, item_emb[item])
+    return total / user.bincount(minlength=num_users).unsqueeze(1)

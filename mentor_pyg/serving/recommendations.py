@@ -1,0 +1,146 @@
+"""Ranked lists under their original ids, and the files they go to."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.extras import optional
+from mentor_pyg.files import atomic_path, write_text
+from mentor_pyg.serving.ids import IdMap
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked lists, best first; they may differ in length.
+
+    Attributes:
+        queries: Whom or what each list is for, original ids [n].
+        items: Original ids of all lists, one after the other [N].
+        scores: Their scores, float32 [N].
+        ptr: Where the lists begin and the last one ends [n + 1].
+        names: What queries and items are called in tables.
+    """
+
+    queries: np.ndarray
+    items: np.ndarray
+    scores: np.ndarray
+    ptr: np.ndarray
+    names: tuple[str, str] = ("user", "item")
+
+    @classmethod
+    def from_ranking(
+        cls,
+        queries: np.ndarray,
+        ranking: tuple[Tensor, Tensor, Tensor],
+        item_ids: IdMap,
+        names: tuple[str, str] = ("user", "item"),
+    ) -> "Recommendations":
+        """The lists of rows [n, k] with their scores, of which ``valid`` ones count."""
+        rows, scores, valid = (x.cpu() for x in ranking)
+        ptr = np.concatenate([[0], valid.sum(dim=1).cumsum(0).numpy()])
+        items = item_ids.ids[rows[valid].numpy()]
+        return cls(queries, items, scores[valid].float().numpy(), ptr, names)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """A table with a row for each recommendation: query, rank from 1, item, score."""
+        lengths = np.diff(self.ptr)
+        rank = np.arange(len(self.items)) - np.repeat(self.ptr[:-1], lengths) + 1
+        query, item = self.names
+        return {
+            query: np.repeat(self.queries, lengths),
+            "rank": rank,
+            item: self.items,
+            "score": self.scores,
+        }
+
+    def to_rows(self) -> list[tuple[Any, int, Any, float]]:
+        """The rows of :meth:`columns` in plain values."""
+        return list(zip(*(column.tolist() for column in self.columns().values())))
+
+    def lists(self) -> Iterator[tuple[Any, list[Any], list[float]]]:
+        """Query, items and scores of one list after the other, in plain values."""
+        for query, start, stop in zip(self.queries.tolist(), self.ptr, self.ptr[1:]):
+            yield query, self.items[start:stop].tolist(), self.scores[start:stop].tolist()
+
+    def to_dict(self) -> dict[Any, list[tuple[Any, float]]]:
+        """Items with their scores by query."""
+        return {query: list(zip(items, scores)) for query, items, scores in self.lists()}
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One mapping for each list, as in a file of JSON lines."""
+        query, item = self.names
+        return [
+            {query: label, f"{item}s": items, "scores": scores}
+            for label, items, scores in self.lists()
+        ]
+
+    def save(self, path: Path | str) -> None:
+        """Writes a table, or JSON lines, as the path's suffix says.
+
+        ============  ==============================================================
+        ``.csv``      a header, then :meth:`to_rows`
+        ``.jsonl``    a line for each of :meth:`to_records`
+        ``.parquet``  the columns of :meth:`columns`; needs pyarrow
+        ============  ==============================================================
+
+        Raises:
+            InputError: If there is no such format, or pyarrow isn't installed.
+        """
+        check_format(path)
+        suffix = Path(path).suffix
+        if suffix == ".parquet":
+            self._save_parquet(path)
+        elif suffix == ".csv":
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(self.columns())
+            writer.writerows(self.to_rows())
+            write_text(path, text.getvalue())
+        else:
+            records = (json.dumps(record, ensure_ascii=False) for record in self.to_records())
+            write_text(path, "".join(f"{record}\n" for record in records))
+
+    def _save_parquet(self, path: Path | str) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        with atomic_path(path) as temporary:
+            pyarrow.parquet.write_table(pyarrow.table(self.columns()), temporary)
+
+    def __str__(self) -> str:
+        """A table for the terminal."""
+        blocks = []
+        for query, items, scores in self.lists():
+            width = max((len(str(item)) for item in items), default=0)
+            lines = [
+                f"{rank:>5}  {item!s:<{width}}  {score:9.4f}"
+                for rank, (item, score) in enumerate(zip(items, scores), 1)
+            ]
+            blocks.append("\n".join([f"{self.names[0]} {query}", *(lines or ["    nothing left"])]))
+        return "\n\n".join(blocks)
+
+
+def check_format(path: Path | str) -> None:
+    """Fails before any work if recommendations can't be saved at ``path``.
+
+    Raises:
+        InputError: If the suffix is unknown, or its package isn't installed.
+    """
+    suffix = Path(path).suffix
+    if suffix not in FORMATS:
+        raise InputError(f"{path}: ends in '{suffix}'; expected one of {', '.join(FORMATS)}")
+    if suffix == ".parquet":
+        optional("pyarrow")
