@@ -1,0 +1,197 @@
+"""Tables and plots of what a plan's runs found."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg.analysis import (
+    Cell,
+    Column,
+    Findings,
+    Sampling,
+    SeedGroup,
+    Table,
+    aggregate,
+    evaluate_runs,
+    find,
+)
+from mentor_pyg.analysis.seeds import mean_and_std
+from mentor_pyg.analysis.tables import Entry as TableEntry
+from mentor_pyg.errors import InputError
+from mentor_pyg.experiments.plan import Entry, Plan
+from mentor_pyg.experiments.published import published_figures
+from mentor_pyg.experiments.runner import run_folder
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Result:
+    """The finished runs of one model on one dataset.
+
+    Attributes:
+        entry: The model.
+        folders: Folders of the runs.
+        runs: Their ``metrics.json``, a run for each seed.
+    """
+
+    entry: Entry
+    folders: tuple[Path, ...]
+    runs: tuple[dict[str, Any], ...]
+
+    def mean(self, *path: str) -> float:
+        """Mean over the runs of a number in ``metrics.json``."""
+        values: list[Any] = list(self.runs)
+        for key in path:
+            values = [value[key] for value in values]
+        return sum(values) / len(values)
+
+    def cell(self, split: str, metric: str, star: bool = False) -> Cell:
+        """Mean and standard deviation of a metric."""
+        mean, std = mean_and_std([{metric: run[split][metric]} for run in self.runs])
+        return Cell(mean[metric], spread=std.get(metric), star=star)
+
+    @property
+    def seconds(self) -> float:
+        """Mean time of training, validations excluded."""
+        total = sum(run["seconds_per_epoch"] * run["epochs_run"] for run in self.runs)
+        return total / len(self.runs)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All finished runs of a plan on one dataset.
+
+    Attributes:
+        dataset: Its name.
+        plan: The plan.
+        results: The models that have at least one finished run, in the plan's order.
+    """
+
+    dataset: str
+    plan: Plan
+    results: tuple[Result, ...]
+
+    @cached_property
+    def reference(self) -> Result:
+        """What the others are tested against: the plan's reference, else the best on
+        validation of those that come after the first."""
+        named = [r for r in self.results if r.entry.name == self.plan.reference]
+        others = self.results[1:] or self.results
+        return named[0] if named else max(others, key=lambda r: r.mean("val", self.metrics[0]))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.plan.metrics
+
+    def significance(self, progress: bool = True) -> Findings:
+        """Paired tests of every model against the reference, over the test users."""
+        ordered = [self.reference, *(r for r in self.results if r is not self.reference)]
+        groups: list[SeedGroup] = []
+        for result in ordered:
+            runs = evaluate_runs(result.folders, progress=progress)
+            groups.append(_renamed(aggregate(runs)[0], result.entry.name))
+        return find(groups, Sampling(), progress)
+
+    def table(self, findings: Findings | None = None) -> Table:
+        """Validation and test metrics, times and memory of all models.
+
+        Args:
+            findings: Of :meth:`significance`; a star marks differences from the
+                reference.
+        """
+        monitor = self.metrics[0]
+        columns = [Column("model"), Column("runs", "d"), Column(f"val {monitor}", best="max")]
+        columns += [Column(metric, best="max") for metric in self.metrics]
+        columns += [Column("s / epoch", ".1f"), Column("epochs", ".0f"), Column("MB", ".0f")]
+        rows = [self._row(result, findings) for result in self.results]
+        note = "mean ± standard deviation over seeds, selection on validation"
+        if findings is not None:
+            note += (
+                f"; * differs from {self.reference.entry.name} with p < {SIGNIFICANT} "
+                "(permutation test over users, Holm)"
+            )
+        return Table(columns, rows, self.dataset, note)
+
+    def _row(self, result: Result, findings: Findings | None) -> list[TableEntry]:
+        name = result.entry.name
+        differences = {} if findings is None else findings.differences.get(name, {})
+        test = [
+            result.cell("test", m, m in differences and differences[m].p_holm < SIGNIFICANT)
+            for m in self.metrics
+        ]
+        cost = [result.mean("seconds_per_epoch"), result.mean("epochs_run")]
+        cost.append(result.mean("peak_memory_mb"))
+        return [name, len(result.runs), result.cell("val", self.metrics[0]), *test, *cost]
+
+    def published(self) -> Table:
+        """Our figures beside those of papers, which have their own data and selection."""
+        columns = [Column("model"), Column("from the paper"), Column("metric")]
+        columns += [Column("ours"), Column("paper"), Column("difference", "+.1%")]
+        rows: list[list[TableEntry]] = []
+        for result in self.results:
+            for published in published_figures(self.dataset, result.runs[0]["model"]):
+                for metric, value in published.metrics.items():
+                    ours = result.cell("test", metric)
+                    change = ours.value / value - 1
+                    rows.append([result.entry.name, published.paper, metric, ours, value, change])
+        note = "the papers' figures are their authors', with their features, splits and choices"
+        return Table(columns, rows, f"{self.dataset}, beside published figures", note)
+
+    def points(self, cost: str) -> list[tuple[str, float, float]]:
+        """Name, cost and first metric of every model, for a plot.
+
+        Args:
+            cost: :obj:`"seconds"` of training or :obj:`"memory"` in MB.
+        """
+        values = [
+            r.seconds if cost == "seconds" else r.mean("peak_memory_mb") for r in self.results
+        ]
+        return [
+            (result.entry.name, value, result.mean("test", self.metrics[0]))
+            for result, value in zip(self.results, values)
+        ]
+
+
+def _renamed(group: SeedGroup, name: str) -> SeedGroup:
+    return SeedGroup(name, group.runs, group.mean, group.std, group.overall, group.groups)
+
+
+def collect(plan: Plan, out: Path) -> list[Comparison]:
+    """What is finished of a plan, by dataset.
+
+    Raises:
+        InputError: If there is nothing yet, or a result is damaged.
+    """
+    comparisons = []
+    for dataset in plan.datasets:
+        results = [_result(plan, out, dataset, entry) for entry in plan.entries]
+        finished = tuple(result for result in results if result.runs)
+        if finished:
+            comparisons.append(Comparison(dataset, plan, finished))
+    if not comparisons:
+        raise InputError(f"{out}: has no finished runs of the plan; expected at least one")
+    return comparisons
+
+
+def _result(plan: Plan, out: Path, dataset: str, entry: Entry) -> Result:
+    folders = [run_folder(out, dataset, entry, seed) for seed in plan.seeds]
+    finished = [folder for folder in folders if (folder / "metrics.json").exists()]
+    return Result(entry, tuple(finished), tuple(_metrics(f, plan.metrics) for f in finished))
+
+
+def _metrics(folder: Path, metrics: Sequence[str]) -> dict[str, Any]:
+    path = folder / "metrics.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        missing = [m for m in metrics for split in ("val", "test") if m not in content[split]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: isn't the result of a run ({error})") from None
+    if missing:
+        raise InputError(
+            f"{path}: has no {missing[0]}; expected one of {', '.join(content['test'])}"
+        )
+    return content

@@ -1,0 +1,95 @@
+"""The files that a comparison leaves."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mentor_pyg.analysis import Findings
+from mentor_pyg.experiments.comparison import Comparison, Result
+from mentor_pyg.extras import is_installed
+from mentor_pyg.files import write_text
+from mentor_pyg.plots import TradeOff, bars, heat_map, save_figure, sensitivity, trade_off
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger("mentor_pyg")
+
+SUFFIXES = {"csv": ".csv", "markdown": ".md", "latex": ".tex", "html": ".html"}
+COSTS = {"seconds": "seconds of training", "memory": "memory in MB"}
+MAX_BARS = 8
+"""More models than that aren't told apart in groups of bars."""
+
+
+def write_results(comparison: Comparison, findings: Findings | None, out: Path) -> dict[str, Any]:
+    """Writes tables, numbers and plots of one dataset.
+
+    Args:
+        comparison: The runs.
+        findings: Of its significance.
+        out: The folder.
+
+    Returns:
+        What the JSON file holds.
+    """
+    table, published = comparison.table(findings), comparison.published()
+    for format, suffix in SUFFIXES.items():
+        parts = [table.render(format)] + [published.render(format)] * bool(published.rows)
+        write_text(out / f"{comparison.dataset}{suffix}", "\n\n".join(parts) + "\n")
+    content = {
+        "reference": comparison.reference.entry.name,
+        "models": {r.entry.name: _numbers(r) for r in comparison.results},
+        "significance": None if findings is None else findings.to_dict(),
+    }
+    write_text(out / f"{comparison.dataset}.json", json.dumps(content, indent=2) + "\n")
+    if is_installed("matplotlib"):
+        for name, figure in _figures(comparison):
+            save_figure(figure, out / f"{comparison.dataset}-{name}.png")
+    else:
+        logger.info("nothing is plotted: that takes `pip install mentor_pyg[plot]`")
+    return content
+
+
+def _numbers(result: Result) -> dict[str, Any]:
+    return {
+        "preset": result.entry.preset,
+        "changes": list(result.entry.changes),
+        "settings": dict(result.entry.settings),
+        "runs": [{"folder": str(f), **run} for f, run in zip(result.folders, result.runs)],
+    }
+
+
+def _figures(comparison: Comparison) -> Iterator[tuple[str, "Figure"]]:
+    metric, title = comparison.metrics[0], comparison.dataset
+    for cost, label in COSTS.items():
+        points = [TradeOff(*point) for point in comparison.points(cost)]
+        yield cost, trade_off(points, label, f"test {metric}", title)
+    if len(comparison.results) <= MAX_BARS:
+        values = {
+            r.entry.name: {m: r.mean("test", m) for m in comparison.metrics}
+            for r in comparison.results
+        }
+        yield "bars", bars(values, comparison.metrics, title=f"{title}, test")
+    for model in dict.fromkeys(r.entry.model for r in comparison.results if r.entry.settings):
+        swept = [r for r in comparison.results if r.entry.model == model]
+        yield f"sweep-{model}", _sweep_figure(swept, metric, title)
+
+
+def _sweep_figure(results: list[Result], metric: str, title: str) -> "Figure":
+    """A line over the values of one setting, a heat map over those of the last two."""
+    settings = list(results[0].entry.settings)
+    if len(settings) == 1:
+        points = [(r.entry.settings[settings[0]], r.mean("test", metric)) for r in results]
+        spreads = [r.cell("test", metric).spread or 0.0 for r in results]
+        return sensitivity(points, spreads, settings[0], f"test {metric}", title)
+    rows, columns = settings[-2:]
+    ys, xs = (list(dict.fromkeys(r.entry.settings[n] for r in results)) for n in (rows, columns))
+    values = np.full((len(ys), len(xs)), np.nan)
+    for r in results:
+        place = ys.index(r.entry.settings[rows]), xs.index(r.entry.settings[columns])
+        values[place] = r.mean("test", metric)
+    return heat_map(values, ys, xs, rows, columns, f"{title}, test {metric}")

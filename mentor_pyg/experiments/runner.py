@@ -1,0 +1,205 @@
+"""Runs a plan in processes of their own, and goes on where it stopped."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.experiments.plan import Entry, Plan
+from mentor_pyg.progress import progress_bar
+from mentor_pyg.run import LAST
+
+COMMANDS = ("mentor_pyg.commands.train", "mentor_pyg.commands.tune")
+
+logger = logging.getLogger("mentor_pyg")
+
+
+class Step(NamedTuple):
+    """A command and the file that is there once it is finished."""
+
+    command: tuple[str, ...]
+    done: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """What has to be done in order, for one model on one dataset.
+
+    Attributes:
+        folder: Where its log goes.
+        steps: A search if there is one, then runs.
+    """
+
+    folder: Path
+    steps: tuple[Step, ...]
+
+    @property
+    def is_done(self) -> bool:
+        return all(step.done.exists() for step in self.steps)
+
+
+def model_folder(out: Path, dataset: str, entry: Entry) -> Path:
+    """Where everything about a model on a dataset lies."""
+    return out / dataset / entry.slug
+
+
+def run_folder(out: Path, dataset: str, entry: Entry, seed: int) -> Path:
+    """Where the run of a model under a seed lies."""
+    return model_folder(out, dataset, entry) / f"seed-{seed}"
+
+
+def jobs_of(plan: Plan, out: Path) -> list[Job]:
+    """What there is to do, seed by seed, so that every model has results early."""
+    pairs = [(name, entry) for name in plan.datasets for entry in plan.entries]
+    if not plan.trials:
+        return [
+            Job(run_folder(out, name, entry, seed), (_train(plan, out, name, entry, seed),))
+            for seed in plan.seeds
+            for name, entry in pairs
+        ]
+    return [
+        Job(
+            model_folder(out, name, entry),
+            (
+                _search(plan, out, name, entry),
+                *(_train(plan, out, name, entry, seed) for seed in plan.seeds),
+            ),
+        )
+        for name, entry in pairs
+    ]
+
+
+def _search(plan: Plan, out: Path, dataset: str, entry: Entry) -> Step:
+    folder = model_folder(out, dataset, entry) / "search"
+    command = ["tune", "--data", plan.datasets[dataset], "--preset", entry.preset]
+    command += ["--space", entry.space or entry.preset, "--trials", str(plan.trials)]
+    command += ["--sampler", "random", "--seeds", str(plan.seeds[0]), "--search-only"]
+    command += ["--out", str(folder), "--quiet", *_changes(entry)]
+    return Step(tuple(command), folder / "best.yaml")
+
+
+def _train(plan: Plan, out: Path, dataset: str, entry: Entry, seed: int) -> Step:
+    folder = run_folder(out, dataset, entry, seed)
+    command = ["train", "--data", plan.datasets[dataset], "--seed", str(seed)]
+    command += ["--out", str(folder), "--quiet"]
+    if plan.trials:
+        command += ["--preset", str(model_folder(out, dataset, entry) / "search" / "best.yaml")]
+    else:
+        command += ["--preset", entry.preset, *_changes(entry)]
+    if (folder / LAST).exists():
+        command = ["train", "--resume", str(folder), "--quiet"]
+    return Step(tuple(command), folder / "metrics.json")
+
+
+def _changes(entry: Entry) -> list[str]:
+    return [word for change in entry.changes for word in ("--set", change)]
+
+
+def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> None:
+    """Runs whatever of a plan isn't finished yet.
+
+    Every run is a process with its share of the cores, and its log is ``log.txt`` in its
+    folder. Results of finished runs stay as they are; to run one again, remove its
+    folder.
+
+    Args:
+        plan: What to run.
+        out: Folder of all results.
+        parallel: Processes at the same time.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        InputError: If a run fails; the others are finished first.
+    """
+    jobs = jobs_of(plan, out)
+    open_jobs = [job for job in jobs if not job.is_done]
+    logger.info(f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs are done")
+    processes = _Processes(max(1, (os.cpu_count() or 1) // parallel))
+    failed = []
+    with ThreadPoolExecutor(parallel) as pool:
+        waiting = {pool.submit(processes.run, job): job for job in open_jobs}
+        try:
+            for future in progress_bar(as_completed(waiting), "runs", progress, total=len(waiting)):
+                if future.result() != 0:
+                    failed.append(waiting[future].folder)
+                    logger.warning(f"failed, see {waiting[future].folder / 'log.txt'}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.interrupt()
+            raise
+    if failed:
+        raise InputError(
+            f"{failed[0] / 'log.txt'}: tells of a failure ({len(failed)} runs in all); "
+            "expected every run to finish"
+        )
+
+
+class _Processes:
+    """Runs jobs as processes, and knows which ones are running.
+
+    They are forked from a server that has imported everything once.
+
+    Args:
+        num_threads: Threads of each.
+    """
+
+    def __init__(self, num_threads: int) -> None:
+        self.num_threads = num_threads
+        methods = multiprocessing.get_all_start_methods()
+        self.context: Any = multiprocessing.get_context(
+            "forkserver" if "forkserver" in methods else "spawn"
+        )
+        self.context.set_forkserver_preload(["mentor_pyg.cli", *COMMANDS])
+        self.running: list[Any] = []
+        self.lock = threading.Lock()
+
+    def run(self, job: Job) -> int:
+        """Runs the steps of a job that aren't done; the exit code of the last one."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        code = 0
+        for step in job.steps:
+            if not step.done.exists() and code == 0:
+                code = self._call(step.command, job.folder / "log.txt")
+        return code
+
+    def _call(self, command: Sequence[str], log: Path) -> int:
+        process = self.context.Process(target=_work, args=(command, log, self.num_threads))
+        with self.lock:
+            process.start()
+            self.running.append(process)
+        process.join()
+        with self.lock:
+            self.running.remove(process)
+        return process.exitcode
+
+    def interrupt(self) -> None:
+        """Lets all running jobs save their state and end."""
+        with self.lock:
+            running = list(self.running)
+        for process in running:
+            os.kill(process.pid, signal.SIGINT)
+        for process in running:
+            process.join()
+
+
+def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
+    """A command of ``mentor-pyg`` as a process of its own, logged to a file."""
+    from mentor_pyg.cli import main  # which imports this module in turn
+
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C is passed on once, by interrupt()
+    with open(log, "a", encoding="utf-8") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    torch.set_num_threads(num_threads)
+    sys.exit(main(command))
