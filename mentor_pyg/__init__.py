@@ -3,8 +3,10 @@
 from .adjacency import Adjacency
 from .errors import InputError
 from .evaluation import Evaluator, evaluate, top_k
-from .train import FitResult, TrainConfig, fit
-from .typing import Batch, Recommender
+from .serving import Recommendations, Recommender
+from .train import fit
+from .train_config import FitResult, TrainConfig
+from .typing import Batch, RecommenderModel
 
 __version__ = "0.1.0"
 
@@ -14,7 +16,9 @@ __all__ = [
     "Evaluator",
     "FitResult",
     "InputError",
+    "Recommendations",
     "Recommender",
+    "RecommenderModel",
     "TrainConfig",
     "evaluate",
     "fit",

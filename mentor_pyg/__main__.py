@@ -1,0 +1,8 @@
+"""``python -m mentor_pyg`` is the command ``mentor-pyg``."""
+
+import sys
+
+from mentor_pyg.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

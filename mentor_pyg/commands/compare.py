@@ -1,0 +1,93 @@
+"""Train many models on many datasets under many seeds, and compare them.
+
+  mentor-pyg compare baselines --data tiktok=data/tiktok --out runs/baselines --parallel 2
+  mentor-pyg compare mine.yaml --out runs/mine --format latex --table table.tex
+  mentor-pyg compare mentor_ablation --data baby=data/baby --out runs/ablation --only-report
+
+PLAN is a YAML file of models, datasets and seeds, or the name of one that comes along.
+What is finished stays; the same command goes on where it stopped. Every model may get
+the same number of trials on validation before (trials: 20); test is read by final runs
+alone. Writes <dataset>.json, .csv, .md, .tex and .html, and plots if matplotlib is there.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from mentor_pyg.analysis import FORMATS
+from mentor_pyg.commands import Output
+from mentor_pyg.errors import InputError
+from mentor_pyg.experiments import Plan, collect, plan_names, read_plan, run_plan
+from mentor_pyg.experiments.results import write_results
+
+QUICK = ("train.epochs=2", "train.eval_every=1")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "plan", metavar="PLAN", help=f"a YAML file, or one of {', '.join(plan_names())}"
+    )
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="a dataset, in place of the plan's; may be given several times",
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder of all results")
+    parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--seeds", metavar="N,N", help="in place of the plan's")
+    parser.add_argument(
+        "--quick", action="store_true", help="two epochs and one seed, to see whether all runs"
+    )
+    parser.add_argument(
+        "--only-report", action="store_true", help="train nothing, show what is finished"
+    )
+    parser.add_argument(
+        "--no-tests", action="store_true", help="without significance, which loads every run"
+    )
+    parser.add_argument(
+        "--format", choices=list(FORMATS), default="text", help="of what is printed"
+    )
+
+
+def run(args: argparse.Namespace) -> Output:
+    if args.parallel < 1:
+        raise InputError(f"--parallel: {args.parallel}; expected 1 or more")
+    plan = read_plan(args.plan, dict(_dataset(text) for text in args.data))
+    if args.seeds:
+        plan = dataclasses.replace(plan, seeds=_seeds(args.seeds))
+    if args.quick:
+        plan = _shortened(plan)
+    if not args.only_report:
+        run_plan(plan, args.out, args.parallel, progress=not args.quiet)
+    tables, data = [], {}
+    for comparison in collect(plan, args.out):
+        several = len(comparison.results) > 1 and not args.no_tests
+        findings = comparison.significance(not args.quiet) if several else None
+        data[comparison.dataset] = write_results(comparison, findings, args.out)
+        tables.append(comparison.table(findings))
+        if comparison.published().rows:
+            tables.append(comparison.published())
+    return Output("\n\n".join(table.render(args.format) for table in tables), data)
+
+
+def _dataset(text: str) -> tuple[str, str]:
+    name, separator, folder = text.partition("=")
+    if not separator or not name or not folder:
+        raise InputError(f"--data {text}: names no dataset; expected NAME=DIR")
+    return name, folder
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--seeds {text}: isn't a list; expected e.g. 0,1,2") from None
+
+
+def _shortened(plan: Plan) -> Plan:
+    entries = tuple(
+        dataclasses.replace(entry, changes=(*entry.changes, *QUICK)) for entry in plan.entries
+    )
+    return dataclasses.replace(plan, entries=entries, seeds=plan.seeds[:1], trials=0)

@@ -1,0 +1,145 @@
+"""Measure trained runs in detail, with confidence intervals and tests.
+
+  mentor-pyg evaluate runs/tiktok
+  mentor-pyg evaluate runs/tiktok --groups user,popularity,cold
+  mentor-pyg evaluate runs/lightgcn runs/mentor --metrics recall,ndcg --format latex
+  mentor-pyg evaluate runs/lightgcn-* runs/mentor-* --per-user users.csv
+
+Runs that differ by nothing but their seed are taken together: their figures are means
+over the runs, with standard deviations in a table of their own. With several
+configurations, each is tested against the first, user by user.
+"""
+
+import argparse
+import json
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+from mentor_pyg.analysis import (
+    GROUPINGS,
+    MMSSL_BOUNDS,
+    TESTS,
+    Findings,
+    RunEvaluation,
+    Sampling,
+    aggregate,
+    evaluate_runs,
+    find,
+    make_tables,
+    write_user_metrics,
+)
+from mentor_pyg.commands import Output
+from mentor_pyg.environment import choose_device
+from mentor_pyg.errors import InputError
+from mentor_pyg.files import atomic_path, check_writable
+
+logger = logging.getLogger("mentor_pyg")
+
+FORMATS = ("text", "markdown", "latex", "html", "csv", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    bounds = ",".join(map(str, MMSSL_BOUNDS))
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a trained run")
+    parser.add_argument("--data", help="folder of the data, if it has moved")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--split", choices=["val", "test"], default="test")
+    parser.add_argument("--ks", default="10,20", help="lengths of the lists (default: 10,20)")
+    parser.add_argument("--metrics", default="", help="to show, e.g. recall,ndcg (default: all)")
+    parser.add_argument("--groups", default="", help=f"any of {','.join(GROUPINGS)}")
+    parser.add_argument(
+        "--user-bounds",
+        default=bounds,
+        metavar="N,N,...",
+        help=f"training pairs at most in each group of users but the last (default: {bounds})",
+    )
+    parser.add_argument(
+        "--quantiles", type=int, default=4, help="groups of items by popularity (default: 4)"
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=1000, help="bootstrap samples (default: 1000)"
+    )
+    parser.add_argument(
+        "--confidence", type=float, default=0.95, help="of the intervals (default: 0.95)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of samples and permutations")
+    parser.add_argument(
+        "--test",
+        dest="paired_test",
+        choices=list(TESTS),
+        default="permutation",
+        help="paired test over users (default: permutation)",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the result")
+    parser.add_argument("--out", metavar="FILE", help="write the result there")
+    parser.add_argument("--per-user", metavar="FILE", help="write every user's metrics as CSV")
+
+
+def run(args: argparse.Namespace) -> Output:
+    ks = _integers("--ks", args.ks)
+    user_bounds = _integers("--user-bounds", args.user_bounds)
+    sampling = Sampling(args.resamples, args.confidence, args.seed, args.paired_test)
+    files = _files(args)
+    evaluations = evaluate_runs(
+        args.runs,
+        data=args.data,
+        device=choose_device(args.device),
+        progress=not args.quiet,
+        split=args.split,
+        ks=ks,
+        groupings=_names(args.groups),
+        user_bounds=user_bounds,
+        num_quantiles=args.quantiles,
+    )
+    findings = find(aggregate(evaluations), sampling, progress=not args.quiet)
+    text = _render(findings, args.format, _names(args.metrics))
+    _write(args, text, evaluations)
+    for file in files:
+        logger.info(f"written to {file.resolve()}")
+    return Output("" if args.out else text, findings.to_dict())
+
+
+def _files(args: argparse.Namespace) -> list[Path]:
+    """The files to write, which could be written before any work is done."""
+    files = [Path(file) for file in (args.out, args.per_user) if file]
+    if len({file.resolve() for file in files}) < len(files):
+        raise InputError(f"--out and --per-user: are both {files[0]}; expected different files")
+    for file in files:
+        if file.is_dir():
+            raise InputError(f"{file}: is a folder; expected a file")
+        check_writable(file.parent)
+    return files
+
+
+def _render(findings: Findings, format: str, metrics: list[str]) -> str:
+    """The tables; as CSV a row for every figure, as JSON everything."""
+    shown = make_tables(findings, metrics)
+    if format == "csv":
+        return findings.records().to_csv()
+    if format == "json":
+        return json.dumps(findings.to_dict(), indent=2, ensure_ascii=False)
+    return "\n\n".join(table.render(format) for table in shown)
+
+
+def _write(args: argparse.Namespace, text: str, evaluations: list[RunEvaluation]) -> None:
+    """Both files or neither."""
+    with ExitStack() as stack:
+        if args.out:
+            path = stack.enter_context(atomic_path(args.out))
+            path.write_text(text + "\n", encoding="utf-8")
+        if args.per_user:
+            path = stack.enter_context(atomic_path(args.per_user))
+            runs = {str(e.folder): e.overall for e in evaluations}
+            write_user_metrics(path, runs, evaluations[0].user_ids)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _integers(option: str, text: str) -> list[int]:
+    try:
+        return [int(name) for name in _names(text)]
+    except ValueError:
+        raise InputError(f"{option}: is '{text}'; expected integers, e.g. 10,20") from None

@@ -1,0 +1,83 @@
+"""Show what a dataset or a trained run holds, or what is installed.
+
+mentor-pyg info                  versions, devices, optional packages, presets
+mentor-pyg info data/tiktok      sizes, splits and modalities of a dataset
+mentor-pyg info runs/tiktok      settings and results of a run
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from mentor_pyg.checkpoint import read_checkpoint
+from mentor_pyg.commands import Output
+from mentor_pyg.config import preset_names
+from mentor_pyg.environment import versions
+from mentor_pyg.errors import InputError
+from mentor_pyg.extras import EXTRAS, is_installed
+from mentor_pyg.nn import models
+from mentor_pyg.run import LAST, summary
+from mentor_pyg.source import open_source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="?", help="a dataset, or a run")
+
+
+def run(args: argparse.Namespace) -> Output:
+    if args.folder is None:
+        return _environment()
+    folder = Path(args.folder)
+    if (folder / "metrics.json").exists():
+        return _finished(folder)
+    if (folder / LAST).exists():
+        return _unfinished(folder)
+    source = open_source(folder)
+    statistics = source.dataset.statistics()
+    return Output(f"{source.name} from {source.origin}\n{statistics}", statistics.to_dict())
+
+
+def _environment() -> Output:
+    found = {name: is_installed(name) for name in EXTRAS}
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    data = {
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "optional": found,
+        "models": list(models.classes),
+        "presets": preset_names(),
+    }
+    lines = [f"{name:<16} {version}" for name, version in versions().items()]
+    lines.append(f"{'threads':<16} {torch.get_num_threads()}")
+    lines.append(f"{'GPUs':<16} {', '.join(gpus) or 'none'}")
+    lines += [
+        f"{name:<16} {'installed' if here else f'missing (extra {EXTRAS[name]})'}"
+        for name, here in found.items()
+    ]
+    lines.append(f"{'models':<16} {', '.join(models.classes)}")
+    lines.append(f"{'presets':<16} {', '.join(preset_names())}")
+    return Output("\n".join(lines), data)
+
+
+def _finished(folder: Path) -> Output:
+    path = folder / "metrics.json"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return Output(summary(metrics), metrics)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: isn't the result of a run ({error})") from None
+
+
+def _unfinished(folder: Path) -> Output:
+    saved = read_checkpoint(folder / LAST)
+    history = saved["state"]["result"]["history"]
+    data = {**saved["about"], "config": saved["identity"]["config"], "epochs_run": len(history)}
+    text = (
+        f"{saved['identity']['config']['model']} on {saved['about']['source']['name']}, "
+        f"not finished: {len(history)} epochs are done\n"
+        f"go on by: mentor-pyg train --resume {folder}"
+    )
+    return Output(text, data)

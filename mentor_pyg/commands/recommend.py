@@ -1,0 +1,159 @@
+"""Recommend items by a trained run.
+
+  mentor-pyg recommend runs/toys --user A1B2 C3D4 --k 10
+  mentor-pyg recommend runs/toys --all-users --out lists.parquet
+  mentor-pyg recommend runs/toys --items-of-new-user B001,B002
+  mentor-pyg recommend runs/toys --similar-to B001
+  mentor-pyg recommend runs/toys --new-items arrivals --user A1B2 --allow arrivals/item_ids.txt
+  mentor-pyg recommend runs/toys --embeddings out --faiss out/items.index
+
+Files of ids have one a line. A folder of new items holds item_ids.txt and, in the same
+order, <stem>_feat.npy (and <stem>_mask.npy) as the data does.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg.commands import Output
+from mentor_pyg.datasets.features import find_features, read_features, read_ids
+from mentor_pyg.environment import choose_device
+from mentor_pyg.errors import InputError
+from mentor_pyg.extras import optional
+from mentor_pyg.files import check_writable
+from mentor_pyg.serving import Recommendations, Recommender
+from mentor_pyg.serving.export import save_embeddings, save_faiss
+from mentor_pyg.serving.recommendations import check_format
+from mentor_pyg.typing import SPLITS
+
+NEW_USER = "new user"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="RUN", help="folder of a trained run")
+    parser.add_argument("--data", help="folder of its data, where it isn't at its old place")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    whom = parser.add_argument_group("for whom").add_mutually_exclusive_group()
+    whom.add_argument("--user", nargs="+", metavar="ID", help="these users")
+    whom.add_argument("--users", metavar="FILE", help="the users in a file")
+    whom.add_argument("--all-users", action="store_true", help="all users of the data")
+    whom.add_argument(
+        "--items-of-new-user", metavar="ID,ID", help="somebody new who likes these items"
+    )
+    whom.add_argument("--similar-to", metavar="ID", help="the items most like this one")
+    what = parser.add_argument_group("what")
+    what.add_argument("--k", type=int, default=20, help="length of the lists (default: 20)")
+    what.add_argument("--new-items", metavar="FOLDER", help="add items that training didn't see")
+    what.add_argument(
+        "--new-scale",
+        default="fair",
+        help="factor of their embeddings; fair gives them their share of places (default: fair)",
+    )
+    what.add_argument("--allow", metavar="FILE", help="the only items that may appear")
+    what.add_argument("--deny", metavar="FILE", help="items that may not")
+    what.add_argument("--include-seen", action="store_true", help="seen items, too")
+    what.add_argument(
+        "--seen",
+        nargs="+",
+        choices=SPLITS,
+        default=["train"],
+        metavar="SPLIT",
+        help=f"splits whose pairs count as seen, out of {', '.join(SPLITS)} (default: train)",
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument("--out", metavar="FILE", help="lists, as .csv, .jsonl or .parquet")
+    files.add_argument("--embeddings", metavar="DIR", help="embeddings as .npy, with their ids")
+    files.add_argument("--faiss", metavar="FILE", help="items as an inner-product index of FAISS")
+
+
+def run(args: argparse.Namespace) -> Output:
+    _check(args)
+    recommender = Recommender.load(
+        args.folder, args.data, choose_device(args.device), args.seen, progress=not args.quiet
+    )
+    if args.new_items:
+        recommender = _add_items(recommender, Path(args.new_items), args.new_scale)
+    lists = _recommend(recommender, args)
+    written = _write(recommender, lists, args)
+    if lists is None or args.out:
+        lines = [f"{what} written to {path}" for what, path in written.items()]
+        return Output("\n".join(lines), written)
+    return Output(str(lists), {"lists": lists.to_records(), **written})
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What can be told before the run is loaded."""
+    if not (_asks(args) or args.embeddings or args.faiss):
+        raise InputError(
+            "nothing is asked for; expected --user, --users, --all-users, --items-of-new-user, "
+            "--similar-to, --embeddings or --faiss"
+        )
+    if args.out:
+        if not _asks(args):
+            raise InputError(f"--out {args.out}: there are no lists; expected --user or the like")
+        check_format(args.out)
+    if args.faiss:
+        optional("faiss")
+
+
+def _asks(args: argparse.Namespace) -> bool:
+    return bool(
+        args.user or args.users or args.all_users or args.items_of_new_user or args.similar_to
+    )
+
+
+def _recommend(recommender: Recommender, args: argparse.Namespace) -> Recommendations | None:
+    filters: dict[str, Any] = {
+        "allow": _read_ids(args.allow) if args.allow else None,
+        "deny": _read_ids(args.deny) if args.deny else None,
+    }
+    if args.similar_to:
+        return recommender.similar_items(args.similar_to, args.k, **filters)
+    filters["exclude_seen"] = not args.include_seen
+    if args.items_of_new_user:
+        history = [label.strip() for label in args.items_of_new_user.split(",")]
+        return recommender.recommend_new_users({NEW_USER: history}, args.k, **filters)
+    if args.all_users:
+        return recommender.recommend(None, args.k, **filters)
+    if args.user or args.users:
+        users = args.user or _read_ids(args.users)
+        return recommender.recommend(users, args.k, **filters)
+    return None
+
+
+def _add_items(recommender: Recommender, folder: Path, scale: str) -> Recommender:
+    ids = _read_ids(folder / "item_ids.txt")
+    found = {m: read_features(path, len(ids)) for m, path in find_features(folder).items()}
+    try:
+        factor: Any = scale if scale == "fair" else float(scale)
+    except ValueError:
+        raise InputError(f"--new-scale: is '{scale}'; expected 'fair' or a number") from None
+    features = {m: x for m, (x, _) in found.items()}
+    return recommender.add_items(ids, features, {m: mask for m, (_, mask) in found.items()}, factor)
+
+
+def _read_ids(path: str | Path) -> list[str]:
+    ids = read_ids(Path(path))
+    if ids is None:
+        raise FileNotFoundError(f"{path}: not found; expected a file with an id a line")
+    return ids
+
+
+def _write(
+    recommender: Recommender, lists: Recommendations | None, args: argparse.Namespace
+) -> dict[str, str]:
+    """Writes what was asked for; the files by what they hold."""
+    written = {}
+    targets = [args.embeddings and Path(args.embeddings, "x"), args.faiss, args.out]
+    for target in filter(None, targets):
+        check_writable(Path(target).parent)
+    if args.embeddings:
+        save_embeddings(recommender, args.embeddings)
+        written["embeddings"] = args.embeddings
+    if args.faiss:
+        save_faiss(recommender, args.faiss)
+        written["index"] = args.faiss
+    if args.out and lists is not None:
+        lists.save(args.out)
+        written[f"{len(lists)} lists"] = args.out
+    return written

@@ -1,0 +1,112 @@
+"""Train a model and look at the test split once.
+
+  mentor-pyg train --data data/tiktok --out runs/tiktok
+  mentor-pyg train --data data/tiktok --preset released --seed 1 --set train.lr=1e-3
+  mentor-pyg train --resume runs/tiktok
+
+Writes config.yaml, last.pt, best.pt, history.csv and metrics.json. Ctrl-C saves the
+state; --resume goes on from it and ends with the numbers of a run that was never
+interrupted.
+"""
+
+import argparse
+import logging
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg.checkpoint import read_checkpoint
+from mentor_pyg.commands import Output
+from mentor_pyg.config import RunConfig, check_config, load_config, preset_names
+from mentor_pyg.environment import choose_device
+from mentor_pyg.errors import InputError
+from mentor_pyg.run import LAST, summary, train_run
+from mentor_pyg.source import Source, open_source
+from mentor_pyg.tensorboard import tensorboard_logger
+
+logger = logging.getLogger("mentor_pyg")
+
+DEFAULT_DATA = "data/baby"
+"""Where Baby lies, and where it is downloaded to."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        help="folder with <name>.inter and *_feat.npy; baby, sports or clothing, which are "
+        f"downloaded; or synthetic (default: {DEFAULT_DATA}, else baby, else synthetic)",
+    )
+    parser.add_argument(
+        "--preset", help=f"a YAML file, or one of {', '.join(preset_names())} (default: by dataset)"
+    )
+    parser.add_argument("--epochs", type=int, help="epochs at most")
+    parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="bf16 for quick products")
+    parser.add_argument(
+        "--compile", action="store_true", default=None, help="run the losses by torch.compile"
+    )
+    parser.add_argument("--out", help="folder for the results (default: runs/<dataset>)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write curves to <out>/tensorboard"
+    )
+    parser.add_argument("--resume", metavar="DIR", help="go on with an interrupted run")
+
+
+def run(args: argparse.Namespace) -> Output:
+    device = choose_device(args.device)
+    if args.resume:
+        out = Path(args.resume)
+        config, source = _read_run(out, args)
+    else:
+        source = open_source(args.data) if args.data else _open_default()
+        config = _configure(args, source)
+        out = Path(args.out or f"runs/{source.name}")
+    logger.info(f"{source.name} from {source.origin}, preset {config.preset}, on {device}")
+    logger.info(source.dataset.statistics())
+    with tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext() as on_epoch:
+        metrics = train_run(
+            config, source, out, device, not args.quiet, bool(args.resume), on_epoch
+        )
+    return Output(f"{summary(metrics)}\nwritten to {out.resolve()}", metrics)
+
+
+def _open_default() -> Source:
+    """Baby if it is here or can be downloaded, else synthetic data, loudly."""
+    try:
+        return open_source(DEFAULT_DATA)
+    except FileNotFoundError:
+        pass
+    try:
+        return open_source("baby")
+    except (InputError, OSError) as error:
+        logger.warning(
+            f"{error}\n"
+            f"!! No data in {DEFAULT_DATA}: training on SYNTHETIC data of Baby's size. !!\n"
+            "!! Put baby.inter and *_feat.npy there, or name a folder by --data.  !!"
+        )
+    return open_source("synthetic")
+
+
+def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
+    preset = args.preset or (source.name if source.name in preset_names() else "baby")
+    given: dict[str, Any] = {
+        name: getattr(args, name) for name in ("epochs", "seed", "precision", "compile")
+    }
+    return load_config(preset, args.set, **given)
+
+
+def _read_run(folder: Path, args: argparse.Namespace) -> tuple[RunConfig, Source]:
+    """Settings and data of an interrupted run; changes are refused when it goes on."""
+    path = folder / LAST
+    saved = read_checkpoint(path)
+    source = open_source(args.data or saved["about"]["source"]["origin"])
+    config = check_config(saved["identity"]["config"], str(path))
+    fixed = ("preset", "epochs", "seed", "precision", "compile", "set", "out")
+    for name in fixed:
+        if getattr(args, name):
+            raise InputError(f"--{name}: can't be changed by --resume; expected a new run")
+    return config, source

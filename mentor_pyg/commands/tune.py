@@ -1,0 +1,119 @@
+"""Search for hyper-parameters on validation and train with the best.
+
+  mentor-pyg tune --data data/tiktok --preset paper --trials 30 --out runs/search
+  mentor-pyg tune --data data/tiktok --preset paper --space mine.yaml --seeds 0,1,2
+  mentor-pyg tune --data data/tiktok --preset paper --sampler grid --no-prune --epochs 50
+
+A space is a YAML file of settings, named as for --set, with lists of values or ranges:
+
+  options.mask_weight: [0.5, 1, 1.5]
+  train.lr: {low: 1e-4, high: 1e-2, log: true}
+
+Trials never look at the test split; the best configuration is trained once more and
+tested once for each seed. The same command goes on where it was interrupted. Writes
+study.db, trials.csv, heatmap-*.csv, best.yaml and runs/.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from mentor_pyg.commands import Output
+from mentor_pyg.config import preset_names
+from mentor_pyg.environment import choose_device
+from mentor_pyg.errors import InputError
+from mentor_pyg.extras import is_installed
+from mentor_pyg.plots import heat_map, read_grid, save_figure
+from mentor_pyg.search_space import read_space, space_names
+from mentor_pyg.source import open_source
+from mentor_pyg.study import SAMPLERS
+from mentor_pyg.tune import Search, summary, tune_run
+
+logger = logging.getLogger("mentor_pyg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True, help="folder of the dataset, or 'synthetic'")
+    parser.add_argument(
+        "--preset", required=True, help=f"a YAML file, or one of {', '.join(preset_names())}"
+    )
+    parser.add_argument(
+        "--space",
+        help=f"a YAML file, or one of {', '.join(space_names())} "
+        "(default: that of the preset's name, else mentor)",
+    )
+    parser.add_argument("--trials", type=int, help="trials in all (default: 30, or the whole grid)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="default: tpe")
+    parser.add_argument("--epochs", type=int, help="epochs of a trial at most")
+    parser.add_argument("--seeds", metavar="N,N", help="seeds to train the best with")
+    parser.add_argument(
+        "--search-only", action="store_true", help="write best.yaml and don't look at test"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--out", help="folder for the results (default: runs/tune-<dataset>)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
+    pruning = parser.add_mutually_exclusive_group()
+    pruning.add_argument(
+        "--prune-after",
+        type=int,
+        default=5,
+        metavar="EPOCHS",
+        help="give up trials below the median from there on (default: 5)",
+    )
+    pruning.add_argument("--no-prune", action="store_true", help="give up none")
+    parser.add_argument(
+        "--heat-map",
+        action="append",
+        default=[],
+        metavar="X,Y",
+        help="two settings to show together (default: those of the paper's Fig. 5)",
+    )
+
+
+def run(args: argparse.Namespace) -> Output:
+    device = choose_device(args.device)
+    epochs = [] if args.epochs is None else [f"train.epochs={args.epochs}"]
+    search = Search(
+        args.preset,
+        read_space(args.space or (args.preset if args.preset in space_names() else "mentor")),
+        args.trials,
+        args.sampler,
+        None if args.no_prune else args.prune_after,
+        [*args.set, *epochs],
+        _seeds(args.seeds),
+        [_pair(text) for text in args.heat_map],
+        args.search_only,
+    )
+    source = open_source(args.data)
+    out = Path(args.out or f"runs/tune-{source.name}")
+    logger.info(f"{source.name} from {source.origin}, preset {args.preset}, on {device}")
+    results = tune_run(search, source, out, device, progress=not args.quiet)
+    _draw_heat_maps(out)
+    return Output(f"{summary(results)}\nwritten to {out.resolve()}", results)
+
+
+def _draw_heat_maps(out: Path) -> None:
+    """A picture beside every heat map in CSV, where there is matplotlib."""
+    if not is_installed("matplotlib"):
+        logger.info("heat maps aren't drawn: that takes `pip install mentor_pyg[plot]`")
+        return
+    for path in sorted(out.glob("heatmap-*.csv")):
+        grid = read_grid(path)
+        names = (grid.rows, grid.columns, grid.row_name, grid.column_name)
+        save_figure(heat_map(grid.values, *names, "best on validation"), path.with_suffix(".png"))
+
+
+def _seeds(text: str | None) -> list[int]:
+    try:
+        return [] if text is None else [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds: is '{text}'; expected whole numbers, e.g. 0,1,2") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    x, separator, y = text.partition(",")
+    if not separator:
+        raise InputError(f"--heat-map: is '{text}'; expected two settings, e.g. graph.k,train.lr")
+    return x.strip(), y.strip()

@@ -1,0 +1,135 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from mentor_pyg.cli import run_command
+from mentor_pyg.commands import prepare
+from mentor_pyg.datasets import MMRecDataset
+from mentor_pyg.typing import INTERACTS, ITEM
+
+RATINGS = [f"u{u},B00000000{i},5.0,{10 * i + u}" for u in range(6) for i in range(6)]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs the command in the folder of the test; its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["prepare", *map(str, args), "--quiet"])
+        code = run_command(prepare)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def amazon(tmp_path):
+    """Amazon's ratings, and image features of all items but one."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    (folder / "ratings_Toys.csv").write_text("\n".join(RATINGS) + "\n")
+    x = np.arange(5 * 4096, dtype="<f4").reshape(5, 4096)
+    records = [f"B00000000{n}".encode() + x[n].tobytes() for n in range(5)]
+    (folder / "image_features_Toys.b").write_bytes(b"".join(records))
+    return folder
+
+
+def test_a_folder_of_amazon(run, amazon, tmp_path):
+    code, out, err = run("raw", "--out", "data/toys", "--split", "leave-last-out")
+    assert (code, err) == (0, "")
+    assert "pairs       train 24, val 6, test 6; sparsity 0.00%" in out
+    assert "image       4096-d features of 83.3% of the items" in out
+    assert out.endswith(f"written to {tmp_path / 'data/toys'}\n")
+    data = MMRecDataset(tmp_path / "data/toys")[0]
+    assert data[ITEM].mask_visual.tolist() == [True] * 5 + [False]
+    assert data[INTERACTS].test_edge_label_index[1].tolist() == [5] * 6
+
+
+def test_named_files_equal_the_folder(run, amazon, tmp_path):
+    assert run("raw", "--out", "a/toys")[0] == 0
+    files = ("--reviews", "raw/ratings_Toys.csv", "--images", "raw/image_features_Toys.b")
+    assert run(*files, "--out", "b/toys")[0] == 0
+    for path in (tmp_path / "a/toys").iterdir():
+        assert path.read_bytes() == (tmp_path / "b/toys" / path.name).read_bytes()
+
+
+def test_json(run, amazon):
+    code, out, _ = run("raw", "--out", "toys", "--json", "--no-images", "--seed", 3)
+    assert code == 0
+    report = json.loads(out)
+    assert report["pairs"] == {"train": 24, "val": 6, "test": 6}
+    assert report["coverage"] == {}
+    assert report["settings"]["seed"] == 3
+
+
+def test_a_table_with_features(run, tmp_path):
+    rows = [f"{u}\t{i}\t{stars}" for u in range(6) for i, stars in enumerate([5, 4, 5, 4, 5, 1])]
+    (tmp_path / "log.tsv").write_text("\n".join(["who\twhat\tstars", *rows]))
+    np.save(tmp_path / "x.npy", np.eye(5))
+    (tmp_path / "ids.txt").write_text("4\n3\n2\n1\n0\n")
+    columns = ("--user-column", "who", "--item-column", "what", "--rating-column", "stars")
+    features = ("--features", "audio=x.npy", "--feature-ids", "ids.txt")
+    args = ("log.tsv", "--out", "shop", "--min-rating", 2, "--name", "s", *columns, *features)
+    assert run(*args)[0] == 0
+    data = MMRecDataset(tmp_path / "shop", "s")[0]
+    assert (data[ITEM].x_acoustic.numpy() == np.eye(5)[::-1]).all()
+    assert run(*args)[0] == 2
+    assert run(*args, "--force")[0] == 0
+
+
+def test_skipped_rows_are_reported(run, amazon):
+    path = amazon / "ratings_Toys.csv"
+    path.write_text(path.read_text() + "u1,B000000001,5.0\nu1,,5.0,1\nu1,\n")
+    code, out, err = run("raw", "--out", "toys", "--on-error", "skip")
+    assert code == 0
+    assert "skipped     wrong number of columns 2, empty item id 1" in out
+    assert f"skipped: {path.relative_to(amazon.parent)}: line 37 has 3 columns" in err
+
+
+@pytest.fixture
+def mmssl(tmp_path):
+    folder = tmp_path / "mmssl"
+    folder.mkdir()
+    for name, split in (("train", {"0": [0]}), ("val", {"0": [1]}), ("test", {"0": [2]})):
+        (folder / f"{name}.json").write_text(json.dumps(split))
+    return folder
+
+
+def test_a_given_split(run, mmssl, tmp_path):
+    assert run("mmssl", "--out", "tiktok")[0] == 0
+    data = MMRecDataset(tmp_path / "tiktok")[0]
+    assert data[INTERACTS].edge_index.tolist() == [[0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("args", "fragments"),
+    [
+        (["nowhere"], ["nowhere: not found"]),
+        ([], ["SOURCE", "--reviews"]),
+        (["raw", "--reviews", "x"], ["SOURCE"]),
+        (["empty"], ["empty: has neither reviews_*.json.gz nor ratings_*.csv nor train.json"]),
+        (["raw", "--k-core", "7"], ["none of 36 interactions", "k = 7"]),
+        (["raw", "--held-out", "0.7"], ["held_out: is 0.7"]),
+        (["raw", "--items", "raw/ratings_Toys.csv"], ["--text-columns"]),
+        (["raw", "--features", "x.npy"], ["--features: is 'x.npy'; expected STEM=FILE"]),
+        (["raw", "--features", "a=x.npy"], ["x.npy", "--feature-ids"]),
+        (["raw", "--image-folder", "empty"], ["both of modality"]),
+        (["raw", "--meta", "no.json.gz"], ["no.json.gz: not found"]),
+        (["raw/ratings_Toys.csv"], ["column 'userID' is not among u0, B000000000, 5.0, 0"]),
+        (["mmssl", "--k-core", "5"], ["--k-core: doesn't go with a given split"]),
+        (["mmssl", "--min-rating", "3"], ["--min-rating: doesn't go with a given split"]),
+    ],
+)
+def test_mistakes(run, amazon, mmssl, tmp_path, args, fragments):
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run(*args, "--out", "toys")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    for fragment in (*fragments, "; expected "):
+        assert fragment in err
+    assert sorted(tmp_path.rglob("*")) == before
