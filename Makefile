@@ -11,12 +11,13 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PY  := $(VENV)/bin/python
 EXTENSIONS := torch-scatter torch-sparse torch-cluster
 
-.PHONY: help install dev ext train test bench lint format clean
+.PHONY: help install dev ext train test bench docs lint format clean
 
 help:
 	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...')"
 	@echo "make test    install, then run the tests"
 	@echo "make bench   install, then run the benchmarks at Baby's size (three minutes)"
+	@echo "make docs    install, then build the site in build/site"
 	@echo "make lint    check style, format and types"
 	@echo "make format  format the code"
 	@echo "make ext     build torch-scatter, torch-sparse, torch-cluster from source (slow)"
@@ -52,6 +53,9 @@ test: dev
 bench: dev
 	$(PIP) install -q -e '.[bench]'
 	$(PY) -m pytest benchmarks --quick $(ARGS)
+
+docs: dev
+	$(VENV)/bin/mkdocs build
 
 lint: dev
 	$(VENV)/bin/ruff check .

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.run import build_model, prepare
+from mentor_pyg.run import build_model, prepare_graphs
 from mentor_pyg.sampler import BPRSampler
 
 SIZES = {
@@ -60,7 +60,7 @@ class Setting:
     def __init__(self, dataset, device: str, preset: str, *changes: str, **train) -> None:
         torch.manual_seed(0)
         self.config: RunConfig = load_config(preset, changes, **train)
-        self.data = prepare(self.config, dataset[0], torch.device(device))
+        self.data = prepare_graphs(self.config, dataset[0], torch.device(device))
         self.model = build_model(self.config, self.data).to(device).train()
         self.sampler = BPRSampler(self.data, self.config.train.batch_size)
         self.batch = next(iter(self.sampler))
@@ -91,7 +91,7 @@ def measure(benchmark, device, request):
             return result
 
         benchmark.group = group
-        rounds = max(1, rounds // 3) if quick else rounds
+        rounds = max(1, rounds // 5) if quick else rounds
         return benchmark.pedantic(finished, rounds=rounds, warmup_rounds=warmup)
 
     return run

@@ -16,7 +16,7 @@ from reference import ReleasedStep, dense_info_nce
 from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.nn import info_nce
-from mentor_pyg.run import build_model, prepare
+from mentor_pyg.run import build_model, prepare_graphs
 from mentor_pyg.sampler import BPRSampler
 
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 def step(args: argparse.Namespace):
     config = load_config("released", precision=args.precision)
-    data = prepare(config, SyntheticDataset()[0], torch.device("cpu"))
+    data = prepare_graphs(config, SyntheticDataset()[0], torch.device("cpu"))
     model = build_model(config, data).train()
     dense = ReleasedStep(model, data)
     batch = next(iter(BPRSampler(data, config.train.batch_size)))

@@ -22,9 +22,8 @@ from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation import Evaluator, encode
 from mentor_pyg.files import write_text
-from mentor_pyg.run import build_model, prepare
-from mentor_pyg.sampler import BPRSampler
-from mentor_pyg.train import train_epoch
+from mentor_pyg.run import build_model, prepare_graphs
+from mentor_pyg.train import Trainer
 from mentor_pyg.typing import INTERACTS
 
 
@@ -58,17 +57,14 @@ def main() -> None:
         channels = {"visual": args.channels, "textual": args.channels}
         dataset = SyntheticDataset(args.users, args.items, args.pairs, channels, num_topics=2000)
     with clock("graphs"):
-        data = prepare(config, dataset[0], torch.device("cpu"))
+        data = prepare_graphs(config, dataset[0], torch.device("cpu"))
     with clock("model"):
         model = build_model(config, data)
-        sampler = BPRSampler(data, args.batch_size)
-        optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, fused=True)
-        autocast = torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16")
+        trainer = Trainer(model, data, config.train)
         evaluator = Evaluator(few_users(data, args.evaluated), "test")
     before = evaluator(*encode(model, data))
     with clock("epoch"):
-        model.train()
-        losses = train_epoch(model.losses, data, sampler, optimizer, autocast, progress=True)
+        losses = trainer.train_epoch()
     with clock("encode"):
         embeddings = encode(model, data)
     with clock("evaluate"):
@@ -77,7 +73,7 @@ def main() -> None:
     result = {
         "arguments": vars(args),
         "machine": describe(),
-        "steps": len(sampler),
+        "steps": len(trainer.sampler),
         "seconds": seconds,
         "peak_memory_gb": round(peak_memory_gb(), 2),
         "losses": losses,

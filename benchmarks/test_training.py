@@ -1,12 +1,13 @@
 """A training step with the mathematics of preset ``released``, and epochs of ``paper``."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 from reference import ReleasedStep
 
-from mentor_pyg.train import train_epoch
+from mentor_pyg.train import Trainer
 
 
 def optimise(model, losses):
@@ -52,10 +53,9 @@ def assert_equal_terms(ours, dense, precision):
 @pytest.mark.parametrize("way", ["ours, fp32", "ours, bf16"])
 def test_epoch(measure, setting, size, device, way):
     ours = setting("paper", precision=way.removeprefix("ours, "))
-    optimizer = torch.optim.Adam(ours.model.parameters(), lr=1e-3, fused=True)
-
-    def epoch():
-        return train_epoch(ours.model.losses, ours.data, ours.sampler, optimizer, ours.autocast)
-
-    terms = measure(epoch, f"epoch, preset paper ({size}, {device})", rounds=1, warmup=0)
+    config = dataclasses.replace(ours.config.train, lr=1e-3)
+    trainer = Trainer(ours.model, ours.data, config, progress=False)
+    terms = measure(
+        trainer.train_epoch, f"epoch, preset paper ({size}, {device})", rounds=1, warmup=0
+    )
     assert terms["bpr"] < 0.6  # an untrained model has log 2
