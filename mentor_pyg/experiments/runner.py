@@ -5,10 +5,10 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,8 +44,9 @@ class Job:
     steps: tuple[Step, ...]
 
     @property
-    def is_done(self) -> bool:
-        return all(step.done.exists() for step in self.steps)
+    def open_steps(self) -> list[Step]:
+        """Those not finished yet."""
+        return [step for step in self.steps if not step.done.exists()]
 
 
 def model_folder(out: Path, dataset: str, entry: Entry) -> Path:
@@ -110,7 +111,7 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
 
     Every run is a process with its share of the cores, and its log is ``log.txt`` in its
     folder. Results of finished runs stay as they are; to run one again, remove its
-    folder.
+    folder. Ctrl-C lets the running ones save their state.
 
     Args:
         plan: What to run.
@@ -122,21 +123,14 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
         InputError: If a run fails; the others are finished first.
     """
     jobs = jobs_of(plan, out)
-    open_jobs = [job for job in jobs if not job.is_done]
+    open_jobs = [job for job in jobs if job.open_steps]
     logger.info(f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs are done")
-    processes = _Processes(max(1, (os.cpu_count() or 1) // parallel))
+    finished = _run_all(open_jobs, parallel)
     failed = []
-    with ThreadPoolExecutor(parallel) as pool:
-        waiting = {pool.submit(processes.run, job): job for job in open_jobs}
-        try:
-            for future in progress_bar(as_completed(waiting), "runs", progress, total=len(waiting)):
-                if future.result() != 0:
-                    failed.append(waiting[future].folder)
-                    logger.warning(f"failed, see {waiting[future].folder / 'log.txt'}")
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            processes.interrupt()
-            raise
+    for job, code in progress_bar(finished, "runs", progress, total=len(open_jobs)):
+        if code != 0:
+            failed.append(job.folder)
+            logger.warning(f"failed, see {job.folder / 'log.txt'}")
     if failed:
         raise InputError(
             f"{failed[0] / 'log.txt'}: tells of a failure ({len(failed)} runs in all); "
@@ -144,52 +138,52 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
         )
 
 
-class _Processes:
-    """Runs jobs as processes, and knows which ones are running.
+def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
+    """Runs jobs as processes, and yields each with its exit code as it ends.
 
-    They are forked from a server that has imported everything once.
-
-    Args:
-        num_threads: Threads of each.
+    The processes are forked from a server that has imported everything once. They are
+    started and waited for in one thread: :mod:`multiprocessing` loses exit codes when
+    two threads ask for them.
     """
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
+    context.set_forkserver_preload(["mentor_pyg.cli", *COMMANDS])
+    num_threads = max(1, (os.cpu_count() or 1) // parallel)
 
-    def __init__(self, num_threads: int) -> None:
-        self.num_threads = num_threads
-        methods = multiprocessing.get_all_start_methods()
-        self.context: Any = multiprocessing.get_context(
-            "forkserver" if "forkserver" in methods else "spawn"
-        )
-        self.context.set_forkserver_preload(["mentor_pyg.cli", *COMMANDS])
-        self.running: list[Any] = []
-        self.lock = threading.Lock()
+    waiting = deque(jobs)
+    running: dict[Any, tuple[Any, Job, Iterator[Step]]] = {}
 
-    def run(self, job: Job) -> int:
-        """Runs the steps of a job that aren't done; the exit code of the last one."""
+    def start_next(job: Job, steps: Iterator[Step]) -> bool:
+        step = next(steps, None)
+        if step is None:
+            return False
         job.folder.mkdir(parents=True, exist_ok=True)
-        code = 0
-        for step in job.steps:
-            if not step.done.exists() and code == 0:
-                code = self._call(step.command, job.folder / "log.txt")
-        return code
+        arguments = (step.command, job.folder / "log.txt", num_threads)
+        process = context.Process(target=_work, args=arguments)
+        process.start()
+        running[process.sentinel] = process, job, steps
+        return True
 
-    def _call(self, command: Sequence[str], log: Path) -> int:
-        process = self.context.Process(target=_work, args=(command, log, self.num_threads))
-        with self.lock:
-            process.start()
-            self.running.append(process)
+    try:
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                job = waiting.popleft()
+                start_next(job, iter(job.open_steps))
+            for sentinel in wait(list(running)):
+                process, job, steps = running.pop(sentinel)
+                process.join()
+                if process.exitcode != 0 or not start_next(job, steps):
+                    yield job, process.exitcode
+    finally:  # something is running only if we were interrupted
+        _interrupt([process for process, *_ in running.values()])
+
+
+def _interrupt(processes: Sequence[Any]) -> None:
+    """Lets runs save their state and end."""
+    for process in processes:
+        os.kill(process.pid, signal.SIGINT)
+    for process in processes:
         process.join()
-        with self.lock:
-            self.running.remove(process)
-        return process.exitcode
-
-    def interrupt(self) -> None:
-        """Lets all running jobs save their state and end."""
-        with self.lock:
-            running = list(self.running)
-        for process in running:
-            os.kill(process.pid, signal.SIGINT)
-        for process in running:
-            process.join()
 
 
 def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
@@ -197,7 +191,7 @@ def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
     from mentor_pyg.cli import main  # which imports this module in turn
 
     if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C is passed on once, by interrupt()
+        os.setsid()  # Ctrl-C is passed on once, by _interrupt
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())

@@ -1,7 +1,11 @@
 """Plans, their runs and what comes of them."""
 
 import json
+import signal
 import statistics
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
@@ -124,7 +128,7 @@ def finished(tmp_path_factory):
 
 def test_runs_are_there_and_a_second_time_nothing_runs(finished):
     _, plan, out = finished
-    assert all(job.is_done for job in jobs_of(plan, out))
+    assert not any(job.open_steps for job in jobs_of(plan, out))
     folders = [run_folder(out, "tiktok", entry, seed) for entry in plan.entries for seed in (0, 1)]
     before = [(f / "metrics.json").stat().st_mtime_ns for f in folders]
     run_plan(plan, out, progress=False)
@@ -194,6 +198,28 @@ def test_failing_runs_are_told_after_the_others(write_plan, tmp_path, capsys):
     assert (tmp_path / "out" / "toy" / "LightGCN" / "seed-0" / "metrics.json").exists()
     log = (tmp_path / "out" / "toy" / "wild" / "seed-0" / "log.txt").read_text()
     assert "expected a finite number" in log
+
+
+def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp_path):
+    settings = ["train.epochs=100000", "train.patience=100000"]
+    path = write_plan(models=["LightGCN"], set=settings)
+    command = [sys.executable, "-m", "mentor_pyg", "compare", str(path), "--parallel", "2"]
+    command += ["--no-tests", "--out", str(tmp_path / "out")]
+    folders = [tmp_path / "out" / "toy" / "LightGCN" / f"seed-{seed}" for seed in (0, 1)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not all((folder / "last.pt").exists() for folder in folders):
+            time.sleep(0.05)
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr.read().endswith("interrupted\n")
+    for folder in folders:
+        assert (folder / "log.txt").read_text().endswith("interrupted\n")
+        assert not (folder / "metrics.json").exists()
+    plan = read_plan(path)
+    assert [job.open_steps[0].command[:2] for job in jobs_of(plan, tmp_path / "out")] == [
+        ("train", "--resume")
+    ] * 2
 
 
 @pytest.mark.parametrize(
