@@ -90,6 +90,16 @@ def _to_csr(
     return index2ptr(row[perm], num_rows), col[perm].contiguous(), weight[perm]
 
 
+def csr_matmul(rowptr: Tensor, col: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """Sparse times dense, without gradients."""
+    size = (rowptr.numel() - 1, x.size(0))
+    matrix = torch.sparse_csr_tensor(rowptr, col, weight, size, check_invariants=False)
+    # `matrix @ x` clears and copies the result, which takes longer than the product:
+    out = x.new_empty(size[0], x.size(1))
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.addmm(out, matrix, x, beta=0, out=out)
+
+
 @torch.library.custom_op("mentor_pyg::spmm", mutates_args=())
 def spmm(
     rowptr: Tensor,
@@ -101,12 +111,7 @@ def spmm(
     x: Tensor,
 ) -> Tensor:
     """Sparse times dense; its gradient with respect to ``x`` uses the transpose."""
-    size = (rowptr.numel() - 1, x.size(0))
-    matrix = torch.sparse_csr_tensor(rowptr, col, weight, size, check_invariants=False)
-    # `matrix @ x` clears and copies the result, which takes longer than the product:
-    out = x.new_empty(size[0], x.size(1))
-    with torch.autocast(x.device.type, enabled=False):
-        return torch.addmm(out, matrix, x, beta=0, out=out)
+    return csr_matmul(rowptr, col, weight, x)
 
 
 @spmm.register_fake

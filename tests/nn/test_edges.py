@@ -1,7 +1,7 @@
 import torch
 
 from mentor_pyg import Adjacency
-from mentor_pyg.nn.edges import edge_softmax, weighted_sum
+from mentor_pyg.nn.edges import edge_dot, edge_softmax, edge_sum, weighted_sum
 
 TARGETS, SOURCES = 6, 5
 
@@ -35,3 +35,37 @@ def test_sum_and_its_gradients_equal_those_of_a_dense_matrix():
     grads = (torch.autograd.grad(out, (x, weight), upstream) for out in (ours, theirs))
     for a, b in zip(*grads):
         torch.testing.assert_close(a, b)
+
+
+def test_softmax_has_the_gradients_of_the_dense_one():
+    links, adj = graph()
+    query = torch.randn(TARGETS, 3, requires_grad=True)
+    key = torch.randn(SOURCES, 3, requires_grad=True)
+    score = (query @ key.t()).masked_fill(~links, -torch.inf)
+    upstream = torch.randn(adj.col.numel())
+    ours, theirs = edge_softmax(query, key, adj), score.softmax(dim=1)[links]
+    grads = (torch.autograd.grad(out, (query, key), upstream) for out in (ours, theirs))
+    for a, b in zip(*grads):
+        torch.testing.assert_close(a, b)
+
+
+def test_operators_are_sound():
+    _, adj = graph()
+    structure = adj.rowptr, adj.col, adj.rowptr_t, adj.col_t
+    query, key = torch.randn(TARGETS, 3), torch.randn(SOURCES, 3)
+    weight = torch.randn(adj.col.numel())
+    for operator, inputs in [(edge_dot, (query, key)), (edge_sum, (weight, key))]:
+        inputs = [x.requires_grad_() for x in inputs]
+        torch.library.opcheck(operator, (*structure, *inputs))
+
+
+def test_half_precision_and_no_edges():
+    _, adj = graph()
+    query, key = torch.randn(TARGETS, 3), torch.randn(SOURCES, 3)
+    expected = edge_softmax(query.bfloat16().float(), key.bfloat16().float(), adj)
+    torch.testing.assert_close(edge_softmax(query.bfloat16(), key.bfloat16(), adj), expected)
+    size = (SOURCES, TARGETS)
+    nothing = Adjacency.from_edge_index(torch.empty(2, 0, dtype=torch.long), torch.empty(0), size)
+    share = edge_softmax(query, key, nothing)
+    assert share.numel() == 0
+    assert not weighted_sum(key, nothing, share).any()
