@@ -17,7 +17,7 @@ from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.gathering import ContentGathering
 from mentor_pyg.nn.graph import bipartite_parts
-from mentor_pyg.nn.loss import bpr_loss, score_triples
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
 from mentor_pyg.nn.neighbors import NeighborGraph
 from mentor_pyg.nn.random import subset
@@ -101,6 +101,8 @@ class MMSSL(torch.nn.Module):
         critic_limit: The most users of a batch whose rows it sees, drawn at random; the
             cost grows with their number times that of all items.
         weight_decay: :math:`\lambda_4`, of AdamW.
+        reg_weight: The other reading of :math:`\lambda_4`: of the batch's free vectors, by
+            :func:`~mentor_pyg.nn.loss.triple_norm`.
     """
 
     uses_content = False
@@ -131,6 +133,7 @@ class MMSSL(torch.nn.Module):
         critic_lr: float = 3e-4,
         critic_limit: int | None = 128,
         weight_decay: float = 1e-2,
+        reg_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
@@ -142,7 +145,7 @@ class MMSSL(torch.nn.Module):
         self.gumbel, self.gumbel_temperature = gumbel, gumbel_temperature
         self.collaborative_weight, self.penalty_weight = collaborative_weight, penalty_weight
         self.critic_lr, self.critic_limit = critic_lr, critic_limit
-        self.weight_decay = weight_decay
+        self.weight_decay, self.reg_weight = weight_decay, reg_weight
         self.content = ContentGathering(in_channels, hidden_channels, dropout)
         self.graphs = ModuleDict(
             {m: NeighborGraph(num_users, num_items, num_neighbors) for m in sorted(in_channels)}
@@ -192,6 +195,9 @@ class MMSSL(torch.nn.Module):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         z = self._represent(data)
         losses = {"bpr": bpr_loss(*score_triples(*self.embedding.split(z.out), batch))}
+        if self.reg_weight > 0:
+            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
+            losses["reg"] = self.reg_weight * norm
         if self.contrast_weight > 0:
             losses["contrast"] = self.contrast_weight * self._contrast(z, batch)
         if self.critic is not None:
