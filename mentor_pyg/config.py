@@ -3,20 +3,20 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.named_yaml import NamedYaml
 from mentor_pyg.nn import models
 from mentor_pyg.options import check_options
 from mentor_pyg.train_config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
 SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
-
+PRESETS = NamedYaml("preset", "presets")
 
 DERIVED = ("missing",)
 """Arguments of models with a default that come from the data, not from options."""
@@ -65,10 +65,7 @@ class RunConfig:
 
 def preset_names() -> list[str]:
     """Presets that come with the package."""
-    folder = resources.files("mentor_pyg") / "presets"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    return PRESETS.names()
 
 
 def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunConfig:
@@ -136,30 +133,7 @@ def _section(target: Callable, content: Mapping[str, Any], name: str) -> dict[st
 def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
     if preset in heirs:
         raise InputError(f"{preset}: extends itself; expected another preset")
-    path = Path(preset)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, IsADirectoryError):
-            raise FileNotFoundError(f"{path}: not found; expected a preset in YAML") from None
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: byte {error.start} isn't UTF-8; expected a preset in YAML"
-            ) from None
-    elif preset in preset_names():
-        text = (resources.files("mentor_pyg") / "presets" / f"{preset}.yaml").read_text("utf-8")
-    else:
-        raise InputError(
-            f"preset '{preset}' is unknown; expected one of {', '.join(preset_names())}, "
-            "or a .yaml file"
-        )
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        found = " ".join(str(error).split())
-        raise InputError(f"{preset}: isn't YAML ({found}); expected a mapping") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{preset}: holds {content!r}; expected a mapping of {SECTIONS}")
+    content = PRESETS.read(preset)
     if "extends" not in content:
         return content
     return _merge(_read_preset(str(content.pop("extends")), (*heirs, preset)), content)

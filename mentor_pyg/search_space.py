@@ -4,18 +4,18 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import yaml
 
 from mentor_pyg.config import load_config
 from mentor_pyg.errors import InputError
+from mentor_pyg.named_yaml import NamedYaml
 
 FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
 """Settings that decide how trials are compared, so that no search may change them."""
+
+SPACES = NamedYaml("search space", "presets/search")
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,7 @@ def as_changes(settings: Mapping[str, Any]) -> list[str]:
 
 def space_names() -> list[str]:
     """Search spaces that come with the package."""
-    folder = resources.files("mentor_pyg") / "presets" / "search"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    return SPACES.names()
 
 
 def read_space(name: str) -> SearchSpace:
@@ -156,41 +153,12 @@ def read_space(name: str) -> SearchSpace:
         FileNotFoundError: If there is no such file.
         InputError: If it isn't a mapping of settings to values.
     """
-    content = _read_yaml(name)
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"{name}: holds {content!r}; expected settings with their values")
     parameters = {}
-    for key, values in content.items():
+    for key, values in SPACES.read(name).items():
         if not isinstance(key, str):
             raise InputError(f"{name}: {key!r} is no setting; expected e.g. train.lr")
         parameters[key] = _parameter(f"{name}: {key}", values)
     return SearchSpace(name, parameters)
-
-
-def _read_yaml(name: str) -> Any:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, IsADirectoryError):
-            raise FileNotFoundError(f"{path}: not found; expected a search space") from None
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: byte {error.start} isn't UTF-8; expected a search space in YAML"
-            ) from None
-    elif name in space_names():
-        folder = resources.files("mentor_pyg") / "presets" / "search"
-        text = (folder / f"{name}.yaml").read_text("utf-8")
-    else:
-        raise InputError(
-            f"search space '{name}' is unknown; expected one of {', '.join(space_names())}, "
-            "or a .yaml file"
-        )
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        found = " ".join(str(error).split())
-        raise InputError(f"{name}: isn't YAML ({found}); expected a search space") from None
 
 
 def _parameter(where: str, values: Any) -> Parameter:

@@ -3,18 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mentor_pyg.config import load_config, preset_names
 from mentor_pyg.errors import InputError
+from mentor_pyg.named_yaml import NamedYaml
 from mentor_pyg.search_space import as_changes
 
 KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
+PLANS = NamedYaml("plan", "experiments/plans")
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,7 @@ class Plan:
 
 def plan_names() -> list[str]:
     """Plans that come with the package."""
-    folder = resources.files("mentor_pyg") / "experiments" / "plans"
-    names = (path.name for path in folder.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return PLANS.names()
 
 
 def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Plan:
@@ -97,7 +94,7 @@ def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Pl
         FileNotFoundError: If there is no such file.
         InputError: If it can't be used.
     """
-    content = _read(name)
+    content = PLANS.read(name)
     for key in content:
         if key not in KEYS:
             raise InputError(f"{name}: unknown key '{key}'; expected {', '.join(KEYS)}")
@@ -126,30 +123,6 @@ def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Pl
     for entry in entries:
         load_config(entry.preset, entry.changes)
     return plan
-
-
-def _read(name: str | Path) -> dict[str, Any]:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: not found; expected a plan in YAML")
-        text = path.read_text(encoding="utf-8", errors="replace")
-    elif str(name) in plan_names():
-        folder = resources.files("mentor_pyg") / "experiments" / "plans"
-        text = (folder / f"{name}.yaml").read_text("utf-8")
-    else:
-        raise InputError(
-            f"plan '{name}' is unknown; expected one of {', '.join(plan_names())}, or a .yaml file"
-        )
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(
-            f"{name}: isn't YAML ({' '.join(str(error).split())}); expected a mapping"
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(f"{name}: holds {content!r}; expected a mapping of {', '.join(KEYS)}")
-    return content
 
 
 def _entry(where: str | Path, model: Any, changes: tuple[str, ...]) -> Entry:
