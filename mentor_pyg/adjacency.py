@@ -67,12 +67,7 @@ class Adjacency(NamedTuple):
 
     def entries(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Where rows have entries: positions in ``targets`` [n], and sources."""
-        start = self.rowptr[targets]
-        count = self.rowptr[targets + 1] - start
-        position = torch.arange(targets.numel(), device=targets.device).repeat_interleave(count)
-        within = torch.arange(position.numel(), device=targets.device)
-        within -= (count.cumsum(0) - count)[position]
-        return position, self.col[start[position] + within]
+        return csr_entries(self.rowptr, self.col, targets)
 
     def matmul(self, x: Tensor) -> Tensor:
         """Weighted sum over the incoming edges: [num_sources, F] to [num_targets, F].
@@ -81,6 +76,16 @@ class Adjacency(NamedTuple):
         sparse kernels of the CPU know no half precision.
         """
         return spmm(*self, x.to(self.weight.dtype))
+
+
+def csr_entries(rowptr: Tensor, col: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Where rows of a CSR matrix have entries: positions in ``rows`` [n], and columns."""
+    start = rowptr[rows]
+    count = rowptr[rows + 1] - start
+    position = torch.arange(rows.numel(), device=rows.device).repeat_interleave(count)
+    within = torch.arange(position.numel(), device=rows.device)
+    within -= (count.cumsum(0) - count)[position]
+    return position, col[start[position] + within]
 
 
 def _to_csr(

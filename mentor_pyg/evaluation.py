@@ -19,6 +19,7 @@ from torch_geometric.metrics import (
 from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.utils.sparse import index2ptr
 
+from mentor_pyg.adjacency import csr_entries
 from mentor_pyg.blocks import top_k_products
 from mentor_pyg.errors import InputError
 from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
@@ -48,11 +49,7 @@ class SeenItems:
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Positions in ``users`` and items, one entry for every seen item."""
-        start = self.rowptr[users]
-        count = self.rowptr[users + 1] - start
-        row = torch.arange(users.numel(), device=users.device).repeat_interleave(count)
-        within = torch.arange(row.numel(), device=users.device) - (count.cumsum(0) - count)[row]
-        return row, self.item[start[row] + within]
+        return csr_entries(self.rowptr, self.item, users)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch_geometric.data import InMemoryDataset
 from mentor_pyg.datasets.interactions import Interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
+from mentor_pyg.groups import rank_in_group
 
 BABY_CHANNELS = {"visual": 4096, "textual": 384}
 
@@ -141,22 +142,12 @@ def _at_most(
     rng: np.random.Generator, key: np.ndarray, group: np.ndarray, limit: np.ndarray
 ) -> np.ndarray:
     """A random choice of at most ``limit[g]`` keys of every group g."""
-    return key[_rank_in_group(rng, group) < limit[group]]
-
-
-def _rank_in_group(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
-    """For every entry a random rank, from 0, among those of its group."""
-    order = np.lexsort((rng.random(len(group)), group))
-    sorted_group = group[order]
-    first = np.searchsorted(sorted_group, sorted_group, side="left")
-    rank = np.empty(len(group), dtype=np.int64)
-    rank[order] = np.arange(len(group)) - first
-    return rank
+    return key[rank_in_group(group, rng.random(len(group))) < limit[group]]
 
 
 def _split(rng: np.random.Generator, user: np.ndarray, degree: np.ndarray) -> np.ndarray:
     """Labels of the pairs: the first ranks are validation, the next test."""
-    rank = _rank_in_group(rng, user)
+    rank = rank_in_group(user, rng.random(len(user)))
     held_out = np.maximum(1, degree // 10)[user]
     return np.where(rank < held_out, 1, np.where(rank < 2 * held_out, 2, 0))
 

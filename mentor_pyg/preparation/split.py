@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.groups import rank_in_group, size_of_group
 from mentor_pyg.typing import SPLITS
 
 TRAIN, VAL, TEST = range(len(SPLITS))
@@ -80,8 +81,8 @@ def split(
         label = _hold_out(user, rng.random(len(user)), held_out)
     else:
         assert time is not None
-        last = _rank_in_group(user, -time, ties_last=True)
-        label = _label(last, _size_of_group(user), np.ones_like(user), np.ones_like(user))
+        last = rank_in_group(user, -time, ties_last=True)
+        label = _label(last, size_of_group(user), np.ones_like(user), np.ones_like(user))
     for number, name in enumerate(SPLITS):
         if not (label == number).any():
             raise InputError(
@@ -93,11 +94,11 @@ def split(
 
 def _hold_out(group: np.ndarray, order: np.ndarray, share: float) -> np.ndarray:
     """Labels by which the first of each group are test pairs, the next validation pairs."""
-    size = _size_of_group(group)
+    size = size_of_group(group)
     # A share such as 0.1 has no exact binary form; the tiny term keeps 10 * 0.1 at 1:
     val = np.floor(size * share + 1e-9).astype(np.int64)
     both = np.floor(2 * size * share + 1e-9).astype(np.int64)
-    return _label(_rank_in_group(group, order), size, np.maximum(1, val), np.maximum(1, both - val))
+    return _label(rank_in_group(group, order), size, np.maximum(1, val), np.maximum(1, both - val))
 
 
 def _label(rank: np.ndarray, size: np.ndarray, val: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -110,17 +111,3 @@ def _cut(time: np.ndarray, share: float) -> np.ndarray:
     ordered, n = np.sort(time), len(time)
     first_val, first_test = ordered[[int(n * (1 - 2 * share)), int(n * (1 - share))]]
     return np.where(time >= first_test, TEST, np.where(time >= first_val, VAL, TRAIN))
-
-
-def _size_of_group(group: np.ndarray) -> np.ndarray:
-    return np.bincount(group)[group]
-
-
-def _rank_in_group(group: np.ndarray, key: np.ndarray, ties_last: bool = False) -> np.ndarray:
-    """The rank of each entry among those of its group by ``key``, from 0."""
-    position = np.arange(len(group))
-    order = np.lexsort((-position if ties_last else position, key, group))
-    ordered = group[order]
-    rank = np.empty_like(position)
-    rank[order] = position - np.searchsorted(ordered, ordered, side="left")
-    return rank

@@ -80,9 +80,16 @@ class CompactFeatures(BaseTransform):
 
 def principal_axes(x: Tensor, channels: int) -> tuple[Tensor, float]:
     """The leading right singular vectors of x [N, F] as columns [F, channels], and the share
-    of the squared length of x that lies along them."""
+    of the squared length of x that lies along them. Their signs make the largest entry of
+    each positive, whatever the machine's linear algebra says."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    eigenvalues, vectors = torch.linalg.eigh(wide.t() @ wide)  # in rising order
+    is_wider = wide.size(1) > wide.size(0) >= channels  # then the smaller matrix will do
+    gram = wide @ wide.t() if is_wider else wide.t() @ wide
+    eigenvalues, vectors = torch.linalg.eigh(gram)  # in rising order
     squares = eigenvalues.clamp(min=0)
     kept = squares[-channels:].sum() / squares.sum().clamp(min=1e-12)
-    return vectors[:, -channels:].flip(1), float(kept)
+    axes = vectors[:, -channels:].flip(1).contiguous()
+    if is_wider:
+        axes = torch.linalg.qr(wide.t() @ axes).Q.contiguous()
+    largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
+    return axes * torch.where(largest < 0, -1.0, 1.0).to(axes.dtype), float(kept)

@@ -5,6 +5,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.transforms import CompactFeatures
+from mentor_pyg.transforms.compact_features import principal_axes
 from mentor_pyg.typing import ITEM
 
 ITEMS, WIDTH, RANK = 30, 20, 5
@@ -71,6 +72,18 @@ def test_fewer_items_than_channels(data):
     x, _ = compact(data, 10)
     assert x.shape == (6, 10)
     assert_close(products(x), products(raw))
+
+
+@pytest.mark.parametrize("num_items", [12, 60])  # fewer than columns, and more
+def test_best_approximation_with_signs_of_its_own(num_items):
+    torch.manual_seed(0)
+    x = torch.randn(num_items, 40) * torch.linspace(3, 0.1, 40)
+    axes, kept = principal_axes(x, 7)
+    torch.testing.assert_close(axes.t() @ axes, torch.eye(7), atol=1e-5, rtol=0)
+    assert_close(x @ axes @ axes.t(), truncated(x, 7).float())
+    lengths = torch.linalg.svdvals(x).square()
+    assert kept == pytest.approx((lengths[:7].sum() / lengths.sum()).item(), rel=1e-5)
+    assert (axes.amax(dim=0) == axes.abs().amax(dim=0)).all()
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e4])

@@ -9,7 +9,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, item_graphs, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -103,7 +103,7 @@ class FREEDOM(torch.nn.Module):
         user, item = self.embedding.split(
             self.propagation(torch.cat([self.embedding.user, free]), adj)
         )
-        return user, item + self._neighbors(free, data)
+        return user, item + hear_neighbors(free, data, self.modalities, self.num_item_layers)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self.encode(data)
@@ -111,13 +111,6 @@ class FREEDOM(torch.nn.Module):
         if self.projections is not None:
             losses["content"] = self.content_weight * self._rank_by_content(user, data, batch)
         return losses
-
-    def _neighbors(self, hidden: Tensor, data: HeteroData) -> Tensor:
-        """What items hear over the item graph [I, D]."""
-        graphs = item_graphs(data, self.modalities)
-        for _ in range(self.num_item_layers):
-            hidden = torch.stack([graph.matmul(hidden) for graph in graphs]).mean(dim=0)
-        return hidden
 
     def _rank_by_content(self, user: Tensor, data: HeteroData, batch: Batch) -> Tensor:
         """BPR of the batch by the content of each modality, summed."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
@@ -56,6 +57,15 @@ def item_graphs(data: HeteroData, names: Sequence[str]) -> list[Adjacency]:
     if SIMILAR in data.edge_types:
         return [data[SIMILAR].adjacency]
     return [item_adjacency(data, similar(m)) for m in names]
+
+
+def hear_neighbors(x: Tensor, data: HeteroData, names: Sequence[str], num_layers: int) -> Tensor:
+    r"""What items hear over their graphs :math:`\mathbf{S}_m` in some hops [I, F],
+    :math:`(\frac{1}{M} \sum_m \mathbf{S}_m)^L \mathbf{X}`."""
+    graphs = item_graphs(data, names)
+    for _ in range(num_layers):
+        x = torch.stack([graph.matmul(x) for graph in graphs]).mean(dim=0)
+    return x
 
 
 def user_adjacency(data: HeteroData) -> Adjacency:

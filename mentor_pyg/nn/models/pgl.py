@@ -11,7 +11,7 @@ from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, item_graphs, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
@@ -108,12 +108,14 @@ class PGL(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, |M| D] and items [I, |M| D]."""
-        projected = self.projections(*content(data, self.projections.modalities))
+        names = self.projections.modalities
+        projected = self.projections(*content(data, names))
         item = torch.cat([normalize(z) for z in projected.values()], dim=1)
         user = torch.cat(self.user.unbind(), dim=1)
         adj = self.graph(data[INTERACTS].edge_index) if self.training else data.adjacency
         out = self.propagation(torch.cat([user, item]), adj)
-        return out[: len(user)], out[len(user) :] + self._neighbors(item, data)
+        heard = hear_neighbors(item, data, names, self.num_item_layers)
+        return out[: len(user)], out[len(user) :] + heard
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self.encode(data)
@@ -123,13 +125,6 @@ class PGL(torch.nn.Module):
             terms = torch.stack([info_nce(*self._views(z), self.temperature) for z in rows])
             losses["contrast"] = self.contrast_weight * terms.mean()
         return losses
-
-    def _neighbors(self, hidden: Tensor, data: HeteroData) -> Tensor:
-        """What items hear over the item graph [I, |M| D]."""
-        graphs = item_graphs(data, self.projections.modalities)
-        for _ in range(self.num_item_layers):
-            hidden = torch.stack([graph.matmul(hidden) for graph in graphs]).mean(dim=0)
-        return hidden
 
     def _views(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return F.dropout(z, self.dropout, self.training), F.dropout(z, self.dropout, self.training)
