@@ -1,44 +1,26 @@
 """Content to features: frozen encoders of texts and images."""
 
 import logging
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.extras import optional
-from mentor_pyg.files import load_tensors
+from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
 from mentor_pyg.progress import progress_bar
 
 log = logging.getLogger("mentor_pyg")
 
 TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 IMAGE_MODEL = "torchvision/resnet50"
-
-SCALES_ITS_INPUT = ("googlenet", "inception_v3")
-"""Models of torchvision whose input depends on where their weights are from."""
-
-
-class ImageEncoder(NamedTuple):
-    """A network for images [B, 3, H, W] -> [B, d], and what makes a tensor of an image.
-
-    Attributes:
-        network: Set to evaluation by its user.
-        transform: From a :class:`PIL.Image.Image` in RGB to a tensor [3, H, W].
-    """
-
-    network: nn.Module
-    transform: Callable[[Any], Tensor]
 
 
 def encode_texts(
@@ -73,7 +55,7 @@ def encode_texts(
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"texts: row {row} is {text!r}; expected a text")
-    network = _text_model(model, str(choose_device(device)))
+    network = text_model(model, str(choose_device(device)))
     # Texts of a length together, for little padding; the longest first, since if memory
     # doesn't suffice, it fails at once:
     order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
@@ -127,7 +109,7 @@ def encode_images(
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path}: not found; expected an image")
-    encoder = _image_model(model, progress) if isinstance(model, str) else model
+    encoder = image_model(model, progress) if isinstance(model, str) else model
     x, broken = _encode_images(paths, encoder, batch_size, progress, device, skip_broken)
     if len(broken) == len(paths):
         raise InputError(f"{paths[0]}: can't be read, as all {len(paths)}; expected images")
@@ -176,111 +158,3 @@ def _read_image(path: Path, transform: Callable[[Any], Tensor], skip: bool) -> T
             return None
         raise InputError(f"{path}: can't be read ({reason(error)}); expected an image") from None
     return transform(picture)
-
-
-def _text_model(model: str, device: str) -> Any:
-    library = optional("sentence_transformers")
-    transformers = optional("transformers")
-
-    def load(local: bool) -> Any:
-        with _without_bars(transformers.utils.logging):
-            return library.SentenceTransformer(
-                model, device=device, trust_remote_code=False, local_files_only=local
-            )
-
-    here = Path(model).exists()
-    with suppress(Exception):  # as for the libraries below it, of any type
-        return load(local=True)
-    if not here:
-        _check_hub(model, "the path of a folder that holds the model")
-    try:
-        return load(local=here)
-    except Exception as error:
-        raise InputError(
-            f"{model}: can't be loaded ({reason(error)}); expected a model of "
-            "sentence-transformers, by name or in a folder"
-        ) from None
-
-
-@contextmanager
-def _without_bars(settings: Any) -> Iterator[None]:
-    """Keeps transformers from drawing its own bars, on terminals and elsewhere."""
-    enabled = settings.is_progress_bar_enabled()
-    settings.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if enabled:
-            settings.enable_progress_bar()
-
-
-def _image_model(model: str, progress: bool) -> ImageEncoder:
-    architecture, _, weights = model.partition("@")
-    library, _, name = architecture.partition("/")
-    if library not in IMAGE_LIBRARIES:
-        raise InputError(
-            f"{model}: isn't a model for images; expected torchvision/<name> or timm/<name>, "
-            "and @<path> behind it for weights from a file"
-        )
-    state = load_tensors(Path(weights).expanduser()) if weights else None
-    try:
-        return IMAGE_LIBRARIES[library](name, state, progress)
-    except (OSError, RuntimeError, TypeError) as error:  # no network, or weights that don't fit
-        expected = f"a state_dict of {architecture}"
-        if state is None:
-            expected = f"a network, or weights from a file: {architecture}@<path>"
-        raise InputError(
-            f"{model}: can't be loaded ({reason(error)}); expected {expected}"
-        ) from None
-
-
-def _torchvision(name: str, state: Any, progress: bool) -> ImageEncoder:
-    models = optional("torchvision.models")
-    if name not in models.list_models(module=models) or name in SCALES_ITS_INPUT:
-        raise InputError(
-            f"torchvision/{name}: isn't a classifier to take features of; expected "
-            "e.g. torchvision/resnet50"
-        )
-    published = models.get_model_weights(name).DEFAULT
-    if state is None:
-        state = published.get_state_dict(progress=progress, check_hash=True, weights_only=True)
-    network = models.get_model(name, weights=None)
-    network.load_state_dict(state)
-    linear = [key for key, part in network.named_modules() if isinstance(part, nn.Linear)]
-    if not linear:
-        raise InputError(f"torchvision/{name}: has no linear layer at its end; expected another")
-    network.set_submodule(linear[-1], nn.Identity())
-    return ImageEncoder(network, published.transforms())
-
-
-def _timm(name: str, state: Any, progress: bool) -> ImageEncoder:
-    timm = optional("timm")
-    if not timm.is_model(name):
-        raise InputError(f"timm/{name}: isn't known to timm; expected e.g. timm/resnet50.a1_in1k")
-    if state is None:
-        _check_hub(f"timm/{name}", f"weights from a file: timm/{name}@<path>")
-    network = timm.create_model(name, pretrained=state is None)
-    if state is not None:
-        network.load_state_dict(state)
-    network.reset_classifier(0)
-    config = timm.data.resolve_model_data_config(network)
-    return ImageEncoder(network, timm.data.create_transform(**config, is_training=False))
-
-
-IMAGE_LIBRARIES = {"torchvision": _torchvision, "timm": _timm}
-
-
-def _check_hub(model: str, instead: str) -> None:
-    """Fails at once where the hub, which would be asked for minutes, can't be reached."""
-    hub = optional("huggingface_hub.constants")
-    if hub.HF_HUB_OFFLINE:
-        return
-    try:
-        urllib.request.urlopen(hub.ENDPOINT, timeout=10).close()
-    except urllib.error.HTTPError:
-        return  # an answer
-    except OSError as error:
-        why = getattr(error, "reason", error)
-        raise InputError(
-            f"{model}: isn't on this machine and can't be downloaded ({why}); expected {instead}"
-        ) from None
