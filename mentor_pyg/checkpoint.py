@@ -12,6 +12,7 @@ import torch
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import load_tensors, save_tensors
+from mentor_pyg.interrupts import handling
 
 
 class Checkpoint:
@@ -65,22 +66,15 @@ class Checkpoint:
 
     @contextmanager
     def catching_interrupts(self) -> Iterator[None]:
-        """Lets the first Ctrl-C wait for a save; the second one ends at once."""
+        """Lets the first Ctrl-C or SIGTERM wait for a save; the second one ends at once."""
 
         def note(signum: int, frame: FrameType | None) -> None:
             if self.is_interrupted:
                 raise KeyboardInterrupt
             self.is_interrupted = True
 
-        try:
-            before = signal.signal(signal.SIGINT, note)
-        except ValueError:  # not in the main thread, which alone receives signals
+        with handling(note, signal.SIGINT, signal.SIGTERM):
             yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

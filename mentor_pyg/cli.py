@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 import mentor_pyg
 from mentor_pyg.commands import Output, commands
 from mentor_pyg.errors import InputError
+from mentor_pyg.interrupts import handling
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -87,10 +89,11 @@ def run_program(program: Callable[[], object]) -> int:
     """Runs a program; its exit code.
 
     Mistakes of the user's, :class:`~mentor_pyg.InputError` and errors of the file
-    system, become one line on stderr and the code 2; Ctrl-C becomes 130.
+    system, become one line on stderr and the code 2; Ctrl-C becomes 130, and so does
+    SIGTERM, which is what schedulers send.
     """
     try:
-        with logging_redirect_tqdm():
+        with logging_redirect_tqdm(), handling(signal.default_int_handler, signal.SIGTERM):
             program()
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

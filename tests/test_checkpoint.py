@@ -112,14 +112,15 @@ def test_going_on_after_the_end_changes_nothing(data, tmp_path):
     assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
 
 
-def test_interrupt_saves_and_a_second_one_ends_at_once(tmp_path):
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_saves_and_a_second_one_ends_at_once(tmp_path, signal_sent):
     checkpoint = Checkpoint(tmp_path / "last.pt", {}, minutes=60)
     with checkpoint.catching_interrupts():
         assert not checkpoint.is_due()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal_sent)
         assert checkpoint.is_due()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal_sent)
     with pytest.raises(KeyboardInterrupt):  # as it was before
         signal.raise_signal(signal.SIGINT)
 
@@ -197,7 +198,8 @@ def test_kills_at_random_moments_leave_whole_files(toy_folder, tmp_path):
     )
 
 
-def test_ctrl_c_saves_within_an_epoch_and_ends_with_130(toy_folder, tmp_path):
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_within_an_epoch_and_ends_with_130(toy_folder, tmp_path, signal_sent):
     out = tmp_path / "out"
     command = [sys.executable, "-W", "ignore", "-m", "mentor_pyg", "train", "--data", toy_folder]
     command += ["--preset", "paper", "--epochs", "100000", "--out", out, "--set", "graph.k=5"]
@@ -207,7 +209,7 @@ def test_ctrl_c_saves_within_an_epoch_and_ends_with_130(toy_folder, tmp_path):
             time.sleep(0.05)
             assert process.poll() is None
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal_sent)
         assert process.wait(30) == 130
         assert process.stderr.read().endswith("interrupted\n")
     assert read_checkpoint(out / "last.pt")["state"]["totals"]  # in mid-epoch

@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -181,7 +180,7 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
 def _interrupt(processes: Sequence[Any]) -> None:
     """Lets runs save their state and end."""
     for process in processes:
-        os.kill(process.pid, signal.SIGINT)
+        process.terminate()
     for process in processes:
         process.join()
 

@@ -200,7 +200,8 @@ def test_failing_runs_are_told_after_the_others(write_plan, tmp_path, capsys):
     assert "expected a finite number" in log
 
 
-def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp_path):
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp_path, signal_sent):
     settings = ["train.epochs=100000", "train.patience=100000"]
     path = write_plan(models=["LightGCN"], set=settings)
     command = [sys.executable, "-m", "mentor_pyg", "compare", str(path), "--parallel", "2"]
@@ -210,7 +211,7 @@ def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp
         while not all((folder / "last.pt").exists() for folder in folders):
             time.sleep(0.05)
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal_sent)
         assert process.wait(30) == 130
         assert process.stderr.read().endswith("interrupted\n")
     for folder in folders:
