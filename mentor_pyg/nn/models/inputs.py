@@ -46,8 +46,8 @@ def item_adjacency(data: HeteroData, edge_type: tuple[str, str, str]) -> Adjacen
     """
     if edge_type not in data.edge_types:
         raise InputError(
-            f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, "
-            "with 'merge' if and only if 'item_graph' is 'merged'"
+            f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, with "
+            "'merge' for one graph of all modalities, without for one of each"
         )
     return data[edge_type].adjacency
 
