@@ -28,6 +28,11 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure(config):
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise pytest.UsageError("pytest-benchmark isn't installed; expected the extra bench")
+
+
 def pytest_generate_tests(metafunc):
     if "size" in metafunc.fixturenames:
         sizes = ["baby"] if metafunc.config.getoption("quick") else list(SIZES)
@@ -37,6 +42,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", devices, scope="session")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info["threads"] = torch.get_num_threads()
     machine_info["cores"] = os.cpu_count()
