@@ -31,7 +31,7 @@ class MaskedGraph(torch.nn.Module):
         self.num_users, self.num_items = num_users, num_items
         self.register_buffer("kept", torch.ones(num_edges, dtype=torch.bool))
         self._forget()
-        self.register_load_state_dict_post_hook(lambda *_: self._forget())
+        self.register_load_state_dict_post_hook(lambda graph, _: graph._forget())
 
     def reset_parameters(self) -> None:
         self.kept.fill_(True)

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -59,6 +61,17 @@ def test_other_pairs_or_another_state_build_another_matrix(graph, edge_index):
     copy.draw(edge_index)
     copy.load_state_dict(graph.state_dict())
     assert torch.equal(dense(copy(edge_index)), dense(graph(edge_index)))
+
+
+def test_a_deep_copy_loads_a_state_of_its_own(graph, edge_index):
+    copy = deepcopy(graph)
+    graph.draw(edge_index)
+    adj = graph(edge_index)
+    state = {"kept": torch.arange(edge_index.size(1)) % 2 == 0}
+    copy(edge_index)
+    copy.load_state_dict(state)
+    torch.testing.assert_close(dense(copy(edge_index)), of_pairs(edge_index[:, state["kept"]]))
+    assert graph(edge_index) is adj
 
 
 def test_reset_brings_all_pairs_back(graph, edge_index):
