@@ -21,7 +21,7 @@ class ContentVariant(BaseTransform):
     Args:
         modalities: Which modalities to keep; all if not given.
         noise: By modality, the strength :math:`\sigma` of Gaussian noise that is added,
-            in standard deviations of that modality's features.
+            in standard deviations of that modality's features; what is missing stays so.
         missing: By modality, the share of the items that lose it, beside those that lack
             it anyway.
         early_fusion: Whether to concatenate the features of all modalities, rows at
@@ -61,14 +61,19 @@ class ContentVariant(BaseTransform):
         generator = torch.Generator().manual_seed(self.seed)
         for name in kept:
             if name in self.noise:
-                x = store[f"x_{name}"]
-                draws = torch.randn(x.shape, generator=generator).to(x)
-                store[f"x_{name}"] = x + self.noise[name] * x.std() * draws
+                self._add_noise(data, name, generator)
             if name in self.missing:
                 self._lose(data, name, generator)
         if self.early_fusion and len(kept) > 1:
             _fuse(data, kept)
         return data
+
+    def _add_noise(self, data: HeteroData, name: str, generator: torch.Generator) -> None:
+        x = data[ITEM][f"x_{name}"].clone()
+        draws = torch.randn(x.shape, generator=generator).to(x)
+        present = data[ITEM].get(f"mask_{name}", slice(None))
+        x[present] += self.noise[name] * x[present].std() * draws[present]
+        data[ITEM][f"x_{name}"] = x
 
     def _lose(self, data: HeteroData, name: str, generator: torch.Generator) -> None:
         x = data[ITEM][f"x_{name}"]

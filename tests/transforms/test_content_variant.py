@@ -37,6 +37,16 @@ def test_noise_has_the_strength_asked_for(large):
     assert not torch.equal(data[ITEM].x_visual, other[ITEM].x_visual)
 
 
+def test_noise_is_for_what_is_there(large):
+    present = torch.arange(2000) < 500
+    large[ITEM].mask_visual = present
+    large[ITEM].x_visual[~present] = 0
+    noise = ContentVariant(noise={"visual": 0.5})(large)[ITEM].x_visual - large[ITEM].x_visual
+    assert not noise[~present].any()
+    strength = noise[present].std() / large[ITEM].x_visual[present].std()
+    assert strength == pytest.approx(0.5, rel=0.02)
+
+
 def test_lost_rows_are_masked_beside_those_that_were_missing(large):
     large[ITEM].mask_visual = torch.arange(2000) < 1500
     data = ContentVariant(missing={"visual": 0.4})(large)
