@@ -3,6 +3,7 @@
 from .adversarial import Critic, gradient_penalty, gumbel_rows
 from .attention import ModalityAttention
 from .clustering import Prototypes, kmeans
+from .contrast import info_nce
 from .conv import LightGCNConv, MMGCNConv, NGCFConv, NoisyLightGCNConv, light_gcn_norm
 from .edges import edge_softmax, weighted_sum
 from .embedding import UserItemEmbedding
@@ -19,7 +20,6 @@ from .loss import (
     content_moments,
     feature_masking_loss,
     gaussian_distance,
-    info_nce,
     moments,
     score_triples,
     sum_of_squares,

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import BatchNorm1d, Linear, ModuleList
 from torch_geometric.nn.inits import reset
 
+from mentor_pyg.nn.functional import at_least_float
 from mentor_pyg.nn.random import uniform
 
 NEGATIVE_SLOPE = 0.2
@@ -58,7 +59,7 @@ class Critic(torch.nn.Module):
     def _scores(self, x: Tensor, training: bool) -> Tensor:
         for linear, norm in zip(self.linears, self.norms):
             assert isinstance(norm, BatchNorm1d)
-            x = F.leaky_relu(linear(x), NEGATIVE_SLOPE)
+            x = F.leaky_relu(at_least_float(linear(x)), NEGATIVE_SLOPE)
             x = F.batch_norm(
                 x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training
             )
@@ -102,4 +103,4 @@ def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = No
         generator: Source of randomness, the global one if not given.
     """
     gumbel = uniform(rows.shape, rows, generator).log_().neg_().log_().neg_()
-    return torch.softmax(gumbel.add_(rows).div_(tau), dim=1)
+    return torch.softmax(gumbel.add_(rows).div_(tau), dim=1).to(rows.dtype)

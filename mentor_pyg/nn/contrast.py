@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mentor_pyg.blocks import block_rows
-from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.functional import at_least_float, normalize
 
 MIN_PLAIN_TAU = 1 / 40
 """Temperature from which exponentials of cosines, and their sums, can't overflow."""
@@ -47,10 +47,6 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     with torch.autocast(device, enabled=False):
         rows = (normalize(at_least_float(view)) for view in (view1, view2))
         return _InfoNCE.apply(*(x.to(dtype) for x in rows), tau)
-
-
-def at_least_float(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class _InfoNCE(torch.autograd.Function):

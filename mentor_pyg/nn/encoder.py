@@ -11,8 +11,7 @@ from torch_geometric.typing import Adj, OptTensor
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
-from mentor_pyg.nn.conv.light_gcn_conv import select
-from mentor_pyg.nn.functional import normalize, pad_rows
+from mentor_pyg.nn.functional import normalize, pad_rows, select
 
 Graph: TypeAlias = Adj | Adjacency
 

@@ -6,13 +6,29 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.typing import OptTensor
 
 SMALLEST_NORM = 1e-12
 
 
+def at_least_float(x: Tensor) -> Tensor:
+    """x in float32 if it is in half precision, in which sums lose what is small beside
+    them; else as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def select(x: Tensor, rows: OptTensor) -> Tensor:
+    """``x[rows]``, or all of ``x`` if no rows are given.
+
+    The gradient of an index_select takes a third of the time of that of an index.
+    """
+    return x if rows is None else x.index_select(0, rows)
+
+
 def normalize(x: Tensor) -> Tensor:
     """:func:`torch.nn.functional.normalize` of rows [N, F] to length one, with a gradient
-    in a third of the time. Rows of zeros stay zero."""
+    in a third of the time. Rows of zeros stay zero and have no gradient: that of 1e12
+    elsewhere drowns all others."""
     return _Normalize.apply(x)
 
 
@@ -35,7 +51,9 @@ class _Normalize(torch.autograd.Function):
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
-    return x.norm(dim=1, keepdim=True).clamp(min=SMALLEST_NORM).reciprocal()
+    """One over the norms of rows, zero for rows of zeros."""
+    norm = x.norm(dim=1, keepdim=True)
+    return norm.clamp(min=SMALLEST_NORM).reciprocal().masked_fill(norm < SMALLEST_NORM, 0.0)
 
 
 def sum_and_square(x: Tensor) -> tuple[Tensor, Tensor]:

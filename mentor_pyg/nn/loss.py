@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mentor_pyg.nn.contrast import info_nce
-from mentor_pyg.nn.functional import sum_and_square
+from mentor_pyg.nn.functional import at_least_float, select, sum_and_square
 from mentor_pyg.typing import Batch
 
 __all__ = [
@@ -20,26 +19,43 @@ __all__ = [
     "content_moments",
     "feature_masking_loss",
     "gaussian_distance",
-    "info_nce",
     "moments",
     "score_triples",
     "sum_of_squares",
     "triple_norm",
+    "triple_rows",
 ]
+
+SMALLEST_NORMS = 1e-8
+"""Product of two rows' norms from which they have a cosine."""
+
+
+def triple_rows(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of a batch's users, positive and negative items, [B, C] each.
+
+    Args:
+        user: Rows of all users [U, C].
+        item: Rows of all items [I, C].
+        batch: The triples.
+    """
+    return (
+        select(user, batch.user),
+        select(item, batch.pos_item),
+        select(item, batch.neg_item),
+    )
 
 
 def score_triples(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Inner products of each user with its positive and its negative item, [B] each.
+    """Inner products of each user with its positive and its negative item, [B] each;
+    float32 at least.
 
     Args:
         user: Embeddings of all users [U, C].
         item: Embeddings of all items [I, C].
         batch: The triples.
     """
-    anchor = user.index_select(0, batch.user)  # its gradient is quicker than an index's
-    pos_score = (anchor * item.index_select(0, batch.pos_item)).sum(dim=1)
-    neg_score = (anchor * item.index_select(0, batch.neg_item)).sum(dim=1)
-    return pos_score, neg_score
+    anchor, pos, neg = (at_least_float(x) for x in triple_rows(user, item, batch))
+    return (anchor * pos).sum(dim=1), (anchor * neg).sum(dim=1)
 
 
 def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tensor:
@@ -131,7 +147,7 @@ def alignment_levels(
 def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
     r"""Mean of :math:`1 - \cos` between online rows and targets, Eq. 23-24 of MENTOR.
 
-    No gradient reaches ``target``. A row of zeros has cosine 0.
+    No gradient reaches ``target``. A row of zeros has cosine 0 and no gradient.
 
     Shapes:
         ``online``, ``target`` [N, F]
@@ -140,8 +156,9 @@ def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
     online = online.to(target.dtype)  # autocast may have made it smaller
     # What F.cosine_similarity computes, in half its time:
     norms = online.norm(dim=1) * target.norm(dim=1)
-    cosine = (online * target).sum(dim=1) / norms.clamp(min=1e-8)
-    return 1 - cosine.mean()
+    cosine = (online * target).sum(dim=1) / norms.clamp(min=SMALLEST_NORMS)
+    # A row without direction has none to turn to; its gradient would be 1 / SMALLEST_NORMS.
+    return 1 - cosine.masked_fill(norms < SMALLEST_NORMS, 0.0).mean()
 
 
 def sum_of_squares(tensors: Sequence[Tensor]) -> Tensor:
@@ -161,5 +178,4 @@ def triple_norm(user: Tensor, item: Tensor, batch: Batch) -> Tensor:
         item: Vectors of all items [I, D].
         batch: The triples.
     """
-    rows = [user[batch.user], item[batch.pos_item], item[batch.neg_item]]
-    return sum_of_squares(rows) / (2 * batch.user.numel())
+    return sum_of_squares(triple_rows(user, item, batch)) / (2 * batch.user.numel())

@@ -19,16 +19,18 @@ def uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | Non
 
     Args:
         shape: Shape of the result.
-        like: A tensor of the result's dtype and device.
+        like: A tensor of the result's device and dtype, float32 at least: the grid is too
+            fine for half precision.
         generator: Where they come from; the global one if not given.
     """
+    dtype = torch.promote_types(like.dtype, torch.float32)
     if torch.compiler.is_compiling() and generator is None:
         # Compiled code has generators of its own, which are quick.
-        return torch.rand(shape, dtype=like.dtype, device=like.device)
+        return torch.rand(shape, dtype=dtype, device=like.device)
     count = math.prod(shape)
     low, high = -(2**63), 2**63 - 1
     draws = torch.randint(low, high, (-(-count // 4),), generator=generator, device=like.device)
-    return draws.view(torch.uint16)[:count].view(tuple(shape)).to(like.dtype).mul_(1 / STEPS)
+    return draws.view(torch.uint16)[:count].view(tuple(shape)).to(dtype).mul_(1 / STEPS)
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:

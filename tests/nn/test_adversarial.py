@@ -131,3 +131,13 @@ def test_gumbel_rows_draw_by_the_softmax():
     row = torch.tensor([0.0, 1.0, 2.0])
     drawn = gumbel_rows(row.expand(20_000, 3), 0.01).argmax(dim=1).bincount() / 20_000
     torch.testing.assert_close(drawn, row.softmax(0), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gumbel_rows_of_half_precision_are_computed_in_float32(dtype):
+    rows = (torch.rand(40, 90) < 0.3).to(dtype)
+    half, single = (
+        gumbel_rows(x, 0.5, torch.Generator().manual_seed(3)) for x in (rows, rows.float())
+    )
+    assert half.dtype == dtype
+    assert torch.equal(half, single.to(dtype))

@@ -3,10 +3,12 @@ import torch
 import torch.nn.functional as F
 
 from mentor_pyg.nn.functional import (
+    at_least_float,
     neighbor_products,
     normalize,
     pad_rows,
     refine,
+    select,
     sum_and_square,
 )
 
@@ -45,10 +47,32 @@ def test_rows_of_zeros_stay_zero(dtype):
     x[1] = 0
     x.requires_grad_()
     upstream = torch.randn(4, 3, dtype=dtype)
-    grads = [torch.autograd.grad(f(x), x, upstream)[0] for f in (normalize, F.normalize)]
-    assert normalize(x).any(dim=1).tolist() == [True, False, True, True]
-    assert grads[0].isfinite().all()
-    torch.testing.assert_close(*grads)
+    out, expected = normalize(x), F.normalize(x)
+    torch.testing.assert_close(out, expected)
+    assert out.any(dim=1).tolist() == [True, False, True, True]
+    grad, other = (torch.autograd.grad(y, x, upstream)[0] for y in (out, expected))
+    assert not grad[1].any()  # where that of PyTorch is 1e12 times the upstream one
+    other[1] = 0
+    torch.testing.assert_close(grad, other)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_at_least_float(dtype, expected):
+    assert at_least_float(torch.ones(2, dtype=dtype)).dtype == expected
+
+
+def test_select():
+    x = torch.randn(4, 3)
+    assert select(x, None) is x
+    assert torch.equal(select(x, torch.tensor([2, 0, 2])), x[[2, 0, 2]])
 
 
 def test_normalize_of_a_slice():

@@ -13,6 +13,7 @@ from mentor_pyg.nn import (
     moments,
     score_triples,
     sum_of_squares,
+    triple_norm,
 )
 
 
@@ -28,6 +29,28 @@ def test_score_triples():
     pos_score, neg_score = score_triples(user, item, batch)
     assert torch.allclose(pos_score, scores[[0, 3, 3], [1, 1, 4]], atol=1e-6)
     assert torch.allclose(neg_score, scores[[0, 3, 3], [2, 0, 0]], atol=1e-6)
+
+
+def test_scores_of_half_precision_are_summed_in_float32():
+    user, item = torch.randn(4, 300).bfloat16(), torch.randn(5, 300).bfloat16()
+    batch = Batch(torch.tensor([0, 3]), torch.tensor([1, 4]), torch.tensor([2, 0]))
+    wide = score_triples(user.double(), item.double(), batch)
+    for found, expected in zip(score_triples(user, item, batch), wide):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected.float())
+
+
+def test_triple_norm_and_its_gradients():
+    user, item = torch.randn(4, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    batch = Batch(torch.tensor([0, 3, 3]), torch.tensor([1, 1, 4]), torch.tensor([2, 0, 0]))
+    norm = triple_norm(user, item, batch)
+    expected = sum(
+        (user[u].square().sum() + item[i].square().sum() + item[j].square().sum()) / 6
+        for u, i, j in zip(*(ids.tolist() for ids in batch))
+    )
+    torch.testing.assert_close(norm, expected)
+    for pair in zip(*(torch.autograd.grad(x, (user, item)) for x in (norm, expected))):
+        torch.testing.assert_close(*pair)
 
 
 def test_bpr_is_the_formula():
@@ -102,6 +125,19 @@ def test_feature_masking_loss_ignores_length():
     x = torch.randn(6, 4)
     assert feature_masking_loss(x, 3 * x).item() == pytest.approx(0, abs=1e-6)
     assert feature_masking_loss(x, -2 * x).item() == pytest.approx(2, abs=1e-6)
+
+
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_feature_masking_loss_of_zeros(zeros):
+    rows = torch.randn(2, 6, 4)
+    rows[zeros, 1] = 0
+    online, target = rows[0].requires_grad_(), rows[1]
+    loss = feature_masking_loss(online, target)
+    others = torch.arange(6) != 1
+    expected = (5 * feature_masking_loss(online[others], target[others]) + 1) / 6
+    torch.testing.assert_close(loss, expected)
+    grads = [torch.autograd.grad(x, online)[0] for x in (loss, expected)]
+    torch.testing.assert_close(*grads)  # for zeros, too, where it could be 1e8
 
 
 def test_sum_of_squares():

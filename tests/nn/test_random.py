@@ -12,6 +12,15 @@ def test_shape_and_dtype(shape, dtype):
     assert draws.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_has_draws_of_float32(dtype):
+    half, single = (
+        uniform((9999,), torch.empty(0, dtype=d), torch.Generator().manual_seed(0))
+        for d in (dtype, torch.float32)
+    )
+    assert torch.equal(half, single)
+
+
 def test_draws_are_uniform_and_independent():
     torch.manual_seed(0)
     draws = uniform((400_000,), torch.empty(0))

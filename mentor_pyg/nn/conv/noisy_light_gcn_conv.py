@@ -4,6 +4,7 @@ from torch_geometric.typing import Adj, OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
+from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float
 from mentor_pyg.nn.random import uniform
 
 
@@ -68,8 +69,9 @@ class NoisyLightGCNConv(LightGCNConv):
             return x
         if noise is None:
             noise = uniform(x.shape, x, generator)
-        scale = self.eps / noise.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-        return torch.addcmul(x, x.detach().sign(), noise * scale)
+        wide, noise = at_least_float(x), at_least_float(noise)
+        scale = self.eps / noise.norm(dim=-1, keepdim=True).clamp(min=SMALLEST_NORM)
+        return torch.addcmul(wide, wide.detach().sign(), noise * scale).to(x.dtype)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(eps={self.eps})"

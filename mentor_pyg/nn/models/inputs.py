@@ -10,9 +10,7 @@ from torch_geometric.typing import OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
-from mentor_pyg.nn.contrast import at_least_float
-from mentor_pyg.nn.conv.light_gcn_conv import select
-from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.functional import at_least_float, normalize, select
 from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
 
 

@@ -10,8 +10,8 @@ from torch_geometric.typing import OptTensor
 
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
-from mentor_pyg.nn.conv.light_gcn_conv import select
 from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
+from mentor_pyg.nn.functional import select
 from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
 from mentor_pyg.nn.loss import (
     alignment_levels,
@@ -247,7 +247,7 @@ class MENTOR(torch.nn.Module):
         if self.id_encoder is not None:
             z = self.id_encoder(self.id_item, data.adjacency)
             if self.item_graph == "merged":
-                z = self.encoder.enhance(z, data[SIMILAR].adjacency)
+                z = self._enhance({"id": z}, data)["id"]
             id_gaussian = moments(z, repeats=len(parts))
         levels = alignment_levels(id_gaussian, fused_gaussian, gaussians)
         return torch.stack([levels[level] for level in self.align_levels]).sum()
@@ -285,6 +285,6 @@ class MENTOR(torch.nn.Module):
         if self.regularizer == "parameters":
             return sum_of_squares(list(self.parameters()))
         users = [cast(ModalityEncoder, e).user for e in self.encoder.encoders.values()]
-        squares = [user[batch.user].pow(2).mean() for user in users]
+        squares = [user.index_select(0, batch.user).pow(2).mean() for user in users]
         squares += [weight.pow(2).mean() for weight in self.encoder.fusion.parameters()]
         return torch.stack(squares).sum()

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm, triple_rows
 from mentor_pyg.nn.models.inputs import sizes
 from mentor_pyg.typing import Batch
 
@@ -75,5 +75,5 @@ class MFBPR(torch.nn.Module):
         user, item = self.embedding.user, self.embedding.item
         if self.regularizer == "squares":
             return triple_norm(user, item, batch)
-        rows = (user[batch.user], item[batch.pos_item], item[batch.neg_item])
-        return torch.stack([x.norm() for x in rows]).sum() / batch.user.numel()
+        norms = [x.norm() for x in triple_rows(user, item, batch)]
+        return torch.stack(norms).sum() / batch.user.numel()

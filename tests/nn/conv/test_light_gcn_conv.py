@@ -204,6 +204,17 @@ def test_float64():
     assert torch.allclose(out, dense_formula((dense > 0).double()) @ x, atol=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_popular_nodes_in_half_precision(dtype, weighted):
+    """Product of the degrees: 90,000, which float16 does not hold."""
+    edge_index = torch.ones(300, 300).nonzero().t()
+    weight = torch.ones(90_000, dtype=dtype) if weighted else None
+    normalized = light_gcn_norm(edge_index, weight, 300, 300, dtype)
+    assert normalized.dtype == dtype
+    torch.testing.assert_close(normalized, torch.full((90_000,), 1 / 300, dtype=dtype))
+
+
 def test_repr():
     assert repr(LightGCNConv()) == "LightGCNConv()"
 

@@ -43,6 +43,17 @@ def test_given_noise(graph, clean):
         assert torch.allclose(out[i], clean[i] + EPS * clean[i].sign() * delta, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_perturbed_in_float32(dtype):
+    x = torch.randn(200, 64).to(dtype)
+    conv = NoisyLightGCNConv(EPS)
+    half, single = (
+        conv.perturb(rows, generator=torch.Generator().manual_seed(0)) for rows in (x, x.float())
+    )
+    assert half.dtype == dtype
+    assert torch.equal(half, single.to(dtype))
+
+
 def test_perturb_is_the_noise_alone(graph, clean):
     conv = NoisyLightGCNConv(EPS)
     noise = torch.rand_like(clean)

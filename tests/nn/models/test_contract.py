@@ -121,19 +121,44 @@ def test_missing_rows_and_cold_items(name, tiny):
     assert all(x.isfinite().all() for x in encode(model, data))
 
 
+def all_losses(model, data, batch):
+    """The terms of every objective in an epoch's first step."""
+    if hasattr(model, "start_epoch"):
+        model.start_epoch(data)
+    objectives = model.objectives() if hasattr(model, "objectives") else [model]
+    return [loss for o in objectives for loss in o.losses(data, batch).values()]
+
+
 @all_models
 def test_gradients_reach_every_parameter(name, tiny):
     data = with_graphs(tiny)
     model = build(name, data)
-    batch = next(iter(BPRSampler(data, 128)))
-    if hasattr(model, "start_epoch"):
-        model.start_epoch(data)
-    objectives = model.objectives() if hasattr(model, "objectives") else [model]
-    for objective in objectives:
-        torch.stack(list(objective.losses(data, batch).values())).sum().backward()
+    losses = all_losses(model, data, next(iter(BPRSampler(data, 128))))
+    torch.stack(losses).sum().backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.abs().sum() > 0, key
+
+
+@all_models
+def test_features_of_zeros_leave_gradients_moderate(name, tiny):
+    """A projection whose bias starts at zero has no direction there."""
+    for m in modalities(tiny):
+        tiny[ITEM][f"x_{m}"][::3] = 0
+    data = with_graphs(tiny)
+    model = build(name, data)
+    losses = all_losses(model, data, next(iter(BPRSampler(data, 128))))
+    torch.stack(losses).sum().backward()
+    assert all(p.grad.abs().max() < 1e3 for p in model.parameters())
+
+
+@all_models
+def test_autocast_leaves_losses_in_float32(name, tiny):
+    data = with_graphs(tiny)
+    batch = next(iter(BPRSampler(data, 128)))
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = all_losses(build(name, data), data, batch)
+    assert {loss.dtype for loss in losses} == {torch.float32}
 
 
 @all_models

@@ -181,6 +181,18 @@ def test_merged_item_graph(tiny):
     assert MENTOR.from_data(data, item_graph="merged").encode(data)[1].shape == (40, 128)
 
 
+def test_no_hops_need_no_item_graph(tiny):
+    data = LightGCNNorm()(tiny)
+    batch = next(iter(BPRSampler(data, 64)))
+    options = {"num_item_layers": 0, "noise_eps": 0.0, "mask_dropout": 0.0}
+    losses = []
+    for item_graph in ("merged", "modality"):
+        torch.manual_seed(0)
+        losses.append(MENTOR.from_data(data, item_graph=item_graph, **options).losses(data, batch))
+    assert losses[0] == losses[1]
+    assert data.edge_types == tiny.edge_types
+
+
 def test_missing_items_start_at_zero_or_free(data, batch):
     data[ITEM].mask_visual = torch.arange(40) % 2 == 0
     data[ITEM].x_visual[1::2] = 99.0  # must not matter
