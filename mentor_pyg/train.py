@@ -103,6 +103,7 @@ class Trainer:
         self.best_state = _copy(model)
         self.bad_rounds = 0
         self.totals: dict[str, Tensor] = {}
+        self.zero = torch.zeros((), device=device)  # float32: sums in bfloat16 stop growing
         self.seconds = 0.0
 
     def _compile(self, step: tuple[Losses, Optimizer]) -> tuple[Losses, Optimizer]:
@@ -137,7 +138,7 @@ class Trainer:
             for batch in bar:
                 losses = self._step(batch)
                 for name, loss in losses.items():
-                    self.totals[name] = self.totals.get(name, 0.0) + loss.detach()
+                    self.totals[name] = self.totals.get(name, self.zero) + loss.detach()
                 if not bar.disable and self.sampler.step % POSTFIX_EVERY == 1:
                     bar.set_postfix({name: f"{loss.item():.4f}" for name, loss in losses.items()})
                 self.seconds = time.perf_counter() - start
