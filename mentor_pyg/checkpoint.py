@@ -85,7 +85,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: If it is damaged or holds something else.
     """
     content = load_tensors(path)
-    if not isinstance(content, dict) or content.keys() != {"identity", "about", "state"}:
+    parts = content if isinstance(content, dict) else {}
+    if parts.keys() != {"identity", "about", "state"} or not all(
+        isinstance(part, dict) for part in parts.values()
+    ):
         raise InputError(f"{path}: holds no state of a training run; expected a last.pt")
     return content
 

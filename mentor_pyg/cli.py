@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import json
 import logging
 import os
@@ -30,6 +31,11 @@ DESCRIPTION = """Multimodal recommendation on PyTorch Geometric.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; its exit code."""
+    return _run(make_parser().parse_args(argv))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="mentor-pyg",
         description=DESCRIPTION,
@@ -47,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_arguments(subparser, module)
-    return _run(parser.parse_args(argv))
+    return parser
 
 
 def run_command(module: ModuleType, description: str | None = None) -> int:
@@ -80,7 +86,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _print(output: Output, as_json: bool) -> None:
-    text = json.dumps(output.data, indent=2, ensure_ascii=False) if as_json else output.text
+    text = json.dumps(output.data, indent=2) if as_json else output.text
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII has no ±
     if text:
         print(text, flush=True)
 

@@ -24,6 +24,7 @@ EXTRAS = {
     "matplotlib": "plot",
     "sklearn": "plot",
     "threadpoolctl": "plot",
+    "jinja2": "plot",
     "tensorboard": "tensorboard",
 }
 

@@ -1,5 +1,6 @@
 """How to train, and what came of it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,8 +39,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "eval_every", "patience"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"train.{name}: {getattr(self, name)}; expected more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                found = getattr(self, name)
+                raise InputError(f"train.{name}: {found}; expected more than 0 and finite")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"train.seed: {self.seed}; expected 0 to 2^32 - 1")
 

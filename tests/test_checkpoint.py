@@ -125,11 +125,16 @@ def test_interrupt_saves_and_a_second_one_ends_at_once(tmp_path, signal_sent):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_checkpoint_is_due_after_some_time(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "last.pt", {}, minutes=0.1 / 60)
+def test_a_checkpoint_is_due_after_some_time(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("mentor_pyg.checkpoint.time.monotonic", lambda: now)
+    checkpoint = Checkpoint(tmp_path / "last.pt", {}, minutes=5)
+    now += 400
+    assert checkpoint.is_due()
     checkpoint.save({})
+    now += 299
     assert not checkpoint.is_due()
-    time.sleep(0.15)
+    now += 2
     assert checkpoint.is_due()
 
 
@@ -154,6 +159,9 @@ def test_files_that_are_no_checkpoints(tmp_path):
     save_tensors({"model": {}}, tmp_path / "best.pt")
     with pytest.raises(InputError, match="no state of a training run"):
         read_checkpoint(tmp_path / "best.pt")
+    save_tensors({"identity": {}, "about": 2, "state": {}}, tmp_path / "odd.pt")
+    with pytest.raises(InputError, match="no state of a training run"):
+        read_checkpoint(tmp_path / "odd.pt")
     (tmp_path / "short.pt").write_bytes((tmp_path / "best.pt").read_bytes()[:100])
     with pytest.raises(InputError, match="can't be loaded"):
         read_checkpoint(tmp_path / "short.pt")
@@ -177,6 +185,7 @@ def test_kills_at_random_moments_leave_whole_files(toy_folder, tmp_path):
     processes.set_forkserver_preload(["mentor_pyg.run"])
     out, rng = tmp_path / "out", random.Random(0)
     last = out / "last.pt"
+    kills = 0
     for _ in range(20):
         before = stamp(last)
         process = processes.Process(target=train, args=(toy_folder, out, last.exists()))
@@ -186,9 +195,13 @@ def test_kills_at_random_moments_leave_whole_files(toy_folder, tmp_path):
         time.sleep(0.03 * rng.random())
         process.kill()
         process.join()
-        assert process.exitcode == -signal.SIGKILL
         read_checkpoint(last)
         assert load_run(out).config.preset == "paper"
+        if process.exitcode == 0:  # it was quicker
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 5
     metrics = train(toy_folder, out, resume=True)
     for name in ("val", "test", "best_epoch", "epochs_run"):
         assert metrics[name] == expected[name]

@@ -1,14 +1,17 @@
 """The command as such: help, output, exit codes."""
 
+import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from mentor_pyg import __version__
+from mentor_pyg import __version__, cli
 from mentor_pyg.cli import main
-from mentor_pyg.commands import commands
+from mentor_pyg.commands import Output, commands
 from mentor_pyg.config import load_config, preset_names
 from mentor_pyg.run import train_run
 from mentor_pyg.source import open_source
@@ -30,7 +33,11 @@ def test_help_names_every_command(capsys):
 def test_help_of_a_command_teaches_by_examples(name, capsys):
     assert exit_code([name, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count(f"mentor-pyg {name}") > 1  # beside the usage
+    shown = shown.replace("\\\n", " ")
+    examples = re.findall(f"^ *mentor-pyg ({name}.*)", shown, re.MULTILINE)
+    assert examples
+    for example in examples:
+        cli.make_parser().parse_args(shlex.split(example, comments=True))
     assert "--json" in shown
     assert "--quiet" in shown
 
@@ -54,6 +61,15 @@ def test_train_prints_json_and_nothing_else(toy_folder, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out) == json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert err == ""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_terminal_without_unicode(monkeypatch, as_json):
+    stream = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(stream, encoding="ascii"))
+    cli._print(Output("0.5 ± 0.1", {"name": "±"}), as_json)
+    printed = stream.getvalue().decode()
+    assert json.loads(printed) == {"name": "±"} if as_json else printed == "0.5 \\xb1 0.1\n"
 
 
 def test_info_of_the_installation(capsys):

@@ -104,6 +104,12 @@ def test_settings_must_be_positive(name):
         TrainConfig(**{name: 0})
 
 
+@pytest.mark.parametrize("lr", [math.inf, math.nan])
+def test_the_learning_rate_is_finite(lr):
+    with pytest.raises(InputError, match=r"train\.lr: (inf|nan); expected more than 0 and finite"):
+        TrainConfig(lr=lr)
+
+
 def test_progress_bar_shows_the_loss_terms(data, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     fit(LightGCN.from_data(data), data, TrainConfig(epochs=1))
@@ -151,6 +157,16 @@ def test_bf16_is_deterministic(train_mentor):
     )
     assert first == again
     assert first != other
+
+
+def test_terms_in_bfloat16_are_summed_in_float32(data):
+    class Half(Scripted):
+        def losses(self, data, batch):
+            return {"bpr": (0.7 + self.weight).bfloat16()}
+
+    config = TrainConfig(epochs=1, batch_size=1, lr=1e-8)
+    result = fit(Half(data, [1.0]), data, config, progress=False)
+    assert result.history[0]["bpr"] == pytest.approx(0.7, rel=2**-8)  # that of bfloat16
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

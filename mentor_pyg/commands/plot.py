@@ -1,9 +1,9 @@
 """Plot what runs, datasets and grids show, as PNG or SVG.
 
-mentor-pyg plot curves runs/a runs/b --out curves.svg        losses and validation by epoch
-mentor-pyg plot embeddings runs/a runs/b --out items.png     items by modality: t-SNE, density
-mentor-pyg plot distributions data/tiktok                    degrees, popularity, splits
-mentor-pyg plot heat-map grid.csv --metric recall@20         two hyper-parameters
+mentor-pyg plot curves runs/a runs/b --out curves.svg        # losses and validation by epoch
+mentor-pyg plot embeddings runs/a runs/b --out items.png     # items by modality: t-SNE, density
+mentor-pyg plot distributions data/tiktok                    # degrees, popularity, splits
+mentor-pyg plot heat-map grid.csv --metric recall@20         # two hyper-parameters
 
 A grid is a CSV file: its first row and column are the values of two hyper-parameters,
 its first cell their names, row\\column. The best cell is framed. Plots need the extra

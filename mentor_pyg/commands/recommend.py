@@ -155,5 +155,5 @@ def _write(
         written["index"] = args.faiss
     if args.out and lists is not None:
         lists.save(args.out)
-        written[f"{len(lists)} lists"] = args.out
+        written["lists"] = args.out
     return written

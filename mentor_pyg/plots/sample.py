@@ -73,10 +73,13 @@ def sample_items(
         name: What to call the run, its folder's name if not given.
 
     Raises:
-        InputError: If the model has no such embeddings, or too few items have content.
+        InputError: If the model has no such embeddings, too few items have content, or the
+            seed is out of range.
     """
     if num_items < 2:
         raise InputError(f"{num_items} items can't be mapped; expected 2 or more")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed: is {seed}; expected 0 to 2^32 - 1")
     embeddings = modality_embeddings(run)
     present = np.ones(run.data[ITEM].num_nodes, dtype=bool)
     for modality in embeddings:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import jinja2
-
 import mentor_pyg
 from mentor_pyg.errors import InputError
+from mentor_pyg.extras import optional
 from mentor_pyg.files import check_writable, write_text
 from mentor_pyg.plots.sample import NUM_ITEMS
 from mentor_pyg.report.results import read_results
@@ -38,6 +37,7 @@ def report_page(
         FileNotFoundError: If a run isn't there or not finished, or its data are gone.
         InputError: If a file is damaged, or the data are others than a run was trained on.
     """
+    jinja2 = optional("jinja2")
     runs = read_results(folders)
     if not runs:
         raise InputError("no runs are named; expected at least one")

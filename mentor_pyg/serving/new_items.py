@@ -32,7 +32,7 @@ class ItemContent:
     """What decides how new items enter the data of a trained model.
 
     Attributes:
-        raw: The trained items with their features before any transform.
+        raw: The trained items with their features, before they were made smaller.
         graph: What made the item graphs, if there are any.
         compact: What made the features smaller, if anything did.
     """

@@ -25,7 +25,7 @@ from mentor_pyg.serving.new_items import (
 from mentor_pyg.serving.new_users import fold_in, history_pairs
 from mentor_pyg.serving.ranking import pairs_of, rank
 from mentor_pyg.serving.recommendations import Recommendations
-from mentor_pyg.transforms import CompactFeatures, ItemKNN
+from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN
 from mentor_pyg.typing import ITEM, USER, RecommenderModel
 
 
@@ -89,8 +89,11 @@ class Recommender:
             InputError: If a file is damaged, or the data are others than it was trained on.
         """
         run = load_run(folder, data, device)
+        raw = run.source.dataset[0].to(torch.device(device))
+        if run.config.content is not None:
+            raw = ContentVariant(**run.config.content)(raw)
         content = ItemContent(
-            run.source.dataset[0].to(torch.device(device)),
+            raw,
             ItemKNN(**run.config.graph) if run.config.graph is not None else None,
             CompactFeatures(**run.config.features) if run.config.features else None,
         )
@@ -243,8 +246,8 @@ class Recommender:
             scale: Factor of the new embeddings.
 
         Raises:
-            InputError: If the model uses no content, an id is there already or twice, or
-                the features don't fit those it was trained on.
+            InputError: If the model uses no content, an id is there already or twice, the
+                features don't fit those it was trained on, or the scale isn't positive.
         """
         if not getattr(self.model, "uses_content", False):
             raise InputError(
@@ -256,6 +259,8 @@ class Recommender:
         new_ids = self._check_new(ids)
         x, mask = check_features(self.content.raw, new_ids, features, masks)
         factor = self.fair_item_scale() if scale == "fair" else float(scale)
+        if not 0 < factor < np.inf:
+            raise InputError(f"scale: is {factor}; expected a positive number")
 
         new = copy(self)
         new.data = self.content.append(self.data, x, mask)

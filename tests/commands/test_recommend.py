@@ -120,7 +120,7 @@ def test_files(run, rec, tmp_path):
     code, out, err = run("--all-users", "--k", 2, *files, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == {
-        "60 lists": "lists.csv",
+        "lists": "lists.csv",
         "embeddings": "emb",
         "index": "index/items.faiss",
     }

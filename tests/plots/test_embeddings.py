@@ -79,12 +79,14 @@ def test_items_without_content_are_left_out(tmp_path):
         sample_items(make_run(tmp_path, dataset=dataset), 40)
 
 
-def test_models_without_modalities_are_told(tmp_path):
+def test_what_cannot_be_mapped_is_told(tmp_path):
     run = make_run(tmp_path, "lightgcn", [])
     with pytest.raises(InputError, match="LightGCN has no embeddings of single modalities"):
         sample_items(run)
     with pytest.raises(InputError, match="1 items can't be mapped"):
         sample_items(run, 1)
+    with pytest.raises(InputError, match=r"seed: is -1; expected 0 to 2\^32 - 1"):
+        sample_items(run, seed=-1)
 
 
 @pytest.fixture

@@ -43,6 +43,29 @@ def test_nothing_changes_for_old_items(toy_folder, train, new_features, changes)
     assert rec.data[ITEM].num_nodes == 40
 
 
+@pytest.mark.parametrize("noise", ["", "content.noise={visual: 1.0}"])
+def test_new_items_see_the_content_that_training_saw(toy_folder, train, new_features, noise):
+    changes = ["content.modalities=[visual]", *filter(None, [noise])]
+    rec = Recommender.load(train(toy_folder, *changes), progress=False)
+    visual = new_features(3)["visual"]
+    more = rec.add_items([40, 41, 42], {"visual": visual}, scale=1.0)
+    assert torch.equal(more.item_emb[:40], rec.item_emb)
+    with pytest.raises(InputError, match="modality 'textual' is unknown; expected visual"):
+        rec.add_items([40, 41, 42], new_features(3))
+    # Their neighbours are those in the features that the model knows, noise included:
+    known = rec.data[ITEM].x_visual
+    similarity = F.normalize(torch.from_numpy(visual)) @ F.normalize(known).t()
+    source, target = more.data[similar("visual")].edge_index
+    for row in range(3):
+        assert set(source[target == 40 + row].tolist()) == set(similarity[row].topk(5)[1].tolist())
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_is_positive(rec, new_features, scale):
+    with pytest.raises(InputError, match="expected a positive number"):
+        rec.add_items([40], new_features(1), scale=scale)
+
+
 @pytest.mark.parametrize("preset", ["vbpr", "lightgcnm"])
 def test_other_models_with_content(toy_folder, train, new_features, preset):
     run = train(toy_folder, "train.batch_size=128", "train.lr=1e-2", preset=preset, epochs=4)
