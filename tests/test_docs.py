@@ -6,6 +6,7 @@ which is written. Each page starts in a folder with ``data/toys``, a small datas
 MMRec layout, and ``raw``, raw Amazon files.
 """
 
+import importlib
 import json
 import os
 import re
@@ -116,3 +117,10 @@ def test_every_model_is_in_the_table():
         label = re.escape(f"[{name}]({page.name})" if page.exists() else name)
         new_items = "yes" if getattr(models, name).uses_content else "no"
         assert re.search(rf"^\| {label} \|.*\| {new_items} \|$", table, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("package", ["nn", "transforms"])
+def test_every_part_is_in_the_api(package):
+    listed = (DOCS / "api.md").read_text(encoding="utf-8").split()
+    for name in importlib.import_module(f"mentor_pyg.{package}").__all__:
+        assert f"mentor_pyg.{package}.{name}" in listed
