@@ -10,6 +10,10 @@ from mentor_pyg.nn.functional import at_least_float, normalize
 MIN_PLAIN_TAU = 1 / 40
 """Temperature from which exponentials of cosines, and their sums, can't overflow."""
 
+MAX_CERTAINTY = 0.7
+"""Mean probability of the positives up to which rounding P b to bfloat16 leaves gradients
+within 3 % of the exact ones; at 0.76 they were 7 % off, at 0.9 18 %."""
+
 
 def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     r"""InfoNCE between two views of the same rows (`"Representation Learning with
@@ -75,14 +79,11 @@ def info_nce_with_grads(
     """InfoNCE of unit rows [N, F] and, if needed, its gradients times N tau for both."""
     in_cache = anchors.device.type == "cpu" and anchors.dtype == torch.bfloat16
     sweep = _sweep_attention if in_cache and tau >= MIN_PLAIN_TAU else _sweep_blocks
-    wide_anchors, wide_others = at_least_float(anchors), at_least_float(others)
-    positive = torch.dot(wide_anchors.flatten(), wide_others.flatten()) / tau
-    log_total, mean_others, mean_anchors = sweep(anchors, others, tau, needs_grad)
-    loss = (log_total - positive) / anchors.size(0)
+    positive = torch.dot(*(at_least_float(x).flatten() for x in (anchors, others))) / tau
+    log_total, *grads = sweep(anchors, others, tau, needs_grad)
     if not needs_grad:
-        empty = wide_anchors.new_empty(0, anchors.size(1))
-        return loss, empty, empty.clone()
-    return loss, mean_others - wide_others, mean_anchors - wide_anchors
+        grads = [log_total.new_empty(0, anchors.size(1)) for _ in grads]
+    return (log_total - positive) / anchors.size(0), *grads
 
 
 @info_nce_with_grads.register_fake
@@ -96,15 +97,17 @@ def _(anchors, others, tau, needs_grad):  # type: ignore[no-untyped-def]
 def _sweep_blocks(
     anchors: Tensor, others: Tensor, tau: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Block by block of rows: :math:`\sum_i \log Z_i` of the softmax P, P b and
-    :math:`P^{\top}` a.
+    r"""Block by block of rows: :math:`\sum_i \log Z_i` of the softmax P, and the gradients
+    :math:`(P - I)` b and :math:`(P - I)^{\top}` a.
 
-    P is never normalised as such; its sums Z divide the much smaller products.
+    In float32, P is never normalised as such; its sums Z divide the much smaller products,
+    from which b and a are subtracted. Rounded to half precision, those would differ from b
+    and a by little else than the rounding where P is nearly I.
     """
     num_rows, dtype = anchors.size(0), anchors.dtype
     wide = torch.promote_types(dtype, torch.float32)
-    mean_others = torch.empty_like(anchors, dtype=wide)
-    mean_anchors = torch.zeros_like(mean_others)
+    grad_anchors = torch.empty_like(anchors, dtype=wide)
+    grad_others = torch.zeros_like(grad_anchors)
     log_total = torch.zeros((), dtype=wide, device=anchors.device)
 
     block = min(num_rows, block_rows(num_rows, anchors.size(1), anchors.device))
@@ -123,13 +126,17 @@ def _sweep_blocks(
         total = exp.sum(dim=1, keepdim=True)
         log_total += total.log().sum()
         if needs_grad and dtype == wide:
-            torch.mm(exp, others, out=mean_others[rows]).div_(total)
-            mean_anchors.addmm_(exp.t(), anchors[rows] / total)
+            torch.mm(exp, others, out=grad_anchors[rows]).div_(total).sub_(others[rows])
+            grad_others.addmm_(exp.t(), anchors[rows] / total)
         elif needs_grad:
-            softmax = exp.div_(total).to(dtype)
-            mean_others[rows] = (softmax @ others).to(wide)
-            mean_anchors += (softmax.t() @ anchors[rows]).to(wide)
-    return log_total, mean_others, mean_anchors
+            softmax = exp.div_(total)
+            softmax.diagonal(start).sub_(1)
+            difference = softmax.to(dtype)
+            grad_anchors[rows] = (difference @ others).to(wide)
+            grad_others += (difference.t() @ anchors[rows]).to(wide)
+    if dtype == wide:
+        grad_others -= anchors
+    return log_total, grad_anchors, grad_others
 
 
 def _sweep_attention(
@@ -140,14 +147,20 @@ def _sweep_attention(
     Attention of a to b gives P b and :math:`\log Z`. With the roles swapped and
     :math:`\mathbf{a}_i / Z_i` as values it gives :math:`P^{\top}` a, up to the softmax's
     own denominator, which is known. In bfloat16 it takes half the time of the blocks,
-    in float32 a tenth more.
+    in float32 a tenth more. P b is rounded, though, so that the blocks have to do it where
+    P is nearly I.
     """
     a, b = anchors[None, None], others[None, None]
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mean_others, log_total = (x[0, 0] for x in attention(a, b, b, scale=1 / tau))
     if not needs_grad:
         return log_total.sum(), mean_others, mean_others
+    wide_anchors, wide_others = at_least_float(anchors), at_least_float(others)
+    positive = (wide_anchors * wide_others).sum(dim=1) / tau
+    if (positive - log_total).exp().mean() > MAX_CERTAINTY:
+        return _sweep_blocks(anchors, others, tau, needs_grad)
     center = log_total.mean()
     values = (anchors * (center - log_total).exp().unsqueeze(1)).to(anchors.dtype)
     mean_values, own_total = (x[0, 0] for x in attention(b, a, values[None, None], scale=1 / tau))
-    return log_total.sum(), mean_others, mean_values * (own_total - center).exp().unsqueeze(1)
+    mean_anchors = mean_values * (own_total - center).exp().unsqueeze(1)
+    return log_total.sum(), mean_others - wide_others, mean_anchors - wide_anchors
