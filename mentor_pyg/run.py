@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from mentor_pyg.environment import peak_memory_mb, versions
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
 from mentor_pyg.files import check_writable, load_tensors, save_tensors, write_text
-from mentor_pyg.source import Source, data_fingerprint, open_source
-from mentor_pyg.train import OnEpoch, fit
+from mentor_pyg.run_files import BEST, CONFIG, HISTORY, LAST, METRICS, remove_run
+from mentor_pyg.source import Source, data_fingerprint, open_source, synthetic_warning
+from mentor_pyg.train import OnEpoch, Trainer
 from mentor_pyg.train_config import FitResult
 from mentor_pyg.transforms import (
     CompactFeatures,
@@ -27,23 +30,26 @@ from mentor_pyg.transforms import (
     UserCooccurrence,
 )
 
-LAST, BEST = "last.pt", "best.pt"
-
 
 def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
-    """``data`` on a device with the graphs that the model needs."""
+    """``data`` on a device with the graphs that the model needs.
+
+    Raises:
+        InputError: If they can't be made of such data or with such options.
+    """
     data = data.to(device)
-    if config.content is not None:
-        data = ContentVariant(**config.content)(data)
-    if config.graph is not None:
-        data = ItemKNN(**config.graph)(data)
-    if config.user_graph is not None:
-        data = UserCooccurrence(**config.user_graph)(data)
     features = dict(config.features or {})
     if config.train.precision == "bf16":
         features.setdefault("dtype", "bfloat16")  # else every step would convert them
-    if features:
-        data = CompactFeatures(**features)(data)
+    with _refusals_told("the data can't be prepared"):
+        if config.content is not None:
+            data = ContentVariant(**config.content)(data)
+        if config.graph is not None:
+            data = ItemKNN(**config.graph)(data)
+        if config.user_graph is not None:
+            data = UserCooccurrence(**config.user_graph)(data)
+        if features:
+            data = CompactFeatures(**features)(data)
     return LightGCNNorm()(data)
 
 
@@ -53,14 +59,20 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
     Raises:
         InputError: If it can't be built for such data or with such options.
     """
-    try:
+    with _refusals_told(f"{config.model}: can't be built"):
         return config.model_class.from_data(data, **config.options)
-    except InputError:
+
+
+@contextmanager
+def _refusals_told(what: str) -> Iterator[None]:
+    """Turns what layers and transforms raise for bad values into an InputError."""
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
         raise
     except (ValueError, RuntimeError, ArithmeticError) as error:
         raise InputError(
-            f"{config.model}: can't be built ({reason(error)}); "
-            "expected data and options as its documentation says"
+            f"{what} ({reason(error)}); expected data and options as the documentation says"
         ) from error
 
 
@@ -74,6 +86,9 @@ def train_run(
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates on test once, and writes the run's files to ``out``.
+
+    The files of an older run there are removed as soon as nothing but the training can
+    fail, so that a folder never tells of two runs.
 
     ===============  ===========================================================
     ``config.yaml``  everything that was set, to train the same again
@@ -115,18 +130,24 @@ def train_run(
         save_tensors(weights | about, out / BEST)
 
     def finish_epoch(result: FitResult, is_best: bool) -> None:
-        write_text(out / "config.yaml", config.to_yaml())
-        write_text(out / "history.csv", _to_csv(result))
+        write_text(out / CONFIG, config.to_yaml())
+        write_text(out / HISTORY, _to_csv(result))
         if is_best:
             save_best()
         if on_epoch is not None:
             on_epoch(result, is_best)
 
-    result = fit(model, data, config.train, progress, checkpoint, resume, finish_epoch)
+    trainer = Trainer(model, data, config.train, progress, checkpoint)
+    if resume:
+        trainer.load_state_dict(checkpoint.load())
+    else:
+        remove_run(out)
+    result = trainer.fit(finish_epoch)
     save_best()
     metrics = {
         "dataset": source.name,
         "data_source": source.origin,
+        "data": data_key,
         "model": config.model,
         "preset": config.preset,
         "seed": config.train.seed,
@@ -140,7 +161,7 @@ def train_run(
         "device": device.type,
         "versions": versions(),
     }
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 
@@ -184,7 +205,7 @@ def load_run(
     if not isinstance(saved, dict) or not {"model", "config", "source", "data"} <= saved.keys():
         raise InputError(f"{path}: holds no trained model; expected a best.pt")
     config = check_config(saved["config"], str(path))
-    source = open_source(data or saved["source"]["origin"])
+    source = open_source(saved["source"]["origin"] if data is None else data)
     raw = source.dataset[0]
     found = data_fingerprint(raw)
     if found != saved["data"]:
@@ -212,8 +233,7 @@ def summary(metrics: dict[str, Any]) -> str:
     rows = [("validation", metrics["val"]), ("test", metrics["test"])]
     rows += [("test, by popularity", metrics["popularity"])]
     lines = [f"{metrics['model']} on {metrics['dataset']} ({metrics['data_source']})"]
-    if metrics["data_source"] == "synthetic":
-        lines.append("!! SYNTHETIC DATA: made up by a seed; the figures compare with no paper !!")
+    lines += synthetic_warning(metrics["data_source"])
     lines.append(f"{'':<20}" + "".join(f"{c:>12}" for c in columns))
     lines += [f"{name:<20}" + "".join(f"{m[c]:>12.4f}" for c in columns) for name, m in rows]
     lines.append(

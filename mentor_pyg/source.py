@@ -9,8 +9,11 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.datasets import MMRecDataset, SyntheticDataset
 from mentor_pyg.datasets.amazon import BY_NAME
-from mentor_pyg.datasets.mmrec import find_table
+from mentor_pyg.errors import InputError
 from mentor_pyg.files import content_hash, fingerprint
+
+SYNTHETIC = "synthetic"
+"""The origin of data that are made up."""
 
 
 @dataclass(frozen=True)
@@ -21,35 +24,35 @@ class Source:
     origin: str
     dataset: Any
 
-    @property
-    def is_synthetic(self) -> bool:
-        return self.origin == "synthetic"
 
-
-def open_source(folder: str | Path | None, default: str | Path | None = None) -> Source:
+def open_source(folder: str | Path) -> Source:
     """The dataset in a folder.
 
     Args:
         folder: A folder in the MMRec layout; :obj:`"baby"`, :obj:`"sports"` or
-            :obj:`"clothing"`, downloaded to ``data`` if need be; or
-            :obj:`"synthetic"`. If it is None, ``default`` is tried, and if that holds no
-            table, a synthetic dataset of the size of Baby is made.
-        default: Where data is looked for if no folder is named.
+            :obj:`"clothing"`, downloaded to ``data`` if need be; or :obj:`"synthetic"`
+            for a synthetic dataset of the size of Baby.
+
+    Raises:
+        FileNotFoundError: If the folder or its table doesn't exist.
+        InputError: If the data can't be used.
     """
-    if folder is None:
-        try:
-            find_table(Path(default or "data"))
-        except FileNotFoundError:
-            folder = "synthetic"
-        else:
-            folder = default or "data"
-    if folder == "synthetic":
-        return Source("synthetic-baby", "synthetic", SyntheticDataset())
+    if folder == "":
+        raise InputError("data: folder '' not found; expected a folder with a .inter file")
+    if folder == SYNTHETIC:
+        return Source("synthetic-baby", SYNTHETIC, SyntheticDataset())
     if folder in BY_NAME and not Path(folder).exists():
         dataset = BY_NAME[str(folder)]()
     else:
         dataset = MMRecDataset(folder)
     return Source(dataset.name, str(dataset.folder.resolve()), dataset)
+
+
+def synthetic_warning(origin: str) -> list[str]:
+    """The line that goes with figures on made-up data; none for data from elsewhere."""
+    if origin != SYNTHETIC:
+        return []
+    return ["!! SYNTHETIC DATA: made up by a seed; the figures compare with no paper !!"]
 
 
 def data_fingerprint(data: HeteroData) -> str:

@@ -4,12 +4,13 @@ import json
 import pytest
 import torch
 
-from mentor_pyg import evaluate
+from mentor_pyg import InputError, evaluate
 from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.environment import choose_device, versions
 from mentor_pyg.files import load_tensors
 from mentor_pyg.run import prepare_graphs, summary, train_run
+from mentor_pyg.run_files import read_metrics
 from mentor_pyg.source import Source, open_source
 from mentor_pyg.transforms import CompactFeatures, cosine_knn
 from mentor_pyg.typing import ITEM, similar
@@ -66,21 +67,69 @@ def test_equal_seeds_give_equal_runs(source, tmp_path):
     assert runs[0]["test"] == runs[1]["test"]
 
 
-def test_without_data_the_source_is_synthetic_and_says_so(tmp_path, monkeypatch):
+def test_synthetic_data_say_so(tmp_path, monkeypatch):
     tiny = SyntheticDataset.tiny()
     monkeypatch.setattr("mentor_pyg.source.SyntheticDataset", lambda: tiny)
-    source = open_source(None, default=tmp_path / "nowhere")
-    assert source.is_synthetic
+    source = open_source("synthetic")
     config = load_config("paper", QUICK, epochs=1)
     metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
     assert metrics["data_source"] == "synthetic"
     assert "SYNTHETIC" in summary(metrics)
 
 
-def test_data_in_the_default_folder_is_used(toy_folder):
-    source = open_source(None, default=toy_folder)
-    assert not source.is_synthetic
-    assert source.origin == str(toy_folder.resolve())
+def test_a_folder_without_a_name_is_not_the_current_one(toy_folder, monkeypatch):
+    monkeypatch.chdir(toy_folder)
+    assert open_source(".").origin == str(toy_folder.resolve())
+    with pytest.raises(InputError, match="data: folder '' not found"):
+        open_source("")
+
+
+def files_of(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_an_interrupted_run_leaves_nothing_of_the_one_before(source, tmp_path):
+    out, config = tmp_path / "out", load_config("mfbpr", ["train.eval_every=1"], epochs=3)
+    train_run(load_config("lightgcn", epochs=3), source, out, CPU, progress=False)
+    (out / "notes.txt").write_text("mine")
+
+    def interrupt(result, is_best):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, source, out, CPU, progress=False, on_epoch=interrupt)
+    assert sorted(files_of(out)) == ["best.pt", "config.yaml", "history.csv", "notes.txt"]
+    assert load_config(str(out / "config.yaml")).model == "MFBPR"
+    assert len((out / "history.csv").read_text().splitlines()) == 2
+    with pytest.raises(FileNotFoundError, match="expected a finished run"):
+        read_metrics(out)
+
+
+@pytest.mark.parametrize(
+    "changes", [["train.monitor=auc"], ["train.ks=[99]"], ["options.num_layers=-1"]]
+)
+def test_a_run_that_cannot_begin_leaves_the_one_before_as_it_was(source, tmp_path, changes):
+    out = tmp_path / "out"
+    train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
+    before = files_of(out)
+    with pytest.raises(InputError):
+        train_run(load_config("lightgcn", changes), source, out, CPU, progress=False)
+    assert files_of(out) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("content.missing={visual: 2.0}", "the data can't be prepared .*'missing' must be shares"),
+        ("user_graph.k=0", "the data can't be prepared .*'k' must be positive"),
+        ("options.num_layers=-1", "LightGCN: can't be built"),
+    ],
+)
+def test_values_that_are_refused_are_told(source, tmp_path, change, message):
+    config = load_config("lightgcn", [change])
+    with pytest.raises(InputError, match=message):
+        train_run(config, source, tmp_path / "out", CPU, progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_summary_shows_the_figures(source, tmp_path):

@@ -29,7 +29,7 @@ from mentor_pyg.analysis import (
     make_tables,
     write_user_metrics,
 )
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, integers
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import atomic_path, check_writable
@@ -77,8 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Output:
-    ks = _integers("--ks", args.ks)
-    user_bounds = _integers("--user-bounds", args.user_bounds)
+    ks = integers("--ks", args.ks)
+    user_bounds = integers("--user-bounds", args.user_bounds)
     sampling = Sampling(args.resamples, args.confidence, args.seed, args.paired_test)
     files = _files(args)
     evaluations = evaluate_runs(
@@ -136,10 +136,3 @@ def _write(args: argparse.Namespace, text: str, evaluations: list[RunEvaluation]
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _integers(option: str, text: str) -> list[int]:
-    try:
-        return [int(name) for name in _names(text)]
-    except ValueError:
-        raise InputError(f"{option}: is '{text}'; expected integers, e.g. 10,20") from None

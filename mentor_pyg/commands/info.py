@@ -1,12 +1,11 @@
 """Show what a dataset or a trained run holds, or what is installed.
 
-mentor-pyg info                  versions, devices, optional packages, presets
-mentor-pyg info data/tiktok      sizes, splits and modalities of a dataset
-mentor-pyg info runs/tiktok      settings and results of a run
+mentor-pyg info                  # versions, devices, optional packages, presets
+mentor-pyg info data/tiktok      # sizes, splits and modalities of a dataset
+mentor-pyg info runs/tiktok      # settings and results of a run
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -15,10 +14,10 @@ from mentor_pyg.checkpoint import read_checkpoint
 from mentor_pyg.commands import Output
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import versions
-from mentor_pyg.errors import InputError
 from mentor_pyg.extras import EXTRAS, is_installed
 from mentor_pyg.nn import models
-from mentor_pyg.run import LAST, summary
+from mentor_pyg.run import summary
+from mentor_pyg.run_files import LAST, METRICS, read_metrics
 from mentor_pyg.source import open_source
 
 
@@ -30,8 +29,9 @@ def run(args: argparse.Namespace) -> Output:
     if args.folder is None:
         return _environment()
     folder = Path(args.folder)
-    if (folder / "metrics.json").exists():
-        return _finished(folder)
+    if (folder / METRICS).exists():
+        metrics = read_metrics(folder)
+        return Output(summary(metrics), metrics)
     if (folder / LAST).exists():
         return _unfinished(folder)
     source = open_source(folder)
@@ -60,15 +60,6 @@ def _environment() -> Output:
     lines.append(f"{'models':<16} {', '.join(models.classes)}")
     lines.append(f"{'presets':<16} {', '.join(preset_names())}")
     return Output("\n".join(lines), data)
-
-
-def _finished(folder: Path) -> Output:
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        return Output(summary(metrics), metrics)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: isn't the result of a run ({error})") from None
 
 
 def _unfinished(folder: Path) -> Output:

@@ -4,9 +4,9 @@
   mentor-pyg train --data data/tiktok --preset released --seed 1 --set train.lr=1e-3
   mentor-pyg train --resume runs/tiktok
 
-Writes config.yaml, last.pt, best.pt, history.csv and metrics.json. Ctrl-C saves the
-state; --resume goes on from it and ends with the numbers of a run that was never
-interrupted.
+Writes config.yaml, last.pt, best.pt, history.csv and metrics.json, in place of those of
+an older run in the same folder. Ctrl-C saves the state; --resume goes on from it and ends
+with the numbers of a run that was never interrupted.
 """
 
 import argparse
@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from mentor_pyg.checkpoint import read_checkpoint
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, check_not_empty
 from mentor_pyg.config import RunConfig, check_config, load_config, preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
-from mentor_pyg.run import LAST, summary, train_run
-from mentor_pyg.source import Source, open_source
+from mentor_pyg.run import summary, train_run
+from mentor_pyg.run_files import LAST
+from mentor_pyg.source import SYNTHETIC, Source, open_source
 from mentor_pyg.tensorboard import tensorboard_logger
 
 logger = logging.getLogger("mentor_pyg")
@@ -57,20 +58,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Output:
+    check_not_empty(args, "data", "preset", "out", "resume")
     device = choose_device(args.device)
-    if args.resume:
+    resume = args.resume is not None
+    if resume:
         out = Path(args.resume)
         config, source = _read_run(out, args)
     else:
-        source = open_source(args.data) if args.data else _open_default()
+        source = _open_default() if args.data is None else open_source(args.data)
         config = _configure(args, source)
         out = Path(args.out or f"runs/{source.name}")
     logger.info(f"{source.name} from {source.origin}, preset {config.preset}, on {device}")
     logger.info(source.dataset.statistics())
     with tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext() as on_epoch:
-        metrics = train_run(
-            config, source, out, device, not args.quiet, bool(args.resume), on_epoch
-        )
+        metrics = train_run(config, source, out, device, not args.quiet, resume, on_epoch)
     return Output(f"{summary(metrics)}\nwritten to {out.resolve()}", metrics)
 
 
@@ -88,7 +89,7 @@ def _open_default() -> Source:
             f"!! No data in {DEFAULT_DATA}: training on SYNTHETIC data of Baby's size. !!\n"
             "!! Put baby.inter and *_feat.npy there, or name a folder by --data.  !!"
         )
-    return open_source("synthetic")
+    return open_source(SYNTHETIC)
 
 
 def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
@@ -101,12 +102,11 @@ def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
 
 def _read_run(folder: Path, args: argparse.Namespace) -> tuple[RunConfig, Source]:
     """Settings and data of an interrupted run; changes are refused when it goes on."""
+    for name in ("preset", "epochs", "seed", "precision", "compile", "set", "out"):
+        if getattr(args, name) not in (None, []):  # 0 is given, too
+            raise InputError(f"--{name}: can't be changed by --resume; expected a new run")
     path = folder / LAST
     saved = read_checkpoint(path)
     source = open_source(args.data or saved["about"]["source"]["origin"])
     config = check_config(saved["identity"]["config"], str(path))
-    fixed = ("preset", "epochs", "seed", "precision", "compile", "set", "out")
-    for name in fixed:
-        if getattr(args, name):
-            raise InputError(f"--{name}: can't be changed by --resume; expected a new run")
     return config, source
