@@ -10,12 +10,13 @@ from .embedding import UserItemEmbedding
 from .encoder import ModalityEncoder, Propagation, modality_encoders
 from .fusion import GlobalFusion, UserFusion
 from .gathering import ContentGathering
-from .graph import bipartite_parts, drop_edges, sample_edges, user_item_adjacency
+from .graph import bipartite_parts, sample_edges, user_item_adjacency
 from .hypergraph import LowRankHypergraph
 from .latent_graph import LatentGraph
 from .loss import (
     Moments,
     alignment_levels,
+    batch_info_nce,
     bpr_loss,
     content_moments,
     feature_masking_loss,
@@ -58,10 +59,10 @@ __all__ = [
     "UserFusion",
     "UserItemEmbedding",
     "alignment_levels",
+    "batch_info_nce",
     "bipartite_parts",
     "bpr_loss",
     "content_moments",
-    "drop_edges",
     "edge_softmax",
     "feature_masking_loss",
     "gaussian_distance",

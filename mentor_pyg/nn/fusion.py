@@ -29,7 +29,7 @@ class GlobalFusion(torch.nn.Module):
     def reset_parameters(self) -> None:
         torch.nn.init.zeros_(self.logit)
 
-    def forward(self, representations: Sequence[Tensor], num_users: int) -> Tensor:
+    def forward(self, representations: Sequence[Tensor]) -> Tensor:
         weights = self.logit.softmax(dim=0)
         return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)
 
@@ -53,7 +53,7 @@ class UserFusion(torch.nn.Module):
         torch.nn.init.xavier_normal_(self.weight)
         self.weight.data = self.weight.data.softmax(dim=1)
 
-    def forward(self, representations: Sequence[Tensor], num_users: int) -> Tensor:
-        num_items = representations[0].size(0) - num_users
+    def forward(self, representations: Sequence[Tensor]) -> Tensor:
+        num_items = representations[0].size(0) - self.weight.size(0)
         weights = F.pad(self.weight, (0, 0, 0, 0, 0, num_items), value=1.0).unbind(1)
         return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)

@@ -46,11 +46,6 @@ def bipartite_parts(adj: Adjacency, num_users: int) -> tuple[Adjacency, Adjacenc
     return Adjacency(*user, *item), Adjacency(*item, *user)
 
 
-def drop_edges(edge_index: Tensor, p: float) -> Tensor:
-    """Pairs [2, E'] that are left if each is dropped with probability p."""
-    return edge_index[:, torch.rand(edge_index.size(1), device=edge_index.device) >= p]
-
-
 def sample_edges(edge_index: Tensor, num_users: int, num_items: int, p: float) -> Tensor:
     r"""Which pairs a degree-sensitive pruning keeps, bool [E].
 

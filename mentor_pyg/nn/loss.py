@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.functional import at_least_float, select, sum_and_square
 from mentor_pyg.typing import Batch
 
 __all__ = [
     "Moments",
     "alignment_levels",
+    "batch_info_nce",
     "bpr_loss",
     "content_moments",
     "feature_masking_loss",
@@ -69,6 +71,23 @@ def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tens
         ``pos_score``, ``neg_score`` [B]
     """
     return -F.logsigmoid(pos_score - neg_score).mean() / math.log(base)
+
+
+def batch_info_nce(
+    view1: tuple[Tensor, Tensor], view2: tuple[Tensor, Tensor], batch: Batch, tau: float
+) -> Tensor:
+    """InfoNCE over the distinct users of a batch plus InfoNCE over its distinct positive
+    items; see :func:`info_nce`.
+
+    Args:
+        view1: Anchors of all users [U, C] and of all items [I, C].
+        view2: Their positives.
+        batch: The triples.
+        tau: Temperature, positive.
+    """
+    rows = batch.user.unique(), batch.pos_item.unique()
+    terms = [info_nce(select(a, i), select(b, i), tau) for a, b, i in zip(view1, view2, rows)]
+    return torch.stack(terms).sum()
 
 
 class Moments(NamedTuple):

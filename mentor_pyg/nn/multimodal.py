@@ -124,4 +124,4 @@ class MultimodalEncoder(torch.nn.Module):
 
     def fuse(self, representations: Mapping[str, Tensor]) -> Tensor:
         """One representation [U + I, |M| D] of all."""
-        return self.fusion([representations[m] for m in self.encoders], self.num_users)
+        return self.fusion([representations[m] for m in self.encoders])

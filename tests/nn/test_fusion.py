@@ -22,12 +22,12 @@ def test_global_fusion(representations):
     m = len(representations)
     fusion = GlobalFusion(m)
     plain = torch.cat(representations, dim=1)
-    assert torch.allclose(fusion(representations, USERS), plain / m)
+    assert torch.allclose(fusion(representations), plain / m)
 
     torch.nn.init.normal_(fusion.logit)
     exp = fusion.logit.exp()
     alpha = (exp / exp.sum()).repeat_interleave(HIDDEN)
-    assert torch.allclose(fusion(representations, USERS), alpha * plain)
+    assert torch.allclose(fusion(representations), alpha * plain)
 
 
 def test_user_fusion(representations):
@@ -37,7 +37,7 @@ def test_user_fusion(representations):
     assert (fusion.weight > 0).all()
 
     torch.nn.init.normal_(fusion.weight)
-    out = fusion(representations, USERS)
+    out = fusion(representations)
     assert out.shape == (USERS + ITEMS, m * HIDDEN)
     for column, z in enumerate(representations):
         part = out[:, column * HIDDEN : (column + 1) * HIDDEN]
@@ -50,7 +50,7 @@ def test_user_fusion(representations):
 def test_gradients(fusion, representations):
     for z in representations:
         z.requires_grad_()
-    out = fusion(representations, USERS)
+    out = fusion(representations)
     (out * torch.randn_like(out)).sum().backward()
     (parameter,) = fusion.parameters()
     if len(representations) > 1 or isinstance(fusion, UserFusion):

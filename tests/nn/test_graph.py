@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mentor_pyg.nn import drop_edges, sample_edges, user_item_adjacency
+from mentor_pyg.nn import sample_edges, user_item_adjacency
 from mentor_pyg.nn.graph import bipartite_parts
 
 USERS, ITEMS = 30, 20
@@ -39,15 +39,6 @@ def test_bipartite_parts_are_the_blocks_of_the_matrix(edge_index):
         upstream = torch.randn_like(out)
         (grad,) = torch.autograd.grad(out, x, upstream)
         torch.testing.assert_close(grad, block.t() @ upstream)
-
-
-def test_dropped_edges_are_a_subset_of_the_expected_size(edge_index):
-    torch.manual_seed(0)
-    kept = torch.stack([torch.tensor(drop_edges(edge_index, 0.3).size(1)) for _ in range(300)])
-    assert kept.float().mean() == pytest.approx(0.7 * edge_index.size(1), rel=0.02)
-    pairs = set(map(tuple, edge_index.t().tolist()))
-    assert set(map(tuple, drop_edges(edge_index, 0.5).t().tolist())) < pairs
-    assert torch.equal(drop_edges(edge_index, 0.0), edge_index)
 
 
 def test_pruning_keeps_the_share_and_favours_rare_nodes(edge_index):

@@ -7,9 +7,11 @@ from mentor_pyg import Batch
 from mentor_pyg.nn import (
     Moments,
     alignment_levels,
+    batch_info_nce,
     bpr_loss,
     feature_masking_loss,
     gaussian_distance,
+    info_nce,
     moments,
     score_triples,
     sum_of_squares,
@@ -67,6 +69,16 @@ def test_bpr_is_finite_at_huge_margins(margin, loss, slope):
     out.backward()
     assert out.item() == pytest.approx(loss / math.log(2))
     assert pos.grad.item() == pytest.approx(slope / math.log(2))
+
+
+def test_contrast_of_a_batch_takes_distinct_users_and_positive_items():
+    users, items = torch.randn(2, 6, 3), torch.randn(2, 7, 3)
+    batch = Batch(
+        torch.tensor([5, 0, 5, 3]), torch.tensor([1, 6, 1, 1]), torch.tensor([2, 3, 4, 5])
+    )
+    found = batch_info_nce((users[0], items[0]), (users[1], items[1]), batch, 0.3)
+    expected = info_nce(*users[:, [0, 3, 5]], 0.3) + info_nce(*items[:, [1, 6]], 0.3)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("shape", [(2,), (50, 8), (3, 4, 5)])

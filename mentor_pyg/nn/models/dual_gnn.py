@@ -84,7 +84,7 @@ class DualGNN(torch.nn.Module):
         """Embeddings of users [U, D] and items [I, D]."""
         x, mask = content(data, list(self.encoders))
         parts = [e(x[m], data.adjacency, mask[m]) for m, e in self.encoders.items()]
-        fused = self.fusion(parts, self.num_users).unflatten(1, (len(parts), -1)).sum(dim=1)
+        fused = self.fusion(parts).unflatten(1, (len(parts), -1)).sum(dim=1)
         user, item = fused[: self.num_users], fused[self.num_users :]
         return user + user_adjacency(data).matmul(user), item
 

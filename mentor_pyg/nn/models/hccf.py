@@ -5,10 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.hypergraph import LowRankHypergraph
-from mentor_pyg.nn.loss import bpr_loss, score_triples, sum_of_squares
+from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, sum_of_squares
 from mentor_pyg.nn.models.inputs import sizes
 from mentor_pyg.nn.pruning import EdgeDropout
 from mentor_pyg.typing import Batch
@@ -135,10 +134,6 @@ class HCCF(torch.nn.Module):
 
     def _contrast(self, hops: list[Hop], batch: Batch) -> Tensor:
         """InfoNCE over users plus InfoNCE over items, summed over hops."""
-        rows = batch.user.unique(), batch.pos_item.unique()
-        terms = [
-            info_nce(near[i], wide[i], self.temperature)
-            for hop in hops
-            for i, near, wide in zip(rows, *(self.embedding.split(z) for z in hop))
-        ]
+        views = [(self.embedding.split(hop.near), self.embedding.split(hop.wide)) for hop in hops]
+        terms = [batch_info_nce(*pair, batch, self.temperature) for pair in views]
         return torch.stack(terms).sum()

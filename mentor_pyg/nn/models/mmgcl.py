@@ -7,11 +7,10 @@ from torch.nn import Linear, ModuleList
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
@@ -165,9 +164,7 @@ class MMGCL(torch.nn.Module):
         edge_index = data[INTERACTS].edge_index
         dropped = self._encode(items, [graph(edge_index) for graph in self.graphs])
         masked = self._encode(self._mask(items), self._full_graphs(data))
-        rows = batch.user.unique(), batch.pos_item.unique()
-        terms = [info_nce(a[i], b[i], self.temperature) for a, b, i in zip(dropped, masked, rows)]
-        return torch.stack(terms).sum()
+        return batch_info_nce(dropped, masked, batch, self.temperature)
 
     def _mask(self, items: Sequence[Tensor]) -> list[Tensor]:
         """The channels with fresh free vectors in place of one modality's."""

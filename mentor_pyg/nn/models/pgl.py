@@ -121,7 +121,9 @@ class PGL(torch.nn.Module):
         user, item = self.encode(data)
         losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
         if self.contrast_weight > 0:
-            rows = user[batch.user.unique()], item[batch.pos_item.unique()]
+            # Dropout is for these rows alone, which spares it all others:
+            users, items = batch.user.unique(), batch.pos_item.unique()
+            rows = user.index_select(0, users), item.index_select(0, items)
             terms = torch.stack([info_nce(*self._views(z), self.temperature) for z in rows])
             losses["contrast"] = self.contrast_weight * terms.mean()
         return losses

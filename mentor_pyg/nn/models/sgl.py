@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import sizes
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.typing import INTERACTS, Batch
@@ -133,14 +132,10 @@ class SGL(torch.nn.Module):
 
     def _contrast(self, data: HeteroData, batch: Batch) -> Tensor:
         """InfoNCE over users plus InfoNCE over items."""
-        rows = batch.user.unique(), batch.pos_item.unique()
         edge_index = data[INTERACTS].edge_index
         views = [self._view(cast(ModuleList, view), edge_index) for view in self.views]
-        terms = [
-            info_nce(z1[i], z2[i], self.temperature)
-            for i, z1, z2 in zip(rows, *(self.embedding.split(z) for z in views))
-        ]
-        return torch.stack(terms).sum()
+        view1, view2 = (self.embedding.split(z) for z in views)
+        return batch_info_nce(view1, view2, batch, self.temperature)
 
     def _view(self, graphs: ModuleList, edge_index: Tensor) -> Tensor:
         """Sum of the layers [U + I, D]; cosines are those of the mean."""

@@ -11,6 +11,7 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
+from mentor_pyg.nn.loss import batch_info_nce
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
@@ -127,19 +128,15 @@ class SLMRec(torch.nn.Module):
         user, item = self._fuse(parts)
         pairs = user.index_select(0, batch.user), item.index_select(0, batch.pos_item)
         losses = {"contrast": info_nce(*pairs, self.temperature)}
-        users, items = batch.user.unique(), batch.pos_item.unique()
         if self.coarse_weight > 0:
-            own = self.embedding.split(parts)[1].index_select(0, items)
+            own = self.embedding.split(parts)[1].index_select(0, batch.pos_item.unique())
             losses["coarse"] = self.coarse_weight * self._fine_and_coarse(own)
         if self.dropout_weight > 0:
-            views = [
+            view1, view2 = (
                 self._fuse(self._propagate(start, data.adjacency, self.dropout)) for _ in range(2)
-            ]
-            terms = [
-                info_nce(a.index_select(0, rows), b.index_select(0, rows), self.task_temperature)
-                for a, b, rows in zip(*views, (users, items))
-            ]
-            losses["dropout"] = self.dropout_weight * torch.stack(terms).sum()
+            )
+            task = batch_info_nce(view1, view2, batch, self.task_temperature)
+            losses["dropout"] = self.dropout_weight * task
         return losses
 
     def _start(self, data: HeteroData) -> Tensor:

@@ -10,12 +10,11 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.utils import coalesce
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.graph import bipartite_parts
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
+from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, item_adjacency, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.spectrum import SpectrumFusion
@@ -128,7 +127,9 @@ class SMORE(torch.nn.Module):
         user, item = self.embedding.split(views.behavior + views.content)
         losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
         if self.contrast_weight > 0:
-            losses["contrast"] = self.contrast_weight * self._contrast(views, batch)
+            side, behavior = (self.embedding.split(z) for z in (views.content, views.behavior))
+            contrast = batch_info_nce(side, behavior, batch, self.temperature)
+            losses["contrast"] = self.contrast_weight * contrast
         if self.reg_weight > 0:
             losses["reg"] = self.reg_weight * triple_norm(user, item, batch)
         return losses
@@ -173,14 +174,6 @@ class SMORE(torch.nn.Module):
             self._merged_edges = edges
             self._merged = Adjacency.from_edge_index(edge_index, weight, (size, size))
         return self._merged
-
-    def _contrast(self, views: Views, batch: Batch) -> Tensor:
-        users, items = batch.user.unique(), batch.pos_item.unique()
-        rows = torch.cat([users, self.embedding.num_users + items])
-        sizes = [len(users), len(items)]
-        behavior, side = (view.index_select(0, rows).split(sizes) for view in views)
-        terms = [info_nce(s, b, self.temperature) for s, b in zip(side, behavior)]
-        return torch.stack(terms).sum()
 
 
 def _gate(size: int) -> Sequential:
