@@ -72,7 +72,7 @@ def edge_sum(
 @torch.library.custom_op("mentor_pyg::edge_sum_t", mutates_args=())
 def edge_sum_t(col: Tensor, rowptr_t: Tensor, col_t: Tensor, weight: Tensor, x: Tensor) -> Tensor:
     """The same back along the edges: rows of the targets, summed at the sources."""
-    return csr_matmul(rowptr_t, col_t, weight[_transposed_order(col)], x)
+    return csr_matmul(rowptr_t, col_t, in_transposed_order(col, weight), x)
 
 
 @edge_dot.register_fake
@@ -112,9 +112,15 @@ edge_sum.register_autograd(_sum_backward, setup_context=_save_inputs)
 _orders = WeakTensorKeyDictionary()
 
 
-def _transposed_order(col: Tensor) -> Tensor:
-    """Where the entries of the transposed matrix stand among those of a CSR matrix; kept
-    as long as ``col`` is, since sorting takes longer than all products of a step."""
+@torch.library.custom_op("mentor_pyg::in_transposed_order", mutates_args=())
+def in_transposed_order(col: Tensor, weight: Tensor) -> Tensor:
+    """Weights [E] of a CSR matrix in the order of its transpose, which is kept as long as
+    ``col`` is: sorting takes longer than all products of a step."""
     if col not in _orders:
         _orders[col] = col.argsort(stable=True)
-    return _orders[col]
+    return weight[_orders[col]]
+
+
+@in_transposed_order.register_fake
+def _(col, weight):  # type: ignore[no-untyped-def]
+    return torch.empty_like(weight)

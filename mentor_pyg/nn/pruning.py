@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.edges import in_transposed_order
 from mentor_pyg.nn.graph import sample_edges, user_item_adjacency
 
 
@@ -97,18 +98,9 @@ class EdgeDropout(torch.nn.Module):
         if not 0 <= p < 1:
             raise ValueError(f"'p' must be at least 0 and less than 1 (got {p})")
         self.p = p
-        self._order: tuple[Tensor, Tensor] | None = None
 
     def forward(self, adj: Adjacency) -> Adjacency:
         if not self.training or self.p == 0:
             return adj
         weight = adj.weight * (torch.rand_like(adj.weight) >= self.p) / (1 - self.p)
-        return adj._replace(weight=weight, weight_t=weight[self._transposed(adj)])
-
-    def _transposed(self, adj: Adjacency) -> Tensor:
-        """Where the matrix has the entries of its transpose, sorted once for a matrix."""
-        if self._order is None or self._order[0] is not adj.col:
-            row = torch.arange(adj.num_targets, device=adj.col.device)
-            row = row.repeat_interleave(adj.rowptr.diff())
-            self._order = adj.col, (adj.col * adj.num_targets + row).argsort()
-        return self._order[1]
+        return adj._replace(weight=weight, weight_t=in_transposed_order(adj.col, weight))

@@ -121,6 +121,30 @@ def test_dropout_zeroes_entries_and_scales_the_rest_with_the_transpose(edge_inde
     assert not torch.equal(*seen)
 
 
+def test_dropout_sorts_a_matrix_once(edge_index, monkeypatch):
+    adj, argsort, sorted_ = user_item_adjacency(edge_index, USERS, ITEMS), torch.Tensor.argsort, []
+
+    def counted(x, **options):
+        sorted_.append(x)
+        return argsort(x, **options)
+
+    monkeypatch.setattr(torch.Tensor, "argsort", counted)
+    for dropout in (EdgeDropout(0.3), EdgeDropout(0.3)):  # each of the same matrix
+        dropout(adj)
+        dropout(adj)
+    assert len(sorted_) == 1
+
+
+def test_dropout_compiles_in_one_graph():
+    adj = rectangle()
+    compiled = torch.compile(EdgeDropout(0.3), fullgraph=True, backend="aot_eager")
+    dropped = compiled(adj)
+    back = Adjacency(*dropped[3:], *dropped[:3])
+    matrix = dropped.matmul(torch.eye(adj.num_sources))
+    assert not torch.equal(matrix, adj.matmul(torch.eye(adj.num_sources)))
+    torch.testing.assert_close(back.matmul(torch.eye(adj.num_targets)), matrix.t())
+
+
 def test_dropout_has_the_probability():
     edge_index = torch.ones(60, 60).nonzero().t()
     adj = user_item_adjacency(edge_index, 60, 60)
