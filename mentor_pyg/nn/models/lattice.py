@@ -34,6 +34,10 @@ class LATTICE(torch.nn.Module):
         + (1 - \lambda) \tilde{\mathbf{S}}_m \right), \qquad
         \boldsymbol{\alpha} = \mathrm{softmax}(\mathbf{a})
 
+    That holds of the frozen one if ``ItemKNN`` is told ``self_loops=True`` and
+    ``normalize="none"``, as the preset does: rows that were divided by their sums are divided
+    by ones here and stay :math:`\mathbf{D}^{-1} \, \mathrm{kNN}(\cos)`.
+
     Items' free vectors travel over it, and all free vectors over the user-item graph as in
     :class:`LightGCN`:
 
