@@ -80,10 +80,10 @@ def info_nce_with_grads(
     in_cache = anchors.device.type == "cpu" and anchors.dtype == torch.bfloat16
     sweep = _sweep_attention if in_cache and tau >= MIN_PLAIN_TAU else _sweep_blocks
     positive = torch.dot(*(at_least_float(x).flatten() for x in (anchors, others))) / tau
-    log_total, *grads = sweep(anchors, others, tau, needs_grad)
+    log_total, grad_anchors, grad_others = sweep(anchors, others, tau, needs_grad)
     if not needs_grad:
-        grads = [log_total.new_empty(0, anchors.size(1)) for _ in grads]
-    return (log_total - positive) / anchors.size(0), *grads
+        grad_anchors, grad_others = (log_total.new_empty(0, anchors.size(1)) for _ in range(2))
+    return (log_total - positive) / anchors.size(0), grad_anchors, grad_others
 
 
 @info_nce_with_grads.register_fake
