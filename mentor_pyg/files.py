@@ -20,6 +20,32 @@ def cache_dir() -> Path:
     return Path(os.environ.get("MENTOR_PYG_CACHE", Path.home() / ".cache" / "mentor_pyg"))
 
 
+def check_file(path: Path, expected: str = "a file") -> None:
+    """Fails before any work if there is no file to read.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        InputError: If it is a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected {expected}")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: not found; expected {expected}")
+
+
+def check_folder(path: Path, expected: str) -> None:
+    """Fails before any work if there is no folder to read.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        InputError: If it is a file.
+    """
+    if path.is_file():
+        raise InputError(f"{path}: is a file; expected {expected}")
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: not found; expected {expected}")
+
+
 def fingerprint(*parts: Any) -> str:
     """A short stable key of the ``repr`` of all parts."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
@@ -93,10 +119,9 @@ def load_tensors(path: Path | str) -> Any:
         FileNotFoundError: If there is no such file.
         InputError: If it isn't one that :func:`save_tensors` wrote.
     """
+    check_file(Path(path), "a saved file")
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: not found; expected a saved file") from None
     except Exception as error:  # torch raises half a dozen types for broken files
         raise InputError(
             f"{path}: can't be loaded ({reason(error)}); expected a file of tensors, undamaged"

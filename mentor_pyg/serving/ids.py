@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mentor_pyg.datasets.row_numbers import as_integers, is_integer
 from mentor_pyg.errors import InputError
 
 Ids: TypeAlias = Any
@@ -59,14 +60,19 @@ class IdMap:
             return self.ids[:0]
         if found.ndim != 1 or found.dtype.kind not in "iuU":
             raise InputError(f"{self.what} ids: are {ids!r}; expected integers or texts")
-        try:
+        if not self.is_numeric or found.dtype.kind != "U":
             return found.astype(np.int64 if self.is_numeric else np.str_)
-        except (ValueError, OverflowError):
-            odd = next(label for label in found if not _is_int64(label))
+        try:
+            integers = as_integers(found)
+        except OverflowError:
+            integers = None
+        if integers is None:
+            odd = next(label for label in found if not _is_int64(str(label)))
             raise InputError(
                 f"{self.what} '{odd}': isn't an integer of 64 bits; "
                 f"expected one like the others', e.g. {self.ids[0]}"
-            ) from None
+            )
+        return integers
 
     def find(self, ids: Ids) -> Tensor:
         """Rows [n] of one or several ids, or -1 for the unknown."""
@@ -96,9 +102,5 @@ class IdMap:
         return f"unknown; expected one of {len(self)}, such as '{near[0]}'"
 
 
-def _is_int64(label: Any) -> bool:
-    try:
-        np.int64(int(label))
-    except (ValueError, OverflowError):
-        return False
-    return True
+def _is_int64(text: str) -> bool:
+    return is_integer(text) and abs(int(text)) < 2**63

@@ -21,6 +21,10 @@ def test_numbers_as_text_and_text_as_numbers():
     assert IdMap(["30", "10"], "item").rows(np.array([10])).tolist() == [1]
 
 
+def test_blanks_around_numbers():
+    assert IdMap([30, 10, 20], "item").rows([" 10", "30 "]).tolist() == [1, 0]
+
+
 def test_find_marks_the_unknown():
     assert IdMap(["b", "a"], "item").find(["a", "z", "", "b", "bb"]).tolist() == [1, -1, -1, 0, -1]
     assert IdMap([7, 3], "item").find([3, 4, 8, -1]).tolist() == [1, -1, -1, -1]
@@ -37,7 +41,7 @@ def test_repeated_ids(ids):
         IdMap(ids, "user")
 
 
-@pytest.mark.parametrize("wrong", ["x", "1.5", "9" * 30, ""])
+@pytest.mark.parametrize("wrong", ["x", "1.5", "9" * 30, "", "1_0", "07", "+7"])
 def test_no_number(wrong):
     with pytest.raises(
         InputError, match=r"isn't an integer of 64 bits; expected one like the others', e\.g\. 7"
