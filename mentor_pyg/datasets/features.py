@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mentor_pyg.errors import InputError, reason
+from mentor_pyg.files import check_file
 
 MODALITY_NAMES = {"image": "visual", "text": "textual", "audio": "acoustic"}
 """What the layout calls a file, and what the field calls the modality."""
@@ -84,6 +85,7 @@ def _read_mask(path: Path, num_items: int) -> np.ndarray:
 
 
 def _load_array(path: Path) -> np.ndarray:
+    check_file(path, "a .npy array of numbers")
     try:
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
@@ -100,6 +102,7 @@ def read_ids(path: Path) -> list[str] | None:
     """Original ids in row order, one a line; None if there is no such file."""
     if not path.exists():
         return None
+    check_file(path, "an id a line")
     try:
         ids = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -1,14 +1,17 @@
 """Reads and checks the table of interactions, ``<name>.inter``."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
+from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
+from mentor_pyg.datasets.row_numbers import as_integers
 from mentor_pyg.errors import InputError
+from mentor_pyg.files import check_file
 from mentor_pyg.typing import SPLITS
 
 COLUMNS = ("userID", "itemID", "x_label")
@@ -39,8 +42,8 @@ def read_interactions(
     """Reads a TSV or CSV file with the columns userID, itemID and x_label.
 
     Columns may come in any order, further ones are ignored. Ids that all are
-    non-negative integers are row numbers; else they are labels and numbered in sorted
-    order, unless a list says which row is whose.
+    non-negative integers, as one writes them (not ``01``), are row numbers; else they are
+    labels and numbered in sorted order, unless a list says which row is whose.
 
     Args:
         path: The file.
@@ -52,8 +55,6 @@ def read_interactions(
         InputError: If its content can't be used, with the line.
     """
     columns = _read_columns(path)
-    if not columns["x_label"].size:
-        raise InputError(f"{path}: has a header but no interactions; expected at least one")
     label = _read_labels(path, columns["x_label"])
     user, num_users, user_ids = _number(path, "userID", columns["userID"], user_ids)
     item, num_items, item_ids = _number(path, "itemID", columns["itemID"], item_ids)
@@ -67,30 +68,25 @@ def read_interactions(
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
     """The three columns as arrays of strings, read in pieces to bound the memory."""
+    check_file(path, "a table of interactions")
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            delimiter, header = _read_header(path, file.readline())
-            rows = csv.reader(file, delimiter=delimiter)
-            pieces = list(_read_pieces(path, rows, header))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: not found; expected a table of interactions") from None
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            line = file.readline()
+            delimiter = find_delimiter(line)
+            header = _read_header(path, line, delimiter)
+            pieces = list(_read_pieces(path, file, delimiter, header))
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise InputError(f"{path}: byte {byte:#04x} isn't UTF-8; expected a text file") from None
-    except csv.Error as error:
-        raise InputError(
-            f"{path}: isn't a table ({error}); expected rows of short fields"
-        ) from None
-    empty = np.empty((3, 0), dtype="U1")
-    table = np.concatenate([empty, *pieces], axis=1)
-    return dict(zip(COLUMNS, table))
+    if not pieces:
+        raise InputError(f"{path}: has a header but no interactions; expected at least one")
+    return dict(zip(COLUMNS, map(np.concatenate, zip(*pieces))))
 
 
-def _read_header(path: Path, line: str) -> tuple[str, list[str]]:
+def _read_header(path: Path, line: str, delimiter: str) -> list[str]:
     if not line.strip():
         raise InputError(f"{path}: is empty; expected a header with {', '.join(COLUMNS)}")
-    delimiter = "\t" if "\t" in line else ","
-    header = [name.strip() for name in line.lstrip("\ufeff").rstrip("\r\n").split(delimiter)]
+    header = [name.strip() for name in _split(path, 1, line, delimiter)]
     if len(header) == 1:
         raise InputError(
             f"{path}: line 1 has neither tab nor comma ('{line.strip()[:60]}'); "
@@ -98,29 +94,48 @@ def _read_header(path: Path, line: str) -> tuple[str, list[str]]:
         )
     for name in COLUMNS:
         if header.count(name) != 1:
-            found = "twice" if header.count(name) else f"not among {', '.join(header)}"
+            found = "twice" if header.count(name) else f"not among {', '.join(header)[:200]}"
             raise InputError(f"{path}: column '{name}' is {found}; expected it once")
-    return delimiter, header
+    return header
 
 
 def _read_pieces(
-    path: Path, rows: Iterator[list[str]], header: list[str], size: int = 2**16
-) -> Iterator[np.ndarray]:
-    wanted = [header.index(name) for name in COLUMNS]
-    first_line = 2
-    while piece := list(islice(rows, size)):
-        for offset, row in enumerate(piece):
-            if not row and not any(chain(piece[offset:], rows)):
-                piece = piece[:offset]  # blank lines at the end
-                break
+    path: Path, lines: Iterable[str], delimiter: str, header: list[str], size: int = 2**16
+) -> Iterator[list[np.ndarray]]:
+    fields = itemgetter(*map(header.index, COLUMNS))
+    numbered = _number_lines(path, lines)
+    while piece := list(islice(numbered, size)):
+        rows = []
+        for number, line in piece:
+            row = _split(path, number, line, delimiter, len(header))
             if len(row) != len(header):
                 raise InputError(
-                    f"{path}: line {first_line + offset} has {len(row)} columns; "
+                    f"{path}: line {number} has {len(row)} columns; "
                     f"expected {len(header)} as in the header"
                 )
-        if piece:
-            yield np.array(piece).T[wanted]
-        first_line += len(piece)
+            rows.append(fields(row))
+        yield [np.array(column) for column in zip(*rows)]
+
+
+def _number_lines(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines after the header with their numbers, without blank ones at the end."""
+    blank = 0
+    for number, line in enumerate(lines, 2):
+        if line.isspace():
+            blank = blank or number
+        elif blank:
+            raise InputError(f"{path}: line {blank} is blank; expected a row")
+        else:
+            yield number, line
+
+
+def _split(
+    path: Path, number: int, line: str, delimiter: str, width: int | None = None
+) -> list[str]:
+    try:
+        return split_row(line, delimiter, width)
+    except ValueError as error:
+        raise InputError(f"{path}: line {number} has {error}; expected {EXPECTED}") from None
 
 
 def _read_labels(path: Path, column: np.ndarray) -> np.ndarray:
@@ -151,31 +166,31 @@ def _number(
         return rows, len(ids), ids
 
     try:
-        rows = column.astype(np.int64)
+        numbers = as_integers(column)
     except OverflowError:
         line = int(np.argmax(np.char.str_len(column))) + 2
         raise InputError(
             f"{path}: line {line} has {name} {column[line - 2]}, which is too large; "
             "expected row numbers, or the ids in a file of their own"
         ) from None
-    except ValueError:
+    if numbers is None:
         blank = np.char.strip(column) == ""
         if blank.any():
             line = int(np.argmax(blank)) + 2
             raise InputError(f"{path}: line {line} has an empty {name}; expected an id") from None
         labels, rows = np.unique(column, return_inverse=True)
         return rows.astype(np.int64), len(labels), labels.tolist()
-    if rows.min() < 0:
-        line = int(np.argmin(rows)) + 2
-        raise InputError(f"{path}: line {line} has {name} {rows.min()}; expected 0 or more")
-    highest, distinct = int(rows.max()), len(np.unique(rows))
+    if numbers.min() < 0:
+        line = int(np.argmin(numbers)) + 2
+        raise InputError(f"{path}: line {line} has {name} {numbers.min()}; expected 0 or more")
+    highest, distinct = int(numbers.max()), len(np.unique(numbers))
     if highest >= max(1000, MAX_ROWS_PER_ID * distinct):
-        line = int(np.argmax(rows)) + 2
+        line = int(np.argmax(numbers)) + 2
         raise InputError(
             f"{path}: line {line} has {name} {highest}, but there are only {distinct} "
             f"different ones; expected row numbers, or the ids in a file of their own"
         )
-    return rows, highest + 1, None
+    return numbers, highest + 1, None
 
 
 def _check_duplicates(path: Path, user: np.ndarray, item: np.ndarray, num_items: int) -> None:

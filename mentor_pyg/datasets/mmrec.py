@@ -13,13 +13,14 @@ from mentor_pyg.datasets.features import (
     read_ids,
 )
 from mentor_pyg.datasets.interactions import Interactions, read_interactions
+from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import cache_dir, cached, fingerprint
+from mentor_pyg.files import cache_dir, cached, check_folder, fingerprint
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
-FORMAT = 1
-"""Goes into the cache key; raise it when the processed form changes."""
+FORMAT = 2
+"""Goes into the cache key; raise it when the processed form, or what files mean, changes."""
 
 
 class MMRecDataset(InMemoryDataset):
@@ -102,8 +103,9 @@ class MMRecDataset(InMemoryDataset):
         table = read_interactions(self.table, ids[USER], ids[ITEM])
         if table.item_ids is not None and ids[ITEM] is None and self.features:
             first = next(iter(self.features.values()))
+            label = next(label for label in table.item_ids if not is_integer(label))
             raise InputError(
-                f"{self.table}: itemIDs are labels ('{table.item_ids[0]}'), so rows of "
+                f"{self.table}: itemIDs are labels ('{label}'), so rows of "
                 f"{first.name} can't be told; expected {self.id_files[ITEM].name} beside it"
             )
         features = {m: read_features(p, table.num_items) for m, p in self.features.items()}
@@ -117,8 +119,7 @@ class MMRecDataset(InMemoryDataset):
 
 def find_table(folder: Path, name: str | None = None) -> Path:
     """The table of interactions in a folder."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: not found; expected a folder with a .inter file")
+    check_folder(folder, "a folder with a .inter file")
     if name is not None:
         return folder / f"{name}.inter"
     tables = sorted(folder.glob("*.inter"))

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.files import check_file
 from mentor_pyg.preparation.contents import Encode, ItemTexts
 from mentor_pyg.preparation.encoders import encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.interactions import InteractionTable
-from mentor_pyg.preparation.lines import check_file
 from mentor_pyg.preparation.problems import BadValue
 from mentor_pyg.progress import progress_bar
 

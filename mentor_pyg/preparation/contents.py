@@ -10,9 +10,10 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from mentor_pyg.errors import InputError, reason
+from mentor_pyg.files import check_file, check_folder
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
-from mentor_pyg.preparation.lines import check_file, read_lines
+from mentor_pyg.preparation.lines import read_lines
 from mentor_pyg.preparation.problems import BadValue, as_id
 from mentor_pyg.preparation.tables import open_table
 from mentor_pyg.preparation.text import compose_text
@@ -105,8 +106,7 @@ class ImageFolder:
     stem: str = "image"
 
     def __post_init__(self) -> None:
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"{self.folder}: not found; expected a folder of images")
+        check_folder(self.folder, "a folder of images")
 
     @property
     def files(self) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mentor_pyg.errors import InputError, reason
+from mentor_pyg.files import check_file
 from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.progress import progress_bar
 
@@ -22,8 +23,10 @@ def read_lines(path: Path, problems: Problems, progress: bool = True) -> Iterato
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is empty, isn't a gzip file in spite of its name or ends early.
+        InputError: If it is a folder, is empty, isn't a gzip file in spite of its name or
+            ends early.
     """
+    check_file(path)
     number = 0
     with (
         open(path, "rb") as raw,
@@ -51,13 +54,3 @@ def read_lines(path: Path, problems: Problems, progress: bool = True) -> Iterato
             ) from None
     if not number:
         raise InputError(f"{path}: is empty; expected lines")
-
-
-def check_file(path: Path) -> None:
-    """Fails early if a file isn't there.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not found; expected a file")

@@ -10,10 +10,11 @@ import numpy as np
 
 from mentor_pyg.datasets.features import SUFFIX
 from mentor_pyg.datasets.interactions import MAX_ROWS_PER_ID
+from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, reason
+from mentor_pyg.files import check_file
 from mentor_pyg.preparation.contents import ReadyFeatures, open_features
 from mentor_pyg.preparation.interactions import Interactions
-from mentor_pyg.preparation.lines import check_file
 from mentor_pyg.preparation.problems import BadValue, Problems, shorten
 from mentor_pyg.typing import SPLITS
 
@@ -108,7 +109,7 @@ def _read_split(path: Path, problems: Problems) -> np.ndarray:
 
 def _row(text: str) -> int | None:
     """A row number of reasonable length."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+    return int(text) if is_integer(text) and text.isdecimal() and len(text) < 10 else None
 
 
 def _check_gaps(folder: Path, what: str, rows: np.ndarray) -> None:

@@ -1,16 +1,18 @@
 """Streams the wanted columns of tables: CSV, TSV, JSON lines, Python literals, Parquet."""
 
 import ast
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.extras import optional
-from mentor_pyg.preparation.lines import check_file, read_lines
+from mentor_pyg.files import check_file
+from mentor_pyg.preparation.lines import read_lines
 from mentor_pyg.preparation.problems import BadValue, Problems, shorten
 from mentor_pyg.progress import progress_bar
 
@@ -43,7 +45,7 @@ def open_table(
 
     ``.json`` and ``.jsonl`` hold one record a line, JSON or a Python literal of a dict (which
     is parsed, never run); ``.parquet`` is read by pyarrow; everything else is a table of
-    columns separated by tabs or commas.
+    columns separated by tabs or commas, each line a row.
 
     Args:
         path: The file.
@@ -115,37 +117,35 @@ def _read_delimited(
     header: Sequence[str] | None,
     problems: Problems,
 ) -> Iterator[tuple[int, list[str]]]:
-    number, first = next(lines, (1, ""))
-    delimiter = "\t" if "\t" in first else ","
-
-    def texts() -> Iterator[str]:
-        nonlocal number
-        yield first
-        for number, text in lines:  # noqa: B007 (it is read outside)
-            yield text
-
-    rows = csv.reader(texts(), delimiter=delimiter)
+    first = next(lines, (1, ""))
+    delimiter = find_delimiter(first[1])
     if header is None:
-        header = [name.strip() for name in next(rows, [])]
-    wanted = _positions(path, columns, header)
-    while True:
         try:
-            row = next(rows)
-            if len(row) != len(header):
-                raise BadValue(
-                    "wrong number of columns", f"has {len(row)} columns", f"{len(header)} columns"
-                )
-        except StopIteration:
-            return
-        except csv.Error as error:
-            problems.add(
-                f"{path}: line {number}",
-                BadValue("not a row", f"isn't a row ({error})", "a row of short fields"),
-            )
+            header = [name.strip() for name in split_row(first[1], delimiter)]
+        except ValueError as error:
+            raise InputError(
+                f"{path}: line {first[0]} has {error}; expected a header, {EXPECTED}"
+            ) from None
+    else:
+        lines = chain([first], lines)
+    wanted = _positions(path, columns, header)
+    for number, line in lines:
+        try:
+            row = _split(line, delimiter, len(header))
         except BadValue as bad:
             problems.add(f"{path}: line {number}", bad)
         else:
             yield number, [row[position] for position in wanted]
+
+
+def _split(line: str, delimiter: str, width: int) -> list[str]:
+    try:
+        row = split_row(line, delimiter, width)
+    except ValueError as error:
+        raise BadValue("not a row", f"has {error}", EXPECTED) from None
+    if len(row) != width:
+        raise BadValue("wrong number of columns", f"has {len(row)} columns", f"{width} columns")
+    return row
 
 
 def _read_parquet(

@@ -163,9 +163,42 @@ def test_columns_in_any_order(tmp_path, delimiter, end, start):
     assert pairs(data, "test") == [[1, 0]]
 
 
-def test_quoted_text_column(tmp_path):
-    rows = [(*row, '"Soft, blue\nbib"') for row in PAIRS]
+@pytest.mark.parametrize(
+    ("delimiter", "title"),
+    [
+        (",", '"Soft, ""blue"" bib"'),
+        (",", '19" monitor'),
+        ("\t", '"Soft\t""blue"" bib"'),
+        ("\t", '"5 inch tablet'),
+        ("\t", 'monitor of 19"'),
+        ("\t", '"Best" of'),
+    ],
+)
+def test_quotes_in_a_text_column(tmp_path, delimiter, title):
+    """The first and the last title have the quotes, so that all between might vanish."""
+    titles = [title, "bib", "toy", title]
+    rows = [(*row, name) for row, name in zip(PAIRS, titles)]
+    write_table(tmp_path, rows, ("userID", "itemID", "x_label", "title"), delimiter)
+    data = MMRecDataset(tmp_path)[0]
+    assert pairs(data) == [[0, 0], [1, 2]]
+    assert pairs(data, "val") == [[0, 1]]
+    assert pairs(data, "test") == [[1, 0]]
+
+
+@pytest.mark.parametrize("titles", [('"5 inch', '"7 inch'), ('"5 inch', 'of 19"')])
+def test_a_stray_quote_between_commas_swallows_no_rows(tmp_path, titles):
+    names = [titles[0], "bib", "toy", titles[1]]
+    rows = [(*row, name) for row, name in zip(PAIRS, names)]
     write_table(tmp_path, rows, ("userID", "itemID", "x_label", "title"), ",")
+    with pytest.raises(InputError, match=r"toy\.inter: line 2 has a stray quote.*; expected a row"):
+        MMRecDataset(tmp_path)
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ","], ids=["tab", "comma"])
+@pytest.mark.parametrize("start", ["", "\ufeff"], ids=["plain", "bom"])
+def test_everything_quoted(tmp_path, delimiter, start):
+    header = (f'{start}"userID"', '"itemID"', '"x_label"')
+    write_table(tmp_path, [[f'"{x}"' for x in row] for row in PAIRS], header, delimiter)
     assert pairs(MMRecDataset(tmp_path)[0]) == [[0, 0], [1, 2]]
 
 
@@ -200,6 +233,20 @@ def test_string_ids_are_numbered(tmp_path):
     assert pairs(data) == [[1, 2], [0, 0]]
     assert pairs(data, "val") == [[1, 1]]
     assert pairs(data, "test") == [[0, 2]]
+
+
+@pytest.mark.parametrize("odd", ["01", "1_0", "+1", "-0", "\u0661", "1.0"])
+def test_what_only_looks_like_a_number_is_a_label(tmp_path, odd):
+    data = MMRecDataset(write_table(tmp_path, [*PAIRS, (odd, 0, 0)]))[0]
+    assert data[USER].original_id == sorted(["0", "1", odd])
+    assert data[INTERACTS].edge_index.size(1) == 3
+
+
+def test_blanks_around_numbers(tmp_path):
+    rows = [(f" {user}", f"{item} ", label) for user, item, label in PAIRS]
+    data = MMRecDataset(write_table(tmp_path, rows, delimiter=","))[0]
+    assert torch.equal(data[USER].original_id, torch.arange(2))
+    assert pairs(data) == [[0, 0], [1, 2]]
 
 
 def test_id_files_give_the_order(tmp_path):

@@ -23,6 +23,7 @@ from mentor_pyg.preparation import (
     find_amazon,
     prepare,
 )
+from mentor_pyg.preparation.problems import Problems
 
 REVIEWS, META, IMAGES = "reviews_Toys_5.json.gz", "meta_Toys.json.gz", "image_features_Toys.b"
 GOOD = [json.dumps(row) for row in reviews()]
@@ -201,7 +202,10 @@ BAD_ROWS = {
     "time": ("u,i,soon,4", "line 2 has time 'soon'"),
     "rating": ("u,i,1,good", "line 2 has rating 'good'"),
     "negative rating": ("u,i,1,-1", "line 2 has rating '-1'; expected 0 or more"),
-    "long field": ("u,i,1," + 200_000 * "x", "line 2 isn't a row (field larger"),
+    "long field": ("u,i,1," + 200_000 * "x", "line 2 has a field of 200000 characters"),
+    "stray quote": ('u,i,1,"4', "line 2 has a stray quote (unexpected end of data)"),
+    "quote within a quote": ('u,i,1,"4"5', "line 2 has a stray quote (',' expected"),
+    "carriage return": ("u,i,1,4\ru,j,1,4", "line 2 has a carriage return in it"),
 }
 
 
@@ -219,12 +223,45 @@ def test_bad_rows_of_a_table(tmp_path, case):
 
 
 def test_the_line_is_right_after_skipped_ones(tmp_path):
-    path = table_of(tmp_path, '"u\nv",i,1,4', "", "u,i,1")
-    with pytest.raises(InputError, match="line 3 has user id"):
-        run_table(path, tmp_path / "out")
     path = table_of(tmp_path, "u,i,1,4", "", "u,i,1")
     with pytest.raises(InputError, match="line 4 has 3 columns"):
         run_table(path, tmp_path / "out")
+
+
+def test_stray_quotes_swallow_no_rows(tmp_path):
+    """Two of them, in a column that isn't read, enclose 5 rows: they would be one field."""
+    rows = [f"{row},toy" for row in TABLE]
+    rows[5], rows[10] = f'{TABLE[5]},"5 inch', f'{TABLE[10]},of 19"'
+    path = write(tmp_path / "log.csv", lines(["user,item,time,stars,title", *rows]))
+    with pytest.raises(InputError, match="line 7 has a stray quote"):
+        run_table(path, tmp_path / "out")
+    table = InteractionTable([path], "user", "item")
+    assert len(table.read(Problems("skip"), progress=False)) == 24
+    path = write(tmp_path / "log.tsv", path.read_text().replace(",", "\t"))
+    assert sum(run_table(path, tmp_path / "out").pairs.values()) == 25
+
+
+def test_a_quoted_table(tmp_path):
+    quoted = [",".join(f'"{field}"' for field in row.split(",")) for row in TABLE]
+    path = write(tmp_path / "log.csv", lines(['"user","item","time","stars"', *quoted]))
+    assert sum(run_table(path, tmp_path / "out").pairs.values()) == 25
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x" * 200_000, "line 1 has a field of 200000 characters; expected a header"),
+        ("user,item,time,stars\ru,i,1,4\r", "line 1 has a carriage return in it; expected"),
+        ('user,item,time,"stars\nu,i,1,4\n', "line 1 has a stray quote"),
+    ],
+    ids=["no line", "old Mac", "quote"],
+)
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_first_lines_that_are_no_header(tmp_path, text, found, on_error):
+    path = write(tmp_path / "log.csv", text)
+    with pytest.raises(InputError) as caught:
+        run_table(path, tmp_path / "out", on_error=on_error)
+    assert str(caught.value).startswith(f"{path}: {found}")
 
 
 @pytest.mark.parametrize(
@@ -350,6 +387,7 @@ def run_mmssl(folder, out, on_error="fail", **changed):
     ("split", "found"),
     [
         ({"x": [1], "1": [2]}, "user 'x' isn't a row"),
+        ({"01": [1], "1": [2]}, "user '01' isn't a row"),
         ({"0": 3, "1": [2]}, "user '0' has 3; expected a list"),
         ({"1": [2, -1]}, "user '1' has item -1"),
         ({"1": [2, 10**30]}, "user '1' has item 1000"),
