@@ -7,6 +7,26 @@ from typing import Any, NamedTuple
 import yaml
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.files import check_file
+
+
+class RepeatedKey(yaml.YAMLError):
+    """A key that a mapping has twice."""
+
+
+class Loader(yaml.SafeLoader):
+    """Refuses repeated keys, of whose values YAML would keep the last alone."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line, name = key.start_mark.line + 1, (key.tag, key.value)
+                if name in lines:
+                    raise RepeatedKey(f"line {line} repeats '{key.value}' of line {lines[name]}")
+                lines[name] = line
+        return node
 
 
 class NamedYaml(NamedTuple):
@@ -30,11 +50,14 @@ class NamedYaml(NamedTuple):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            InputError: If there is no such name, or it isn't a mapping in YAML.
+            InputError: If there is no such name, it isn't a mapping in YAML, or repeats a key.
         """
+        text = self._text(str(name))
         try:
-            content = yaml.safe_load(self._text(str(name)))
-        except (yaml.YAMLError, ValueError) as error:
+            content = yaml.load(text, Loader)
+        except RepeatedKey as error:
+            raise InputError(f"{name}: {error}; expected each key once") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             found = " ".join(str(error).split())
             raise InputError(f"{name}: isn't YAML ({found}); expected a mapping") from None
         if not isinstance(content, dict) or not content:
@@ -44,12 +67,9 @@ class NamedYaml(NamedTuple):
     def _text(self, name: str) -> str:
         path = Path(name)
         if path.suffix in (".yaml", ".yml"):
+            check_file(path, f"a {self.kind} in YAML")
             try:
                 return path.read_text(encoding="utf-8")
-            except (FileNotFoundError, IsADirectoryError):
-                raise FileNotFoundError(
-                    f"{path}: not found; expected a {self.kind} in YAML"
-                ) from None
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{path}: byte {error.start} isn't UTF-8; expected a {self.kind} in YAML"

@@ -2,8 +2,10 @@ import pytest
 import yaml
 
 from mentor_pyg import InputError, TrainConfig
-from mentor_pyg.config import load_config, preset_names
+from mentor_pyg.config import PRESETS, load_config, preset_names
+from mentor_pyg.experiments.plan import read_plan
 from mentor_pyg.nn import models
+from mentor_pyg.search_space import read_space
 from mentor_pyg.transforms import ItemKNN
 
 
@@ -133,3 +135,46 @@ def test_mistakes_are_named(change, message):
         load_config("paper", [change])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+# Files ##################################################################
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [(load_config, "preset"), (read_space, "search space"), (read_plan, "plan")],
+)
+def test_unknown_names_are_no_broken_yaml(read, kind):
+    with pytest.raises(InputError, match=f"^{kind} 'babby' is unknown; expected one of "):
+        read("babby")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: 1\n\xff: 2", "byte 5 isn't UTF-8; expected a preset in YAML"),
+        (b"model: MENTOR\ntrain:\n  lr: 1\ntrain: {}", "line 4 repeats 'train' of line 2; exp"),
+        (b"train:\n  lr: 1\n  'lr': 2", "line 3 repeats 'lr' of line 2; expected each key once"),
+        (b"train: {lr: 1, lr: 2}", "line 1 repeats 'lr' of line 1"),
+        (b"[" * 9999, "isn't YAML (maximum recursion"),
+        (b"", "holds None; expected a mapping, a preset"),
+    ],
+)
+def test_files_that_are_no_preset(tmp_path, content, message):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        load_config(str(path))
+    assert str(error.value).startswith(f"{path}: {message}")
+
+
+def test_merged_keys_are_no_repeated_ones(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, x: 4}\n")
+    assert PRESETS.read(path)["c"] == {"x": 4, "y": 2}
+
+
+def test_a_folder_is_no_preset(tmp_path):
+    (tmp_path / "mine.yaml").mkdir()
+    with pytest.raises(InputError, match=r"mine\.yaml: is a folder; expected a preset in YAML"):
+        load_config(str(tmp_path / "mine.yaml"))
