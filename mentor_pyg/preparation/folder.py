@@ -1,5 +1,6 @@
 """A folder of results that appears as a whole or not at all."""
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -9,10 +10,10 @@ from pathlib import Path
 from mentor_pyg.datasets.features import IDS_SUFFIX, MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import check_writable
+from mentor_pyg.typing import ITEM, USER
 
 REPORT = "preparation.json"
-OWN = (".inter", SUFFIX, MASK_SUFFIX, IDS_SUFFIX, REPORT)
-"""How the names of all files end that a preparation writes."""
+OWN_IDS = tuple(f"{node}{IDS_SUFFIX}" for node in (USER, ITEM))
 
 
 @contextmanager
@@ -47,12 +48,25 @@ def _check_free(path: Path, force: bool) -> None:
     content = sorted(path.iterdir()) if path.exists() else []
     if content and not force:
         raise InputError(f"{path}: isn't empty ({content[0].name}); expected a new folder")
+    own = _own_files(path / REPORT)
     for file in content:
-        if file.is_dir() or not file.name.endswith(OWN):
+        if file.is_dir() or file.name not in own:
             raise InputError(
-                f"{path}: holds {file.name}, which no preparation writes; "
-                "expected an earlier result to replace"
+                f"{path}: holds {file.name}, which no preparation wrote by {REPORT}; "
+                "expected an earlier result to replace, and nothing else"
             )
+
+
+def _own_files(report: Path) -> set[str]:
+    """Names of all files that the preparation of a report wrote; none if there is none."""
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        stems = [
+            f"{stem}{suffix}" for stem in content["widths"] for suffix in (SUFFIX, MASK_SUFFIX)
+        ]
+        return {REPORT, f"{content['name']}.inter", *OWN_IDS, *stems}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _replace(path: Path, temporary: Path) -> None:

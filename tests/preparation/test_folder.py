@@ -6,6 +6,13 @@ from mentor_pyg import InputError
 from mentor_pyg.preparation.folder import new_folder
 
 
+def write_result(folder, name):
+    """The files of a preparation, all empty but its report."""
+    for file in (f"{name}.inter", "user_ids.txt", "item_ids.txt", "x_feat.npy", "x_mask.npy"):
+        (folder / file).touch()
+    (folder / "preparation.json").write_text(f'{{"name": "{name}", "widths": {{"x": 3}}}}')
+
+
 def test_appears_as_a_whole(tmp_path):
     with new_folder(tmp_path / "a" / "out") as folder:
         (folder / "x.inter").write_text("x")
@@ -29,10 +36,10 @@ def test_nothing_is_left_by_a_failure(tmp_path, error):
 def test_an_earlier_result_stays_until_the_new_one_is_complete(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "old.inter").write_text("old")
+    write_result(out, "old")
     with pytest.raises(ValueError, match="broken"), new_folder(out, force=True):
         raise ValueError("broken")
-    assert (out / "old.inter").read_text() == "old"
+    assert len(list(out.iterdir())) == 6
     with new_folder(out, force=True) as folder:
         (folder / "new.inter").write_text("new")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "new.inter"]
@@ -47,13 +54,30 @@ def test_an_empty_folder_is_taken(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "force", "fragment"),
-    [("a.inter", False, "isn't empty"), ("thesis.tex", True, "thesis.tex, which no preparation")],
+    [("a.inter", False, "isn't empty"), ("a.inter", True, "a.inter, which no preparation wrote")],
 )
 def test_files_of_the_user_are_kept(tmp_path, name, force, fragment):
     (tmp_path / name).write_text("mine")
     with pytest.raises(InputError, match=fragment), new_folder(tmp_path, force):
         pytest.fail("the block was entered")
     assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["mine.inter", "clip_feat.npy", "audio_mask.npy", "thesis.tex"])
+def test_files_added_to_an_earlier_result_are_kept(tmp_path, name):
+    write_result(tmp_path, "old")
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"{name}, which no"), new_folder(tmp_path, force=True):
+        pytest.fail("the block was entered")
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("report", ["", "[]", '{"name": "old"}', '{"name": "old", "widths": 3}'])
+def test_a_report_of_something_else(tmp_path, report):
+    write_result(tmp_path, "old")
+    (tmp_path / "preparation.json").write_text(report)
+    with pytest.raises(InputError, match="which no preparation wrote"), new_folder(tmp_path, True):
+        pytest.fail("the block was entered")
 
 
 def test_a_file_is_no_folder(tmp_path):
