@@ -33,7 +33,7 @@ from mentor_pyg.preparation import (
     find_amazon,
     prepare,
 )
-from mentor_pyg.preparation.encoders import IMAGE_MODEL, TEXT_MODEL
+from mentor_pyg.preparation.encoders import IMAGE_MODEL, TEXT_MODEL, check_batch_size
 from mentor_pyg.preparation.features import Content
 from mentor_pyg.preparation.prepare import InteractionSource
 
@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_shape(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--k-core", type=int, help="least pairs of a user or item (default: 5)")
+    group.add_argument(
+        "--k-core", type=int, help="least pairs of a user or item, 0 or 1 for all (default: 5)"
+    )
     group.add_argument(
         "--split",
         choices=["user", "random", "temporal", "leave-last-out"],
@@ -114,6 +116,7 @@ def _add_contents(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace) -> Output:
+    check_batch_size(args.batch_size)
     interactions, contents = _source(args)
     contents = [*contents, *_contents(args)]
     unwanted = {"text"} if args.no_text else set()

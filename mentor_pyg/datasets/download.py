@@ -18,7 +18,7 @@ from mentor_pyg.errors import InputError, reason
 from mentor_pyg.files import check_writable
 from mentor_pyg.progress import progress_bar
 
-log = logging.getLogger("mentor_pyg")
+logger = logging.getLogger("mentor_pyg")
 
 MIRROR = "MENTOR_PYG_MIRROR"
 """Environment variable: address of a server's folder with a folder for each dataset."""
@@ -88,7 +88,7 @@ def download(
     _check_space(missing, folder)
     for file, url in zip(missing, urls):
         path = folder / file.name
-        log.info("downloading %s from %s", path, url)
+        logger.info("downloading %s from %s", path, url)
         try:
             _fetch(file, url, path, progress, attempts, timeout)
         except _Failed as error:
@@ -189,7 +189,7 @@ def _receive(url: str, part: Path, progress: bool, attempts: int, timeout: float
             if not reached or failures >= attempts:
                 raise _Failed(f"{error}, {failures} times" if reached else str(error)) from None
             pause = PAUSE * 2 ** (failures - 1)
-            log.info("%s: %s; trying again in %g s", part.name, error, pause)
+            logger.info("%s: %s; trying again in %g s", part.name, error, pause)
         time.sleep(pause)
 
 

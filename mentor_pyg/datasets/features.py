@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from torch.nn import Identity, ModuleDict
 
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.files import check_file
@@ -30,6 +31,21 @@ def find_features(root: Path) -> dict[str, Path]:
             )
         found[modality] = path
     return found
+
+
+def check_modality(name: str, where: Path | str) -> None:
+    """Fails before any work if models can't have a part of this name.
+
+    Raises:
+        InputError: If a :class:`~torch.nn.ModuleDict` doesn't take it as a key.
+    """
+    try:
+        ModuleDict({name: Identity()})
+    except KeyError as error:
+        raise InputError(
+            f"{where}: is of modality '{name}', which PyTorch refuses as a name "
+            f"({error.args[0]}); expected a name like 'visual'"
+        ) from None
 
 
 def mask_path(feature_path: Path) -> Path:

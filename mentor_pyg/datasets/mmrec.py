@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData, InMemoryDataset
 
 from mentor_pyg.datasets.features import (
     IDS_SUFFIX,
+    check_modality,
     find_features,
     mask_path,
     read_features,
@@ -132,16 +133,17 @@ def find_table(folder: Path, name: str | None = None) -> Path:
 
 
 def _choose(folder: Path, found: dict[str, Path], wanted: Sequence[str] | None) -> dict[str, Path]:
-    if wanted is None:
-        return found
-    for modality in wanted:
+    for modality in wanted or ():
         if modality not in found:
             known = ", ".join(found) or "none"
             raise InputError(
                 f"{folder}: has no features of modality '{modality}' (found {known}); "
                 "expected a file <stem>_feat.npy"
             )
-    return {modality: found[modality] for modality in sorted(wanted)}
+    chosen = found if wanted is None else {modality: found[modality] for modality in sorted(wanted)}
+    for modality, path in chosen.items():
+        check_modality(modality, path)
+    return chosen
 
 
 def to_hetero_data(

@@ -17,10 +17,16 @@ from mentor_pyg.extras import optional
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
 from mentor_pyg.progress import progress_bar
 
-log = logging.getLogger("mentor_pyg")
+logger = logging.getLogger("mentor_pyg")
 
 TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 IMAGE_MODEL = "torchvision/resnet50"
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Fails before any work if there are no batches of this size."""
+    if batch_size < 1:
+        raise InputError(f"batch_size: is {batch_size}; expected 1 or more")
 
 
 def encode_texts(
@@ -47,9 +53,10 @@ def encode_texts(
         Features [n, d], float32, row = text.
 
     Raises:
-        InputError: If there is nothing to encode, an entry is no text, or the model
-            can't be had.
+        InputError: If there is nothing to encode, an entry is no text, the size of batches
+            isn't positive, or the model can't be had.
     """
+    check_batch_size(batch_size)
     if not len(texts):
         raise InputError("texts: there are none; expected at least one")
     for row, text in enumerate(texts):
@@ -100,9 +107,10 @@ def encode_images(
 
     Raises:
         FileNotFoundError: If a file doesn't exist, with ``skip_broken`` or without.
-        InputError: If there is nothing to encode, a file can't be read, or the model
-            can't be had.
+        InputError: If there is nothing to encode, a file can't be read, the size of batches
+            isn't positive, or the model can't be had.
     """
+    check_batch_size(batch_size)
     paths = [Path(path) for path in paths]
     if not paths:
         raise InputError("images: there are none; expected at least one")
@@ -115,7 +123,7 @@ def encode_images(
         raise InputError(f"{paths[0]}: can't be read, as all {len(paths)}; expected images")
     if broken:
         first = paths[broken[0]]
-        log.warning("%d of %d images can't be read, e.g. %s", len(broken), len(paths), first)
+        logger.warning("%d of %d images can't be read, e.g. %s", len(broken), len(paths), first)
     features = np.full((len(paths), *x.shape[1:]), np.nan, dtype=np.float32)
     features[np.delete(np.arange(len(paths)), broken)] = x
     return features

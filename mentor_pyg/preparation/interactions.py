@@ -1,5 +1,6 @@
 """Reads interactions and numbers their users and items."""
 
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,8 @@ class InteractionTable:
     has_split = False
 
     def __post_init__(self) -> None:
+        if self.min_rating is not None and math.isnan(self.min_rating):
+            raise InputError("min_rating: is nan; expected a number")
         if self.min_rating is not None and self.rating is None:
             raise InputError(
                 f"min_rating: is {self.min_rating}, but there is no column of ratings; "

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES
+from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import write_text
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
@@ -26,6 +26,9 @@ from mentor_pyg.preparation.problems import OnError, Problems
 from mentor_pyg.preparation.report import PreparationReport
 from mentor_pyg.preparation.split import SplitMethod, check_split, split
 from mentor_pyg.typing import ITEM, SPLITS, USER
+
+NAME = re.compile(r"\w[\w.-]*")
+"""Of datasets and files of features."""
 
 
 class InteractionSource(Protocol):
@@ -45,7 +48,8 @@ class PrepareSettings:
     """How interactions become a dataset.
 
     Args:
-        k_core: The least number of pairs of a user and of an item, see :func:`k_core`.
+        k_core: The least number of pairs of a user and of an item, see :func:`k_core`; 0 and
+            1 keep everything.
         split: How pairs are divided, see :func:`split`.
         held_out: Share of validation pairs and of test pairs.
         seed: Of the split.
@@ -60,6 +64,10 @@ class PrepareSettings:
     seed: int = 0
     duplicates: Duplicates = "first"
     on_error: OnError = "fail"
+
+    def __post_init__(self) -> None:
+        if self.k_core < 0:
+            raise InputError(f"k_core: is {self.k_core}; expected 0 or more")
 
 
 def prepare(
@@ -117,12 +125,18 @@ def prepare(
 
 
 def _check_names(name: str, contents: Sequence[Content]) -> None:
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"name: is '{name}'; expected letters, digits, '_', '-' and '.' "
+            "(--name gives another than that of the folder)"
+        )
     seen: dict[str, str] = {}
-    for stem in [name, *(content.stem for content in contents)]:
-        if not re.fullmatch(r"\w[\w.-]*", stem):
-            raise InputError(f"name: is '{stem}'; expected letters, digits, '_', '-' and '.'")
-    for stem in (content.stem for content in contents):
+    for content in contents:
+        stem, where = content.stem, ", ".join(map(str, content.files)) or "features"
+        if not NAME.fullmatch(stem):
+            raise InputError(f"{where}: is called '{stem}'; expected letters, digits, '_', '-'")
         modality = MODALITY_NAMES.get(stem, stem)
+        check_modality(modality, where)
         if modality in seen:
             raise InputError(
                 f"features: '{seen[modality]}' and '{stem}' are both of modality '{modality}'; "

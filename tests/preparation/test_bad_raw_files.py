@@ -360,12 +360,23 @@ def test_mistakes_that_are_told_before_reading(tmp_path):
         ImageFolder(tmp_path / "photos")
     with pytest.raises(InputError, match="both of modality 'acoustic'"):
         run_table(path, tmp_path / "out", [audio, audio])
-    with pytest.raises(InputError, match=r"is '../x'; expected letters"):
+    with pytest.raises(InputError, match=r"x.npy: is called '../x'; expected letters"):
         run_table(path, tmp_path / "out", [ReadyFeatures(audio.path, "../x", audio.id_file)])
+    for stem in ("a.b", "training", "keys"):
+        with pytest.raises(InputError, match=f"x.npy: is of modality '{stem}', which PyTorch"):
+            run_table(path, tmp_path / "out", [ReadyFeatures(audio.path, stem, audio.id_file)])
     with pytest.raises(InputError, match=r"holds log.csv, which is read"):
         run_table(path, path.parent)
     with pytest.raises(InputError, match="no column of ratings"):
         run_table(path, tmp_path / "out", rating=None)
+    with pytest.raises(InputError, match="min_rating: is nan; expected a number"):
+        run_table(path, tmp_path / "out", min_rating=float("nan"))
+    with pytest.raises(InputError, match="k_core: is -1; expected 0 or more"):
+        PrepareSettings(k_core=-1)
+    with pytest.raises(InputError, match=r"raw: is a folder; expected a file"):
+        run_table(path, tmp_path / "out", [ReadyFeatures(path.parent, "audio", audio.id_file)])
+    with pytest.raises(InputError, match=r"log.csv: is a file; expected a folder of images"):
+        ImageFolder(path)
     with pytest.raises(InputError, match="on_error: is 'ignore'"):
         run_table(path, tmp_path / "out", on_error="ignore")
 

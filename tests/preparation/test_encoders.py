@@ -30,6 +30,12 @@ def offline(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", fail)
 
 
+@pytest.mark.parametrize("encode", [encode_texts, encode_images])
+def test_no_batches(encode):
+    with pytest.raises(InputError, match="batch_size: is 0; expected 1 or more"):
+        encode(["x"], batch_size=0)
+
+
 # Texts ##################################################################
 
 
