@@ -145,13 +145,23 @@ CASES = [
     # The folder and the table:
     case("no folder", nothing, "nowhere: not found", "a folder", args=("--data", "nowhere")),
     case(
-        "folder is a file", nothing, "toy.inter", "a folder", args=("--data", "{folder}/toy.inter")
+        "folder is a file",
+        nothing,
+        "toy.inter: is a file",
+        "a folder with a .inter file",
+        args=("--data", "{folder}/toy.inter"),
     ),
     case(
         "no table",
         lambda folder: (folder / "toy.inter").unlink(),
         "toy: has no .inter file",
         "<name>.inter",
+    ),
+    case(
+        "table is a folder",
+        lambda folder: ((folder / "toy.inter").unlink(), (folder / "toy.inter").mkdir()),
+        "toy.inter: is a folder",
+        "a table of interactions",
     ),
     case("two tables", write("b.inter", b""), "b.inter, toy.inter", "expected one, or its name"),
     case("empty table", write("toy.inter", b""), "toy.inter: is empty", "userID, itemID, x_label"),
@@ -221,6 +231,12 @@ CASES = [
     ),
     # Lists of ids:
     case("blank id", item_ids(lambda ids: [*ids, "", "x"]), "item_ids.txt: line 41 is blank"),
+    case(
+        "list is a folder",
+        lambda folder: (folder / "item_ids.txt").mkdir(),
+        "item_ids.txt: is a folder",
+        "an id a line",
+    ),
     case("id twice", item_ids(lambda ids: [*ids, "i8"]), "line 41 repeats 'i8' of line 9", "once"),
     case("id not listed", item_ids(lambda ids: ids[:39]), "itemID 'i39'", "list of 39 ids"),
     case("list isn't UTF-8", write("user_ids.txt", b"a\xff"), "user_ids.txt: byte 1 isn't UTF-8"),
@@ -247,13 +263,13 @@ CASES = [
     case(
         "modality with a dot",
         array("clip.v2_feat.npy", lambda x: x),
-        "clip.v2",
+        "clip.v2_feat.npy: is of modality 'clip.v2'",
         "a name like 'visual'",
     ),
     case(
         "modality with a taken name",
         array("keys_feat.npy", lambda x: x),
-        "'keys'",
+        "keys_feat.npy: is of modality 'keys'",
         "a name like 'visual'",
     ),
     case("vector", array("image_feat.npy", lambda x: x[:, 0]), "shape [40]", "[items, features]"),
@@ -291,6 +307,13 @@ CASES = [
     case(
         "empty array", write("image_feat.npy", b""), "image_feat.npy: can't be read", ".npy array"
     ),
+    case(
+        "array is a folder",
+        lambda folder: (folder / "clip_feat.npy").mkdir(),
+        "clip_feat.npy: is a folder",
+        "a .npy array",
+    ),
+    case("zeros", array("text_feat.npy", np.zeros_like), "'textual': no item has", "direction"),
     case("broken archive", write("image_feat.npy", b"PK\x03\x04"), "image_feat.npy: can't be read"),
     case("archive", archive, "image_feat.npy: is an archive", "single .npy array"),
     case(
@@ -337,6 +360,7 @@ CASES = [
     case("broken preset", preset("a: [1"), "mine.yaml: isn't YAML", "a mapping", args=MINE),
     case("broken date", preset("a: 2001-99-99"), "mine.yaml: isn't YAML", args=MINE),
     case("preset of bytes", preset(b"\xff\xfe"), "mine.yaml: byte 0 isn't UTF-8", args=MINE),
+    case("repeated key", preset("train: {}\ntrain: {}"), "mine.yaml: line 2 rep", args=MINE),
     case("empty preset", preset(""), "mine.yaml: holds None", "a mapping", args=MINE),
     case(
         "endless preset",
@@ -439,7 +463,7 @@ CASES = [
         nothing,
         "epoch 1: loss term",
         "a finite number",
-        args=setting("train.lr=.inf") + setting("train.batch_size=9"),
+        args=setting("train.lr=1e38") + setting("train.batch_size=9"),
     ),
     # The machine:
     case(

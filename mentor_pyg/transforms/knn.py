@@ -48,8 +48,9 @@ def cosine_knn(
 ) -> tuple[Tensor, Tensor]:
     r"""The k rows most similar to each row, by cosine.
 
-    Rows that are all zero, or masked out, have no neighbours and are nobody's. A row
-    is its own nearest neighbour if ``self_loops`` is set, and never else.
+    Rows that are all zero, or masked out, or whose length is infinite in float32, have no
+    neighbours and are nobody's. A row is its own nearest neighbour if ``self_loops`` is
+    set, and never else.
 
     Args:
         x: Features [N, F].
@@ -66,9 +67,14 @@ def cosine_knn(
         similarity, and the similarities [n k].
 
     Raises:
-        ValueError: If fewer than k other rows are there to choose from.
+        ValueError: If fewer than k other rows are there to choose from, or none at all.
     """
     x, index = _unit_rows(x, mask)
+    if not len(x):
+        raise ValueError(
+            "no item has features with a direction: each row is zero, masked out, or so large "
+            "that its length is infinite; expected other numbers for at least two items"
+        )
     if not 0 < k < x.size(0):
         raise ValueError(
             f"k = {k} neighbours can't be found among {x.size(0)} items with features; "

@@ -110,6 +110,12 @@ def test_k_out_of_range(k):
         cosine_knn(features(), k, mask=MASK)
 
 
+@pytest.mark.parametrize("value", [0.0, 1e38], ids=["zero", "overflow"])
+def test_no_row_has_a_direction(value):
+    with pytest.raises(ValueError, match=r"no item has features with a direction.*; expected"):
+        cosine_knn(torch.full((30, 16), value), 5)
+
+
 def test_unknown_backend():
     with pytest.raises(ValueError, match=r"'backend' must be one of .* \(got 'annoy'\)"):
         cosine_knn(features(), 3, backend="annoy")
