@@ -5,19 +5,19 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.config import RunConfig, load_config
+from mentor_pyg.config import RunConfig
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import write_text
-from mentor_pyg.run import LAST, build_model, prepare_graphs, train_run
-from mentor_pyg.search_space import SearchSpace, as_changes
-from mentor_pyg.source import Source, data_fingerprint
+from mentor_pyg.run import build_model, prepare_graphs, train_run
+from mentor_pyg.run_files import LAST, METRICS, read_metrics
+from mentor_pyg.search import Search
+from mentor_pyg.source import Source, data_fingerprint, synthetic_warning
 from mentor_pyg.study import Study
 from mentor_pyg.train import OnEpoch, fit
 from mentor_pyg.train_config import FitResult
@@ -31,54 +31,6 @@ HEAT_MAPS = (
     ("options.temperature", "options.contrast_weight"),
 )
 """Columns and rows of Fig. 5 of the MENTOR paper."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What to search, and how.
-
-    Attributes:
-        preset: Preset that every trial starts from.
-        space: What trials change in it.
-        trials: Trials, those of an interrupted search included; see
-            :meth:`~mentor_pyg.study.Study.run`.
-        sampler: :obj:`"tpe"`, :obj:`"random"` or :obj:`"grid"`.
-        prune_after: See :class:`~mentor_pyg.study.Study`.
-        changes: Changes to the preset, as for :func:`~mentor_pyg.config.load_config`.
-        seeds: What the best configuration is trained with; the first is that of the
-            trials and of the sampler. If there are none, the preset's.
-        search_only: Whether to end with the best configuration, without training it.
-        heat_maps: Pairs of settings, columns and rows; if there are none, those of Fig. 5
-            of the MENTOR paper, as far as they are searched.
-    """
-
-    preset: str
-    space: SearchSpace
-    trials: int | None = None
-    sampler: str = "tpe"
-    prune_after: int | None = 5
-    changes: Sequence[str] = ()
-    seeds: Sequence[int] = ()
-    heat_maps: Sequence[tuple[str, str]] = ()
-    search_only: bool = False
-
-    def configure(self, settings: Mapping[str, Any], seed: int | None = None) -> RunConfig:
-        """The configuration of a trial, or of the best one with another seed."""
-        if seed is None and self.seeds:
-            seed = self.seeds[0]
-        return load_config(self.preset, [*self.changes, *as_changes(settings)], seed=seed)
-
-    def check(self) -> None:
-        """Raises an :class:`~mentor_pyg.InputError` for what can't be searched."""
-        if self.trials is not None and self.trials < 1:
-            raise InputError(f"trials: {self.trials}; expected 1 or more")
-        self.space.check(self.preset, self.changes)
-        for key in (key for pair in self.heat_maps for key in pair):
-            if key not in self.space.parameters:
-                raise InputError(
-                    f"heat map of {key}: isn't searched; "
-                    f"expected one of {', '.join(self.space.parameters)}"
-                )
 
 
 class PreparedGraphs:
@@ -180,13 +132,13 @@ def tune_run(
     base = search.configure({})
     identity = {"data": data_fingerprint(data), "config": base.to_dict()}
     with Study(
-        out / "study.db",
-        search.space,
-        base.train.monitor,
-        identity,
-        search.sampler,
-        base.train.seed,
-        search.prune_after,
+        path=out / "study.db",
+        space=search.space,
+        monitor=base.train.monitor,
+        identity=identity,
+        sampler=search.sampler,
+        seed=base.train.seed,
+        prune_after=search.prune_after,
     ) as study:
         trials = _search(study, search, ValidationObjective(search, data, device, progress))
         importance = study.importance()
@@ -243,9 +195,8 @@ def _final_run(
 ) -> dict[str, Any]:
     """Metrics of the best configuration with a seed, from its folder if it is finished."""
     folder = out / "runs" / f"trial-{best.number}-seed-{seed}"
-    finished = folder / "metrics.json"
-    if finished.exists():
-        return json.loads(finished.read_text(encoding="utf-8"))
+    if (folder / METRICS).exists():
+        return read_metrics(folder)
     config = search.configure(best.settings, seed)
     resume = (folder / LAST).exists()
     return train_run(config, source, folder, device, progress, resume)
@@ -256,8 +207,7 @@ def summary(results: Mapping[str, Any]) -> str:
     best, importance = results["best"], results["importance"]
     counts = ", ".join(f"{n} {state}" for state, n in results["trials"].items() if n)
     lines = [f"{results['space']} on {results['dataset']} by {results['sampler']}: {counts}"]
-    if results["data_source"] == "synthetic":
-        lines.append("!! SYNTHETIC DATA: made up by a seed; the figures compare with no paper !!")
+    lines += synthetic_warning(results["data_source"])
     lines.append(f"best: trial {best['trial']}, {results['monitor']} {best['value']:.4f}")
     width = max(map(len, best["settings"]))
     for key, value in best["settings"].items():

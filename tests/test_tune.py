@@ -166,6 +166,14 @@ def test_an_interrupted_final_run_goes_on(source, tmp_path):
     assert (folder / "history.csv").read_text() == history  # with its times: none was run again
 
 
+def test_a_damaged_final_run_is_told(source, tmp_path):
+    run(a_search(trials=1), source, tmp_path / "out")
+    (folder,) = (tmp_path / "out" / "runs").iterdir()
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"metrics\.json: isn't JSON"):
+        run(a_search(trials=1), source, tmp_path / "out")
+
+
 def test_more_trials_go_on_from_the_first(source, tmp_path):
     first = run(a_search(trials=1), source, tmp_path / "out")
     second = run(a_search(trials=2), source, tmp_path / "out")

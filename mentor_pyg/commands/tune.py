@@ -18,16 +18,17 @@ import argparse
 import logging
 from pathlib import Path
 
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, check_not_empty, integers
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
 from mentor_pyg.extras import is_installed
 from mentor_pyg.plots import heat_map, read_grid, save_figure
-from mentor_pyg.search_space import read_space, space_names
+from mentor_pyg.search import Search, space_of
+from mentor_pyg.search_space import space_names
 from mentor_pyg.source import open_source
 from mentor_pyg.study import SAMPLERS
-from mentor_pyg.tune import Search, summary, tune_run
+from mentor_pyg.tune import summary, tune_run
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space",
         help=f"a YAML file, or one of {', '.join(space_names())} "
-        "(default: that of the preset's name, else mentor)",
+        "(default: that of the preset's model)",
     )
     parser.add_argument("--trials", type=int, help="trials in all (default: 30, or the whole grid)")
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="default: tpe")
@@ -73,18 +74,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Output:
+    check_not_empty(args, "data", "preset", "space", "seeds", "out")
     device = choose_device(args.device)
-    epochs = [] if args.epochs is None else [f"train.epochs={args.epochs}"]
+    changes = [*args.set] if args.epochs is None else [*args.set, f"train.epochs={args.epochs}"]
     search = Search(
-        args.preset,
-        read_space(args.space or (args.preset if args.preset in space_names() else "mentor")),
-        args.trials,
-        args.sampler,
-        None if args.no_prune else args.prune_after,
-        [*args.set, *epochs],
-        _seeds(args.seeds),
-        [_pair(text) for text in args.heat_map],
-        args.search_only,
+        preset=args.preset,
+        space=space_of(args.preset, changes, args.space),
+        trials=args.trials,
+        sampler=args.sampler,
+        prune_after=None if args.no_prune else args.prune_after,
+        changes=changes,
+        seeds=[] if args.seeds is None else integers("--seeds", args.seeds),
+        heat_maps=[_pair(text) for text in args.heat_map],
+        search_only=args.search_only,
     )
     source = open_source(args.data)
     out = Path(args.out or f"runs/tune-{source.name}")
@@ -103,13 +105,6 @@ def _draw_heat_maps(out: Path) -> None:
         grid = read_grid(path)
         names = (grid.rows, grid.columns, grid.row_name, grid.column_name)
         save_figure(heat_map(grid.values, *names, "best on validation"), path.with_suffix(".png"))
-
-
-def _seeds(text: str | None) -> list[int]:
-    try:
-        return [] if text is None else [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds: is '{text}'; expected whole numbers, e.g. 0,1,2") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -53,19 +54,43 @@ def test_a_grid_from_the_command_line(tune, capsys):
     assert all(f"trial    {number}  recall@20" in err for number in range(4))
 
 
-def test_the_space_is_that_of_the_preset_or_mentor(toy_folder, tmp_path, capsys):
-    args = ["--data", str(toy_folder), "--out", str(tmp_path / "out"), "--epochs", "1"]
-    assert main(["tune", *args, "--preset", "lightgcn"]) == 2
-    assert "mentor: options.align_weight: unknown option" in capsys.readouterr().err
-    assert main(["tune", *args, "--preset", "bm3", "--trials", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["space"] == "bm3"
+def test_the_space_is_that_of_the_model(toy_folder, tmp_path, capsys):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: bm3\n")
+    for preset, space in (("bm3", "bm3"), (str(mine), "bm3"), ("baby", "mentor")):
+        args = ["--preset", preset, "--epochs", "1", "--trials", "1", "--search-only"]
+        out = ["--out", str(tmp_path / f"out-{Path(preset).stem}"), "--set", "graph.k=5"]
+        assert main(["tune", "--data", str(toy_folder), *args, *out, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["space"] == space
+
+
+def test_a_model_without_a_space_needs_one_by_name(toy_folder, monkeypatch, capsys):
+    monkeypatch.setattr("mentor_pyg.search.space_names", lambda: ["mentor"])
+    assert main(["tune", "--data", str(toy_folder), "--preset", "lightgcn"]) == 2
+    err = capsys.readouterr().err
+    assert "preset 'lightgcn' has no search space of its own; expected --space" in err
+
+
+def test_a_refused_value_fails_its_trial_and_the_search_goes_on(tune, space, capsys):
+    Path(space).write_text("user_graph.k: [0, 2]\noptions.num_layers: [-1, 1]\n")
+    assert tune("--sampler", "grid", "--search-only", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["trials"] == {"complete": 1, "pruned": 0, "failed": 3}
+    assert "failed (the data can't be prepared ('k' must be positive (got 0))" in err
+    assert "failed (LightGCN: can't be built" in err
 
 
 @pytest.mark.parametrize(
     ("args", "found"),
     [
         (["--seeds", "1,x"], "--seeds: is '1,x'; expected whole numbers"),
-        (["--seeds", "-1"], "train.seed: -1"),
+        (["--seeds", "-1"], "seeds: -1; expected whole numbers"),
+        (["--seeds", "0,-1"], "seeds: -1; expected whole numbers"),
+        (["--seeds", "1,1"], "seeds: 1 is there twice"),
+        (["--seeds", ""], "--seeds: is ''"),
+        (["--out", ""], "--out: is ''"),
+        (["--data", ""], "--data: is ''"),
+        (["--prune-after", "-1"], "prune_after: -1; expected 0 or more"),
         (["--heat-map", "train.lr"], "--heat-map: is 'train.lr'; expected two settings"),
         (["--heat-map", "train.lr,graph.k"], "heat map of graph.k: isn't searched"),
         (["--space", "mentro"], "search space 'mentro' is unknown"),
