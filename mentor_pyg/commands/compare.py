@@ -1,11 +1,12 @@
 """Train many models on many datasets under many seeds, and compare them.
 
   mentor-pyg compare baselines --data tiktok=data/tiktok --out runs/baselines --parallel 2
-  mentor-pyg compare mine.yaml --out runs/mine --format latex --table table.tex
+  mentor-pyg compare mine.yaml --out runs/mine --format latex
   mentor-pyg compare mentor_ablation --data baby=data/baby --out runs/ablation --only-report
 
 PLAN is a YAML file of models, datasets and seeds, or the name of one that comes along.
-What is finished stays; the same command goes on where it stopped. Every model may get
+What is finished stays; the same command goes on where it stopped, and other settings or
+data take another --out. Every model may get
 the same number of trials on validation before (trials: 20); test is read by final runs
 alone. Writes <dataset>.json, .csv, .md, .tex and .html, and plots if matplotlib is there.
 """
@@ -15,10 +16,11 @@ import dataclasses
 from pathlib import Path
 
 from mentor_pyg.analysis import FORMATS
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, check_not_empty, integers
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments import Plan, collect, plan_names, read_plan, run_plan
 from mentor_pyg.experiments.results import write_results
+from mentor_pyg.search import check_seeds
 
 QUICK = ("train.epochs=2", "train.eval_every=1")
 
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="a dataset, in place of the plan's; may be given several times",
     )
-    parser.add_argument("--out", required=True, type=Path, help="folder of all results")
+    parser.add_argument("--out", required=True, help="folder of all results")
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
     parser.add_argument("--seeds", metavar="N,N", help="in place of the plan's")
     parser.add_argument(
@@ -52,20 +54,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Output:
+    check_not_empty(args, "out", "seeds")
     if args.parallel < 1:
         raise InputError(f"--parallel: {args.parallel}; expected 1 or more")
     plan = read_plan(args.plan, dict(_dataset(text) for text in args.data))
-    if args.seeds:
-        plan = dataclasses.replace(plan, seeds=_seeds(args.seeds))
+    if args.seeds is not None:
+        seeds = integers("--seeds", args.seeds)
+        check_seeds("--seeds", seeds)
+        plan = dataclasses.replace(plan, seeds=tuple(seeds))
     if args.quick:
         plan = _shortened(plan)
+    out = Path(args.out)
     if not args.only_report:
-        run_plan(plan, args.out, args.parallel, progress=not args.quiet)
+        run_plan(plan, out, args.parallel, progress=not args.quiet)
     tables, data = [], {}
-    for comparison in collect(plan, args.out):
+    for comparison in collect(plan, out):
         several = len(comparison.results) > 1 and not args.no_tests
         findings = comparison.significance(not args.quiet) if several else None
-        data[comparison.dataset] = write_results(comparison, findings, args.out)
+        data[comparison.dataset] = write_results(comparison, findings, out)
         tables.append(comparison.table(findings))
         if comparison.published().rows:
             tables.append(comparison.published())
@@ -79,15 +85,9 @@ def _dataset(text: str) -> tuple[str, str]:
     return name, folder
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--seeds {text}: isn't a list; expected e.g. 0,1,2") from None
-
-
 def _shortened(plan: Plan) -> Plan:
-    entries = tuple(
-        dataclasses.replace(entry, changes=(*entry.changes, *QUICK)) for entry in plan.entries
+    variants = tuple(
+        dataclasses.replace(variant, changes=(*variant.changes, *QUICK))
+        for variant in plan.variants
     )
-    return dataclasses.replace(plan, entries=entries, seeds=plan.seeds[:1], trials=0)
+    return dataclasses.replace(plan, variants=variants, seeds=plan.seeds[:1], trials=0)

@@ -1,15 +1,15 @@
 """Many models on many datasets under many seeds, and what comes of it."""
 
 from .comparison import Comparison, collect
-from .plan import Entry, Plan, plan_names, read_plan
+from .plan import Plan, Variant, plan_names, read_plan
 from .published import Published, published_figures
 from .runner import run_plan
 
 __all__ = [
     "Comparison",
-    "Entry",
     "Plan",
     "Published",
+    "Variant",
     "collect",
     "plan_names",
     "published_figures",

@@ -1,7 +1,5 @@
 """Tables and plots of what a plan's runs found."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +17,12 @@ from mentor_pyg.analysis import (
     find,
 )
 from mentor_pyg.analysis.seeds import mean_and_std
-from mentor_pyg.analysis.tables import Entry as TableEntry
+from mentor_pyg.analysis.tables import Entry
 from mentor_pyg.errors import InputError
-from mentor_pyg.experiments.plan import Entry, Plan
+from mentor_pyg.experiments.folders import check_folders, run_folder
+from mentor_pyg.experiments.plan import Plan, Variant
 from mentor_pyg.experiments.published import published_figures
-from mentor_pyg.experiments.runner import run_folder
+from mentor_pyg.run_files import METRICS, read_metrics
 
 SIGNIFICANT = 0.05
 
@@ -33,12 +32,12 @@ class Result:
     """The finished runs of one model on one dataset.
 
     Attributes:
-        entry: The model.
+        variant: The model.
         folders: Folders of the runs.
         runs: Their ``metrics.json``, a run for each seed.
     """
 
-    entry: Entry
+    variant: Variant
     folders: tuple[Path, ...]
     runs: tuple[dict[str, Any], ...]
 
@@ -79,7 +78,7 @@ class Comparison:
     def reference(self) -> Result:
         """What the others are tested against: the plan's reference, else the best on
         validation of those that come after the first."""
-        named = [r for r in self.results if r.entry.name == self.plan.reference]
+        named = [r for r in self.results if r.variant.name == self.plan.reference]
         others = self.results[1:] or self.results
         return named[0] if named else max(others, key=lambda r: r.mean("val", self.metrics[0]))
 
@@ -93,7 +92,7 @@ class Comparison:
         groups: list[SeedGroup] = []
         for result in ordered:
             runs = evaluate_runs(result.folders, progress=progress)
-            groups.append(_renamed(aggregate(runs)[0], result.entry.name))
+            groups.append(_renamed(aggregate(runs)[0], result.variant.name))
         return find(groups, Sampling(), progress)
 
     def table(self, findings: Findings | None = None) -> Table:
@@ -111,13 +110,13 @@ class Comparison:
         note = "mean ± standard deviation over seeds, selection on validation"
         if findings is not None:
             note += (
-                f"; * differs from {self.reference.entry.name} with p < {SIGNIFICANT} "
+                f"; * differs from {self.reference.variant.name} with p < {SIGNIFICANT} "
                 "(permutation test over users, Holm)"
             )
         return Table(columns, rows, self.dataset, note)
 
-    def _row(self, result: Result, findings: Findings | None) -> list[TableEntry]:
-        name = result.entry.name
+    def _row(self, result: Result, findings: Findings | None) -> list[Entry]:
+        name = result.variant.name
         differences = {} if findings is None else findings.differences.get(name, {})
         test = [
             result.cell("test", m, m in differences and differences[m].p_holm < SIGNIFICANT)
@@ -131,13 +130,13 @@ class Comparison:
         """Our figures beside those of papers, which have their own data and selection."""
         columns = [Column("model"), Column("from the paper"), Column("metric")]
         columns += [Column("ours"), Column("paper"), Column("difference", "+.1%")]
-        rows: list[list[TableEntry]] = []
+        rows: list[list[Entry]] = []
         for result in self.results:
             for published in published_figures(self.dataset, result.runs[0]["model"]):
                 for metric, value in published.metrics.items():
                     ours = result.cell("test", metric)
                     change = ours.value / value - 1
-                    rows.append([result.entry.name, published.paper, metric, ours, value, change])
+                    rows.append([result.variant.name, published.paper, metric, ours, value, change])
         note = "the papers' figures are their authors', with their features, splits and choices"
         return Table(columns, rows, f"{self.dataset}, beside published figures", note)
 
@@ -151,7 +150,7 @@ class Comparison:
             r.seconds if cost == "seconds" else r.mean("peak_memory_mb") for r in self.results
         ]
         return [
-            (result.entry.name, value, result.mean("test", self.metrics[0]))
+            (result.variant.name, value, result.mean("test", self.metrics[0]))
             for result, value in zip(self.results, values)
         ]
 
@@ -164,11 +163,13 @@ def collect(plan: Plan, out: Path) -> list[Comparison]:
     """What is finished of a plan, by dataset.
 
     Raises:
-        InputError: If there is nothing yet, or a result is damaged.
+        InputError: If there is nothing yet, a result is damaged, or of other settings or
+            data than the plan's.
     """
+    check_folders(plan, out, needs_data=False)
     comparisons = []
     for dataset in plan.datasets:
-        results = [_result(plan, out, dataset, entry) for entry in plan.entries]
+        results = [_result(plan, out, dataset, variant) for variant in plan.variants]
         finished = tuple(result for result in results if result.runs)
         if finished:
             comparisons.append(Comparison(dataset, plan, finished))
@@ -177,21 +178,14 @@ def collect(plan: Plan, out: Path) -> list[Comparison]:
     return comparisons
 
 
-def _result(plan: Plan, out: Path, dataset: str, entry: Entry) -> Result:
-    folders = [run_folder(out, dataset, entry, seed) for seed in plan.seeds]
-    finished = [folder for folder in folders if (folder / "metrics.json").exists()]
-    return Result(entry, tuple(finished), tuple(_metrics(f, plan.metrics) for f in finished))
-
-
-def _metrics(folder: Path, metrics: Sequence[str]) -> dict[str, Any]:
-    path = folder / "metrics.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        missing = [m for m in metrics for split in ("val", "test") if m not in content[split]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: isn't the result of a run ({error})") from None
-    if missing:
-        raise InputError(
-            f"{path}: has no {missing[0]}; expected one of {', '.join(content['test'])}"
-        )
-    return content
+def _result(plan: Plan, out: Path, dataset: str, variant: Variant) -> Result:
+    folders = [run_folder(out, dataset, variant, seed) for seed in plan.seeds]
+    finished = [folder for folder in folders if (folder / METRICS).exists()]
+    runs = [read_metrics(folder) for folder in finished]
+    for folder, run in zip(finished, runs):
+        for metric in plan.metrics:
+            if metric not in run["test"]:
+                raise InputError(
+                    f"{folder / METRICS}: has no {metric}; expected one of {', '.join(run['test'])}"
+                )
+    return Result(variant, tuple(finished), tuple(runs))

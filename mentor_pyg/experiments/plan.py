@@ -7,24 +7,34 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.config import load_config, preset_names
+from mentor_pyg.config import RunConfig, load_config, preset_names
 from mentor_pyg.errors import InputError
+from mentor_pyg.evaluation import METRICS
+from mentor_pyg.experiments.plan_keys import (
+    count,
+    folders_by_name,
+    optional_text,
+    sweep_values,
+    texts,
+)
 from mentor_pyg.named_yaml import NamedYaml
+from mentor_pyg.search import Search, check_seeds, space_of
 from mentor_pyg.search_space import as_changes
 
 KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
+MODEL_KEYS = ("name", "preset", "set", "space")
 PLANS = NamedYaml("plan", "experiments/plans")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A model, or a variant of one.
+class Variant:
+    """A model with its settings.
 
     Attributes:
         name: What tables call it.
         preset: What it starts from.
         changes: What is changed in it, as for :func:`~mentor_pyg.config.load_config`.
-        space: Search space; that of the preset's name if not given.
+        space: Search space; that of the preset's model if not given.
         model: What it is a variant of in a sweep; else its name.
         settings: Values of the sweep's settings.
     """
@@ -41,6 +51,10 @@ class Entry:
         """The name as that of a folder."""
         return re.sub(r"[^A-Za-z0-9.=+-]+", "-", self.name).strip("-.") or "model"
 
+    def config(self, seed: int | None = None) -> RunConfig:
+        """The settings of a run, unless a search finds others."""
+        return load_config(self.preset, self.changes, seed=seed)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -48,21 +62,33 @@ class Plan:
 
     Attributes:
         datasets: Folders by name.
-        entries: The models.
+        variants: The models.
         seeds: Seeds of every model's runs.
         trials: Trials of the search on validation that every model gets before; 0 takes
             the presets as they are.
-        reference: Entry that the others are tested against; None for the best of the
+        reference: Variant that the others are tested against; None for the best of the
             others, on validation.
         metrics: Metrics that tables show.
     """
 
     datasets: dict[str, str]
-    entries: tuple[Entry, ...]
+    variants: tuple[Variant, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     trials: int = 0
     reference: str | None = None
     metrics: tuple[str, ...] = ("recall@20", "ndcg@20")
+
+    def search(self, variant: Variant) -> Search:
+        """The search that a variant gets before its runs."""
+        return Search(
+            preset=variant.preset,
+            space=space_of(variant.preset, variant.changes, variant.space),
+            trials=self.trials,
+            sampler="random",
+            changes=variant.changes,
+            seeds=self.seeds[:1],
+            search_only=True,
+        )
 
 
 def plan_names() -> list[str]:
@@ -98,86 +124,94 @@ def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Pl
     for key in content:
         if key not in KEYS:
             raise InputError(f"{name}: unknown key '{key}'; expected {', '.join(KEYS)}")
-    folders = dict(datasets or content.get("datasets") or {})
-    if not folders:
-        raise InputError(f"{name}: names no datasets; expected folders by name")
-    changes = _texts(name, "set", content.get("set"))
-    models = [_entry(name, model, changes) for model in content.get("models") or []]
-    entries = [variant for model in models for variant in _sweep(model, content.get("sweep"))]
-    if not entries:
-        raise InputError(f"{name}: names no models; expected a list of presets")
-    _check_unique(name, entries)
+    models = content.get("models")
+    if not isinstance(models, list) or not models:
+        raise InputError(f"{name}: models are {models!r}; expected a list of presets")
+    changes = texts(f"{name}: set", content.get("set"), "train.lr=1e-3")
+    sweep = sweep_values(f"{name}: sweep", content.get("sweep"))
     plan = Plan(
-        folders,
-        tuple(entries),
-        tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
-        int(content.get("trials") or 0),
-        content.get("reference"),
-        tuple(content.get("metrics") or Plan.metrics),
+        datasets=folders_by_name(f"{name}: datasets", datasets or content.get("datasets")),
+        variants=tuple(
+            v for model in models for v in _swept(_variant(name, model, changes), sweep)
+        ),
+        seeds=tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
+        trials=count(f"{name}: trials", content.get("trials")),
+        reference=optional_text(f"{name}: reference", content.get("reference")),
+        metrics=texts(f"{name}: metrics", content.get("metrics"), "recall@20") or Plan.metrics,
     )
-    if plan.reference is not None and plan.reference not in {e.name for e in entries}:
-        raise InputError(
-            f"{name}: reference '{plan.reference}' isn't among the models; "
-            f"expected one of {', '.join(e.name for e in entries)}"
-        )
-    for entry in entries:
-        load_config(entry.preset, entry.changes)
+    _check(name, plan)
     return plan
 
 
-def _entry(where: str | Path, model: Any, changes: tuple[str, ...]) -> Entry:
+def _variant(where: str | Path, model: Any, changes: tuple[str, ...]) -> Variant:
     if isinstance(model, str):
         model = {"name": model}
     if not isinstance(model, dict) or not isinstance(model.get("name"), str):
         raise InputError(f"{where}: model {model!r}; expected a name, or a mapping with one")
+    where = f"{where}: model '{model['name']}'"
     for key in model:
-        if key not in ("name", "preset", "set", "space"):
+        if key not in MODEL_KEYS:
             raise InputError(
-                f"{where}: model '{model['name']}' has an unknown key '{key}'; "
-                "expected name, preset, set, space"
+                f"{where} has an unknown key '{key}'; expected {', '.join(MODEL_KEYS)}"
             )
     preset = str(model.get("preset") or model["name"].lower())
     if not preset.endswith((".yaml", ".yml")) and preset not in preset_names():
         raise InputError(
-            f"{where}: model '{model['name']}' has no preset '{preset}'; "
+            f"{where} has no preset '{preset}'; "
             f"expected one of {', '.join(preset_names())}, or a .yaml file"
         )
-    own = _texts(where, f"model '{model['name']}', set", model.get("set"))
-    return Entry(model["name"], preset, changes + own, model.get("space"), model["name"])
+    return Variant(
+        name=model["name"],
+        preset=preset,
+        changes=changes + texts(f"{where}, set", model.get("set"), "train.lr=1e-3"),
+        space=optional_text(f"{where}, space", model.get("space")),
+        model=model["name"],
+    )
 
 
-def _sweep(model: Entry, sweep: Mapping[str, list[Any]] | None) -> list[Entry]:
+def _swept(model: Variant, sweep: Mapping[str, list[Any]]) -> list[Variant]:
     """A model with every combination of the values of the settings."""
     if not sweep:
         return [model]
-    entries = []
+    variants = []
     for values in product(*sweep.values()):
         settings = dict(zip(sweep, values))
         short = ", ".join(f"{key.rpartition('.')[2]}={v}" for key, v in settings.items())
         changes = model.changes + tuple(as_changes(settings))
         name = f"{model.name} {short}"
-        entries.append(Entry(name, model.preset, changes, model.space, model.name, settings))
-    return entries
+        variants.append(Variant(name, model.preset, changes, model.space, model.name, settings))
+    return variants
 
 
-def _texts(where: str | Path, key: str, value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise InputError(f"{where}: {key} is {value!r}; expected a list like [train.lr=1e-3]")
-    return tuple(value)
+def _seeds(where: str | Path, seeds: Any) -> list[int]:
+    check_seeds(f"{where}: seeds", seeds)
+    return seeds
 
 
-def _seeds(where: str | Path, value: Any) -> list[int]:
-    if not isinstance(value, list) or not value or not all(type(v) is int for v in value):
-        raise InputError(f"{where}: seeds are {value!r}; expected a list like [0, 1, 2]")
-    return value
-
-
-def _check_unique(where: str | Path, entries: list[Entry]) -> None:
-    slugs = [entry.slug for entry in entries]
-    for entry in entries:
-        if slugs.count(entry.slug) > 1:
+def _check(where: str | Path, plan: Plan) -> None:
+    """Makes sure that everything that a plan names is there, before anything is trained."""
+    names = [variant.name for variant in plan.variants]
+    if plan.reference is not None and plan.reference not in names:
+        raise InputError(
+            f"{where}: reference '{plan.reference}' isn't among the models; "
+            f"expected one of {', '.join(names)}"
+        )
+    slugs = [variant.slug for variant in plan.variants]
+    for variant in plan.variants:
+        if slugs.count(variant.slug) > 1:
             raise InputError(
-                f"{where}: model '{entry.name}' is there twice; expected different names"
+                f"{where}: model '{variant.name}' is there twice; expected different names"
             )
+        try:
+            config = variant.config()
+            if plan.trials:
+                plan.search(variant).check()
+        except InputError as error:
+            raise InputError(f"{where}: model '{variant.name}': {error}") from None
+        measured = [f"{metric}@{k}" for k in config.train.ks for metric in (*METRICS, "coverage")]
+        for metric in plan.metrics:
+            if metric not in measured:
+                raise InputError(
+                    f"{where}: metrics name '{metric}', which '{variant.name}' doesn't measure; "
+                    f"expected one of {', '.join(measured)}"
+                )

@@ -41,8 +41,8 @@ def write_results(comparison: Comparison, findings: Findings | None, out: Path) 
         parts = [table.render(format)] + [published.render(format)] * bool(published.rows)
         write_text(out / f"{comparison.dataset}{suffix}", "\n\n".join(parts) + "\n")
     content = {
-        "reference": comparison.reference.entry.name,
-        "models": {r.entry.name: _numbers(r) for r in comparison.results},
+        "reference": comparison.reference.variant.name,
+        "models": {r.variant.name: _numbers(r) for r in comparison.results},
         "significance": None if findings is None else findings.to_dict(),
     }
     write_text(out / f"{comparison.dataset}.json", json.dumps(content, indent=2) + "\n")
@@ -56,9 +56,9 @@ def write_results(comparison: Comparison, findings: Findings | None, out: Path) 
 
 def _numbers(result: Result) -> dict[str, Any]:
     return {
-        "preset": result.entry.preset,
-        "changes": list(result.entry.changes),
-        "settings": dict(result.entry.settings),
+        "preset": result.variant.preset,
+        "changes": list(result.variant.changes),
+        "settings": dict(result.variant.settings),
         "runs": [{"folder": str(f), **run} for f, run in zip(result.folders, result.runs)],
     }
 
@@ -70,26 +70,26 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, "Figure"]]:
         yield cost, trade_off(points, label, f"test {metric}", title)
     if len(comparison.results) <= MAX_BARS:
         values = {
-            r.entry.name: {m: r.mean("test", m) for m in comparison.metrics}
+            r.variant.name: {m: r.mean("test", m) for m in comparison.metrics}
             for r in comparison.results
         }
         yield "bars", bars(values, comparison.metrics, title=f"{title}, test")
-    for model in dict.fromkeys(r.entry.model for r in comparison.results if r.entry.settings):
-        swept = [r for r in comparison.results if r.entry.model == model]
+    for model in dict.fromkeys(r.variant.model for r in comparison.results if r.variant.settings):
+        swept = [r for r in comparison.results if r.variant.model == model]
         yield f"sweep-{model}", _sweep_figure(swept, metric, title)
 
 
 def _sweep_figure(results: list[Result], metric: str, title: str) -> "Figure":
     """A line over the values of one setting, a heat map over those of the last two."""
-    settings = list(results[0].entry.settings)
+    settings = list(results[0].variant.settings)
     if len(settings) == 1:
-        points = [(r.entry.settings[settings[0]], r.mean("test", metric)) for r in results]
+        points = [(r.variant.settings[settings[0]], r.mean("test", metric)) for r in results]
         spreads = [r.cell("test", metric).spread or 0.0 for r in results]
         return sensitivity(points, spreads, settings[0], f"test {metric}", title)
     rows, columns = settings[-2:]
-    ys, xs = (list(dict.fromkeys(r.entry.settings[n] for r in results)) for n in (rows, columns))
+    ys, xs = (list(dict.fromkeys(r.variant.settings[n] for r in results)) for n in (rows, columns))
     values = np.full((len(ys), len(xs)), np.nan)
     for r in results:
-        place = ys.index(r.entry.settings[rows]), xs.index(r.entry.settings[columns])
+        place = ys.index(r.variant.settings[rows]), xs.index(r.variant.settings[columns])
         values[place] = r.mean("test", metric)
     return heat_map(values, ys, xs, rows, columns, f"{title}, test {metric}")

@@ -9,24 +9,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.experiments.plan import Entry, Plan
+from mentor_pyg.experiments.folders import (
+    best_preset,
+    check_folders,
+    model_folder,
+    run_folder,
+    search_folder,
+)
+from mentor_pyg.experiments.plan import Plan, Variant
 from mentor_pyg.progress import progress_bar
-from mentor_pyg.run import LAST
+from mentor_pyg.run_files import LAST, METRICS
 
 COMMANDS = ("mentor_pyg.commands.train", "mentor_pyg.commands.tune")
+
+LOG = "log.txt"
+
+Command: TypeAlias = tuple[str, ...]
 
 logger = logging.getLogger("mentor_pyg")
 
 
-class Step(NamedTuple):
+class Run(NamedTuple):
     """A command and the file that is there once it is finished."""
 
-    command: tuple[str, ...]
+    command: Command
     done: Path
 
 
@@ -36,81 +47,76 @@ class Job:
 
     Attributes:
         folder: Where its log goes.
-        steps: A search if there is one, then runs.
+        runs: Its runs.
+        search: Command of the search before them, if there is one. It goes on where it
+            stopped, and makes sure that it is still the same search.
     """
 
     folder: Path
-    steps: tuple[Step, ...]
+    runs: tuple[Run, ...]
+    search: Command | None = None
 
     @property
-    def open_steps(self) -> list[Step]:
-        """Those not finished yet."""
-        return [step for step in self.steps if not step.done.exists()]
-
-
-def model_folder(out: Path, dataset: str, entry: Entry) -> Path:
-    """Where everything about a model on a dataset lies."""
-    return out / dataset / entry.slug
-
-
-def run_folder(out: Path, dataset: str, entry: Entry, seed: int) -> Path:
-    """Where the run of a model under a seed lies."""
-    return model_folder(out, dataset, entry) / f"seed-{seed}"
+    def open_steps(self) -> list[Command]:
+        """Commands for what isn't finished yet."""
+        steps = [run.command for run in self.runs if not run.done.exists()]
+        return [self.search, *steps] if self.search and steps else steps
 
 
 def jobs_of(plan: Plan, out: Path) -> list[Job]:
     """What there is to do, seed by seed, so that every model has results early."""
-    pairs = [(name, entry) for name in plan.datasets for entry in plan.entries]
+    pairs = [(name, variant) for name in plan.datasets for variant in plan.variants]
     if not plan.trials:
         return [
-            Job(run_folder(out, name, entry, seed), (_train(plan, out, name, entry, seed),))
+            Job(run_folder(out, name, variant, seed), (_train(plan, out, name, variant, seed),))
             for seed in plan.seeds
-            for name, entry in pairs
+            for name, variant in pairs
         ]
     return [
         Job(
-            model_folder(out, name, entry),
-            (
-                _search(plan, out, name, entry),
-                *(_train(plan, out, name, entry, seed) for seed in plan.seeds),
-            ),
+            model_folder(out, name, variant),
+            tuple(_train(plan, out, name, variant, seed) for seed in plan.seeds),
+            _search(plan, out, name, variant),
         )
-        for name, entry in pairs
+        for name, variant in pairs
     ]
 
 
-def _search(plan: Plan, out: Path, dataset: str, entry: Entry) -> Step:
-    folder = model_folder(out, dataset, entry) / "search"
-    command = ["tune", "--data", plan.datasets[dataset], "--preset", entry.preset]
-    command += ["--space", entry.space or entry.preset, "--trials", str(plan.trials)]
-    command += ["--sampler", "random", "--seeds", str(plan.seeds[0]), "--search-only"]
-    command += ["--out", str(folder), "--quiet", *_changes(entry)]
-    return Step(tuple(command), folder / "best.yaml")
+def _search(plan: Plan, out: Path, dataset: str, variant: Variant) -> Command:
+    command = ["tune", "--data", plan.datasets[dataset], "--preset", variant.preset]
+    command += ["--trials", str(plan.trials), "--sampler", "random"]
+    command += ["--seeds", str(plan.seeds[0]), "--search-only"]
+    if variant.space is not None:
+        command += ["--space", variant.space]
+    command += ["--out", str(search_folder(out, dataset, variant)), "--quiet"]
+    return (*command, *_changes(variant))
 
 
-def _train(plan: Plan, out: Path, dataset: str, entry: Entry, seed: int) -> Step:
-    folder = run_folder(out, dataset, entry, seed)
-    command = ["train", "--data", plan.datasets[dataset], "--seed", str(seed)]
-    command += ["--out", str(folder), "--quiet"]
-    if plan.trials:
-        command += ["--preset", str(model_folder(out, dataset, entry) / "search" / "best.yaml")]
-    else:
-        command += ["--preset", entry.preset, *_changes(entry)]
+def _train(plan: Plan, out: Path, dataset: str, variant: Variant, seed: int) -> Run:
+    folder = run_folder(out, dataset, variant, seed)
+    command = ["train", "--data", plan.datasets[dataset], "--quiet"]
     if (folder / LAST).exists():
-        command = ["train", "--resume", str(folder), "--quiet"]
-    return Step(tuple(command), folder / "metrics.json")
+        command += ["--resume", str(folder)]
+    elif plan.trials:
+        preset = str(best_preset(out, dataset, variant))
+        command += ["--out", str(folder), "--seed", str(seed), "--preset", preset]
+    else:
+        command += ["--out", str(folder), "--seed", str(seed), "--preset", variant.preset]
+        command += _changes(variant)
+    return Run(tuple(command), folder / METRICS)
 
 
-def _changes(entry: Entry) -> list[str]:
-    return [word for change in entry.changes for word in ("--set", change)]
+def _changes(variant: Variant) -> list[str]:
+    return [word for change in variant.changes for word in ("--set", change)]
 
 
 def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> None:
     """Runs whatever of a plan isn't finished yet.
 
     Every run is a process with its share of the cores, and its log is ``log.txt`` in its
-    folder. Results of finished runs stay as they are; to run one again, remove its
-    folder. Ctrl-C lets the running ones save their state.
+    folder. Results of finished runs stay as they are if they are of the plan's settings
+    and data; to run one again, remove its folder. Ctrl-C lets the running ones save their
+    state.
 
     Args:
         plan: What to run.
@@ -119,8 +125,11 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
         progress: Whether to show a progress bar.
 
     Raises:
-        InputError: If a run fails; the others are finished first.
+        FileNotFoundError: If a dataset isn't there.
+        InputError: If something under ``out`` is of other settings or data, before any
+            run, or if a run fails; the others are finished first.
     """
+    check_folders(plan, out)
     jobs = jobs_of(plan, out)
     open_jobs = [job for job in jobs if job.open_steps]
     logger.info(f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs are done")
@@ -129,12 +138,18 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
     for job, code in progress_bar(finished, "runs", progress, total=len(open_jobs)):
         if code != 0:
             failed.append(job.folder)
-            logger.warning(f"failed, see {job.folder / 'log.txt'}")
+            logger.warning(f"failed, see {job.folder / LOG}")
     if failed:
+        log = failed[0] / LOG
         raise InputError(
-            f"{failed[0] / 'log.txt'}: tells of a failure ({len(failed)} runs in all); "
+            f"{log}: tells of a failure, {_last_line(log)!r} ({len(failed)} failed in all); "
             "expected every run to finish"
         )
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "nothing")
 
 
 def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
@@ -150,14 +165,14 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
     num_threads = max(1, (os.cpu_count() or 1) // parallel)
 
     waiting = deque(jobs)
-    running: dict[Any, tuple[Any, Job, Iterator[Step]]] = {}
+    running: dict[Any, tuple[Any, Job, Iterator[Command]]] = {}
 
-    def start_next(job: Job, steps: Iterator[Step]) -> bool:
+    def start_next(job: Job, steps: Iterator[Command]) -> bool:
         step = next(steps, None)
         if step is None:
             return False
         job.folder.mkdir(parents=True, exist_ok=True)
-        arguments = (step.command, job.folder / "log.txt", num_threads)
+        arguments = (step, job.folder / LOG, num_threads)
         process = context.Process(target=_work, args=arguments)
         process.start()
         running[process.sentinel] = process, job, steps

@@ -1,0 +1,64 @@
+"""Values of a plan's keys, checked; ``where`` is the file and the key, for messages."""
+
+import json
+import re
+from typing import Any
+
+from mentor_pyg.errors import InputError
+
+
+def folders_by_name(where: str, value: Any) -> dict[str, str]:
+    """Datasets; a name is part of the names of files."""
+    if not value:
+        raise InputError(f"{where}: there are none; expected folders by name")
+    if not isinstance(value, dict) or not all(isinstance(f, str) and f for f in value.values()):
+        raise InputError(f"{where} are {value!r}; expected folders by name")
+    for name in value:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", name, re.ASCII):
+            raise InputError(f"{where}: name {name!r}; expected letters, digits and any of .=+-_")
+    return dict(value)
+
+
+def texts(where: str, value: Any, example: str) -> tuple[str, ...]:
+    """A list of texts; empty if there is none."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise InputError(f"{where} is {value!r}; expected a list like [{example}]")
+    return tuple(value)
+
+
+def count(where: str, value: Any) -> int:
+    """A number from 0; 0 if there is none."""
+    if value is None:
+        return 0
+    if type(value) is not int or value < 0:
+        raise InputError(f"{where} is {value!r}; expected a whole number, 0 or more")
+    return value
+
+
+def optional_text(where: str, value: Any) -> str | None:
+    """A text, if there is one."""
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{where} is {value!r}; expected a name")
+    return value
+
+
+def sweep_values(where: str, value: Any) -> dict[str, list[Any]]:
+    """Lists of values by setting; empty if there are none."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{where} is {value!r}; expected lists of values by setting")
+    for key, values in value.items():
+        if not isinstance(key, str):
+            raise InputError(f"{where}: {key!r} is no setting; expected e.g. options.num_layers")
+        if not isinstance(values, list) or not values:
+            raise InputError(f"{where}: {key} is {values!r}; expected a list of values")
+        try:
+            json.dumps(values, allow_nan=False)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{where}: {key} is {values!r}; expected finite numbers and texts"
+            ) from None
+    return value

@@ -1,0 +1,101 @@
+"""Plans as they are read: what they mean, and what is refused."""
+
+from datetime import date
+
+import pytest
+
+from mentor_pyg import InputError
+from mentor_pyg.experiments import plan_names, read_plan
+
+SET = ("train.epochs=2", "train.lr=1e-2", "train.batch_size=128")
+
+
+def test_plan_fills_in_what_is_left_out(write_plan):
+    plan = read_plan(write_plan())
+    assert [e.name for e in plan.variants] == ["LightGCN", "flat"]
+    assert plan.variants[0].preset == "lightgcn"
+    assert plan.variants[1].changes == (*SET, "options.num_layers=1")
+    assert (plan.seeds, plan.trials, plan.metrics) == ((0, 1), 0, ("recall@20", "ndcg@20"))
+
+
+def test_sweep_takes_every_combination(write_plan):
+    sweep = {"options.num_layers": [1, 2], "train.lr": [0.1, 0.01, 0.001]}
+    plan = read_plan(write_plan(models=["LightGCN"], sweep=sweep))
+    assert len(plan.variants) == 6
+    assert plan.variants[1].name == "LightGCN num_layers=1, lr=0.01"
+    assert plan.variants[1].changes == (*SET, "options.num_layers=1", "train.lr=0.01")
+    assert plan.variants[1].settings == {"options.num_layers": 1, "train.lr": 0.01}
+    assert len({variant.slug for variant in plan.variants}) == 6
+
+
+@pytest.mark.parametrize("name", plan_names())
+def test_plans_of_the_package_are_sound(name, toy_folder):
+    assert read_plan(name, {"toy": str(toy_folder)}).variants
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"model": []}, "unknown key 'model'"),
+        ({"datasets": {}}, "datasets: there are none"),
+        ({"datasets": ["data/toys"]}, "datasets are ['data/toys']; expected folders by name"),
+        ({"datasets": "data/toys"}, "datasets are 'data/toys'"),
+        ({"datasets": {"toy": 5}}, "datasets are {'toy': 5}"),
+        ({"datasets": {"../../esc": "data/toys"}}, "datasets: name '../../esc'; expected letters"),
+        ({"datasets": {"..": "data/toys"}}, "datasets: name '..'"),
+        ({"datasets": {7: "data/toys"}}, "datasets: name 7"),
+        ({"models": 5}, "models are 5; expected a list"),
+        ({"models": "LightGCN"}, "models are 'LightGCN'; expected a list"),
+        ({"models": [{"name": "LightGCN", "space": 5}]}, "'LightGCN', space is 5; expected a name"),
+        ({"trials": "abc"}, "trials is 'abc'; expected a whole number"),
+        ({"trials": -3}, "trials is -3; expected a whole number"),
+        ({"trials": True}, "trials is True; expected a whole number"),
+        ({"metrics": 5}, "metrics is 5; expected a list like [recall@20]"),
+        ({"metrics": "recall@20"}, "metrics is 'recall@20'; expected a list"),
+        ({"metrics": ["recall@30"]}, "metrics name 'recall@30', which 'LightGCN' doesn't measure"),
+        ({"metrics": ["auc@20"]}, "metrics name 'auc@20'"),
+        ({"reference": ["LightGCN"]}, "reference is ['LightGCN']; expected a name"),
+        ({"sweep": [1, 2]}, "sweep is [1, 2]; expected lists of values by setting"),
+        ({"sweep": {"options.num_layers": 2}}, "options.num_layers is 2; expected a list"),
+        ({"sweep": {5: [1]}}, "sweep: 5 is no setting"),
+        ({"sweep": {"options.num_layers": [date(2020, 1, 1)]}}, "expected finite numbers"),
+        ({"seeds": [0, 0]}, "seeds: 0 is there twice"),
+        ({"seeds": [2**32]}, "seeds: 4294967296; expected whole numbers from 0 to 2^32 - 1"),
+        ({"seeds": [0, -1]}, "seeds: -1; expected whole numbers"),
+        ({"seeds": 5}, "seeds are 5"),
+        ({"trials": 3, "models": [{"name": "LightGCN", "space": "x"}]}, "space 'x' is unknown"),
+        ({"models": []}, "models are []"),
+        ({"models": ["Nonesuch"]}, "has no preset 'nonesuch'"),
+        ({"models": [3]}, "model 3; expected a name"),
+        ({"models": [{"name": "LightGCN", "sets": []}]}, "unknown key 'sets'"),
+        ({"models": ["LightGCN", "LightGCN"]}, "'LightGCN' is there twice"),
+        ({"seeds": "0"}, "seeds are '0'"),
+        ({"seeds": []}, "seeds are []"),
+        ({"set": "train.lr=1"}, "set is 'train.lr=1'"),
+        ({"set": ["train.speed=1"]}, "train.speed: unknown option"),
+        ({"reference": "MENTOR"}, "reference 'MENTOR' isn't among the models"),
+    ],
+)
+def test_bad_plans(write_plan, content, message):
+    with pytest.raises(InputError) as error:
+        read_plan(write_plan(**content))
+    assert message in str(error.value)
+    assert "plan.yaml: " in str(error.value)
+
+
+def test_plans_that_are_no_yaml_or_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="not found"):
+        read_plan(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="plan 'none' is unknown"):
+        read_plan("none")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="holds \\[1\\]"):
+        read_plan(tmp_path / "list.yaml")
+
+
+def test_measured_lists_decide_what_tables_may_show(write_plan):
+    settings = ["train.ks=[5]", "train.monitor=recall@5"]
+    plan = read_plan(write_plan(set=settings, metrics=["ndcg@5", "coverage@5"]))
+    assert plan.metrics == ("ndcg@5", "coverage@5")
+    with pytest.raises(InputError, match=r"metrics name 'recall@20', .* expected one of recall@5"):
+        read_plan(write_plan(set=settings))
