@@ -132,7 +132,7 @@ def _check_names(name: str, contents: Sequence[Content]) -> None:
         )
     seen: dict[str, str] = {}
     for content in contents:
-        stem, where = content.stem, ", ".join(map(str, content.files)) or "features"
+        stem, where = content.stem, next(iter(content.files), "features")
         if not NAME.fullmatch(stem):
             raise InputError(f"{where}: is called '{stem}'; expected letters, digits, '_', '-'")
         modality = MODALITY_NAMES.get(stem, stem)
