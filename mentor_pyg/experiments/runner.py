@@ -142,7 +142,7 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
     if failed:
         log = failed[0] / LOG
         raise InputError(
-            f"{log}: tells of a failure, {_last_line(log)!r} ({len(failed)} failed in all); "
+            f"{log}: tells of a failure ({len(failed)} in all): {_last_line(log)}; "
             "expected every run to finish"
         )
 
