@@ -11,6 +11,7 @@ import yaml
 from mentor_pyg.errors import InputError
 from mentor_pyg.named_yaml import NamedYaml
 from mentor_pyg.nn import models
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.options import check_options
 from mentor_pyg.train_config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
@@ -98,7 +99,7 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
         **train: As for :func:`load_config`.
 
     Raises:
-        InputError: If a key is unknown or a value of the wrong type.
+        InputError: If a key is unknown, or a value of the wrong type or out of range.
     """
     model = content.get("model")
     if model not in models.classes:
@@ -110,12 +111,17 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
             raise InputError(f"{where}: unknown key '{key}'; expected {', '.join(SECTIONS)}")
     train_values = check_options(TrainConfig, content.get("train") or {}, "train")
     train_values |= {key: value for key, value in train.items() if value is not None}
+    options = check_options(
+        getattr(models, model), content.get("options") or {}, "options", DERIVED
+    )
+    try:
+        check_ranges(**options)
+    except ValueError as error:
+        raise InputError(f"{where}: options: {error}") from None
     return RunConfig(
         preset=str(content["preset"]),
         model=model,
-        options=check_options(
-            getattr(models, model), content.get("options") or {}, "options", DERIVED
-        ),
+        options=options,
         content=_section(ContentVariant, content, "content"),
         graph=_section(ItemKNN, content, "graph"),
         user_graph=_section(UserCooccurrence, content, "user_graph"),

@@ -33,8 +33,8 @@ class MMGCNConv(torch.nn.Module):
         combine: :obj:`"concat"` or :obj:`"sum"`, the first or the second form.
 
     Shapes:
-        ``x`` [N, F]; ``id`` [N, D]; ``adj`` as :func:`~mentor_pyg.nn.user_item_adjacency`
-        makes it without weights; result [N, D]
+        ``x`` [N, F]; ``id_embedding`` [N, D]; ``adj`` as
+        :func:`~mentor_pyg.nn.user_item_adjacency` makes it without weights; result [N, D]
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class MMGCNConv(torch.nn.Module):
             if linear.bias is not None:
                 torch.nn.init.zeros_(linear.bias)
 
-    def forward(self, x: Tensor, id: Tensor, adj: Adjacency) -> Tensor:
+    def forward(self, x: Tensor, id_embedding: Tensor, adj: Adjacency) -> Tensor:
         neighbors = F.leaky_relu(_neighbor_mean(self.lin_neighbor(x), adj))
-        own = F.leaky_relu(self.lin_self(x)) + id
+        own = F.leaky_relu(self.lin_self(x)) + id_embedding
         if self.combine == "concat":
             return F.leaky_relu(self.lin_out(torch.cat([neighbors, own], dim=1)))
         return F.leaky_relu(self.lin_out(neighbors) + own)

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import Linear
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import feature_masking_loss
@@ -70,8 +71,7 @@ class BM3(torch.nn.Module):
         reg_weight: float = 0.1,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.predictor = Linear(hidden_channels, hidden_channels)
@@ -85,7 +85,7 @@ class BM3(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "BM3":
         """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), in_channels=content_sizes(data)["in_channels"], **options)
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()
@@ -128,9 +128,7 @@ class BM3(torch.nn.Module):
     ) -> dict[str, Tensor]:
         """How well items' content finds the items, and itself."""
         assert self.projections is not None
-        x, mask = content(data, self.projections.modalities)
-        x = {m: rows.index_select(0, items) for m, rows in x.items()}
-        mask = {m: None if present is None else present[items] for m, present in mask.items()}
+        x, mask = content(data, self.projections.modalities, items)
         align, masked = [], []
         for m, z in self.projections(x, mask).items():
             predicted, present = self.predictor(z), mask[m]

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch.nn import Linear
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.loss import triple_norm
@@ -53,7 +54,6 @@ class CLCRec(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; such features add nothing.
         hidden_channels: Embedding size D.
         mlp_channels: Width of the encoder's hidden layer.
         num_negatives: Size of N.
@@ -70,7 +70,6 @@ class CLCRec(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         mlp_channels: int = 256,
         num_negatives: int = 128,
@@ -88,8 +87,7 @@ class CLCRec(torch.nn.Module):
         }.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"'{name}' must be from 0 to 1 (got {share})")
-        if not temperature > 0:
-            raise ValueError(f"'temperature' must be positive (got {temperature})")
+        check_ranges(temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projection = ContentProjection(in_channels, mlp_channels)
         self.linear = Linear(mlp_channels, hidden_channels)

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -40,7 +40,6 @@ class DualGNN(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; there they hear their users alone.
         hidden_channels: Embedding size D.
         num_layers: Hops on the user-item graph.
         reg_weight: :math:`\lambda`.
@@ -53,7 +52,6 @@ class DualGNN(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         num_layers: int = 2,
         reg_weight: float = 1e-3,

@@ -9,7 +9,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, edge_sizes, hear_neighbors, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -80,9 +80,7 @@ class FREEDOM(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "FREEDOM":
         """A model for the users, items, training pairs and modalities of ``data``."""
-        num_edges = data[INTERACTS].edge_index.size(1)
-        in_channels = content_sizes(data)["in_channels"]
-        return cls(**sizes(data), num_edges=num_edges, in_channels=in_channels, **options)
+        return cls(**sizes(data), **edge_sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         for module in (self.embedding, self.graph, self.projections):
@@ -115,10 +113,7 @@ class FREEDOM(torch.nn.Module):
     def _rank_by_content(self, user: Tensor, data: HeteroData, batch: Batch) -> Tensor:
         """BPR of the batch by the content of each modality, summed."""
         assert self.projections is not None
-        x, mask = content(data, self.modalities)
-        items = torch.cat([batch.pos_item, batch.neg_item])
-        x = {m: rows.index_select(0, items) for m, rows in x.items()}
-        mask = {m: None if present is None else present[items] for m, present in mask.items()}
+        x, mask = content(data, self.modalities, torch.cat([batch.pos_item, batch.neg_item]))
         anchor = user.index_select(0, batch.user)
         terms = []
         for m, projected in self.projections(x, mask).items():

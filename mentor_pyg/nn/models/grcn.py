@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -57,7 +57,6 @@ class GRCN(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; their features are zeros.
         hidden_channels: Size D of the ID vectors.
         content_channels: Size of prototypes and features.
         num_layers: Hops L of the ID vectors.
@@ -74,7 +73,6 @@ class GRCN(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         content_channels: int = 64,
         num_layers: int = 2,

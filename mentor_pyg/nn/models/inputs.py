@@ -11,7 +11,7 @@ from torch_geometric.typing import OptTensor
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, normalize, select
-from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
+from mentor_pyg.typing import COOCCURS, INTERACTS, ITEM, SIMILAR, USER, modalities, similar
 
 
 def sizes(data: HeteroData) -> dict[str, Any]:
@@ -19,21 +19,30 @@ def sizes(data: HeteroData) -> dict[str, Any]:
     return {"num_users": data[USER].num_nodes, "num_items": data[ITEM].num_nodes}
 
 
+def edge_sizes(data: HeteroData) -> dict[str, Any]:
+    """The number of training pairs, likewise."""
+    return {"num_edges": data[INTERACTS].edge_index.size(1)}
+
+
 def content_sizes(data: HeteroData) -> dict[str, Any]:
-    """Widths of the features and which some items lack, likewise."""
-    names = modalities(data)
-    return {
-        "in_channels": {m: data[ITEM][f"x_{m}"].size(1) for m in names},
-        "missing": [m for m in names if f"mask_{m}" in data[ITEM]],
-    }
+    """Widths of the features, likewise."""
+    return {"in_channels": {m: data[ITEM][f"x_{m}"].size(1) for m in modalities(data)}}
+
+
+def incomplete(data: HeteroData) -> list[str]:
+    """Modalities that some items lack."""
+    return [m for m in modalities(data) if f"mask_{m}" in data[ITEM]]
 
 
 def content(
-    data: HeteroData, names: Sequence[str]
+    data: HeteroData, names: Sequence[str], rows: OptTensor = None
 ) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
-    """Features by modality, and which items have them (None if all)."""
+    """Features by modality, and which items have them (None if all); of some items [n], or
+    of all."""
     store = data[ITEM]
-    return {m: store[f"x_{m}"] for m in names}, {m: store.get(f"mask_{m}") for m in names}
+    x = {m: select(store[f"x_{m}"], rows) for m in names}
+    masks = {m: store.get(f"mask_{m}") for m in names}
+    return x, {m: None if mask is None else select(mask, rows) for m, mask in masks.items()}
 
 
 def item_adjacency(data: HeteroData, edge_type: tuple[str, str, str]) -> Adjacency:
@@ -82,7 +91,6 @@ def user_adjacency(data: HeteroData) -> Adjacency:
 def unit_content(
     data: HeteroData, names: Sequence[str], rows: OptTensor = None
 ) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
-    """Likewise of some items [n], or all, with features of length one."""
-    x, mask = content(data, names)
-    unit = {m: normalize(at_least_float(select(value, rows))) for m, value in x.items()}
-    return unit, {m: None if value is None else select(value, rows) for m, value in mask.items()}
+    """Likewise with features of length one."""
+    x, mask = content(data, names, rows)
+    return {m: normalize(at_least_float(value)) for m, value in x.items()}, mask

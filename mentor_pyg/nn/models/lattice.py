@@ -97,7 +97,7 @@ class LATTICE(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "LATTICE":
         """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), in_channels=content_sizes(data)["in_channels"], **options)
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         for module in self.children():

@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, refine
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import edge_sizes, sizes
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -70,8 +70,7 @@ class LayerGCN(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "LayerGCN":
         """A model for the users, items and training pairs of ``data``."""
-        num_edges = data[INTERACTS].edge_index.size(1)
-        return cls(**sizes(data), num_edges=num_edges, **options)
+        return cls(**sizes(data), **edge_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -39,7 +39,6 @@ class LightGCNM(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; such features add nothing.
         hidden_channels: Embedding size D.
         num_layers: Hops L.
         reg_weight: :math:`\lambda`.
@@ -52,7 +51,6 @@ class LightGCNM(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         num_layers: int = 3,
         reg_weight: float = 1e-4,

@@ -8,6 +8,7 @@ from torch.nn import Linear, ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
@@ -22,7 +23,7 @@ from mentor_pyg.nn.loss import (
     score_triples,
     sum_of_squares,
 )
-from mentor_pyg.nn.models.inputs import content, content_sizes, item_adjacency, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, incomplete, item_adjacency, sizes
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
 from mentor_pyg.nn.random import dropout, subset
 from mentor_pyg.typing import SIMILAR, Batch, similar
@@ -121,10 +122,7 @@ class MENTOR(torch.nn.Module):
         super().__init__()
         if not set(align_levels) <= {1, 2, 3, 4}:
             raise ValueError(f"'align_levels' must be out of 1 to 4 (got {list(align_levels)})")
-        if not 0 <= mask_dropout <= 1:
-            raise ValueError(f"'mask_dropout' must be from 0 to 1 (got {mask_dropout})")
-        if not temperature > 0:
-            raise ValueError(f"'temperature' must be positive (got {temperature})")
+        check_ranges(num_layers=num_layers, mask_dropout=mask_dropout, temperature=temperature)
         self.num_users, self.num_items = num_users, num_items
         self.item_graph = item_graph
         self.align_weight, self.align_levels = align_weight, tuple(align_levels)
@@ -170,7 +168,7 @@ class MENTOR(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "MENTOR":
         """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
+        return cls(**sizes(data), **content_sizes(data), missing=incomplete(data), **options)
 
     def reset_parameters(self) -> None:
         for module in self.modules():

@@ -7,11 +7,12 @@ from torch.nn import Linear, ModuleList
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
+from mentor_pyg.nn.models.inputs import content_sizes, edge_sizes, sizes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -57,7 +58,6 @@ class MMGCL(torch.nn.Module):
         num_items: Number of items I.
         num_edges: Number of training pairs E.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; such an item starts from zero.
         hidden_channels: Embedding size D.
         num_layers: Hops L.
         dropout: Probability p.
@@ -74,7 +74,6 @@ class MMGCL(torch.nn.Module):
         num_items: int,
         num_edges: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         num_layers: int = 3,
         dropout: float = 0.05,
@@ -83,8 +82,7 @@ class MMGCL(torch.nn.Module):
         reg_weight: float = 1e-4,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
@@ -104,8 +102,7 @@ class MMGCL(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "MMGCL":
         """A model for the users, items, training pairs and modalities of ``data``."""
-        num_edges = data[INTERACTS].edge_index.size(1)
-        return cls(**sizes(data), num_edges=num_edges, **content_sizes(data), **options)
+        return cls(**sizes(data), **edge_sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -43,7 +43,6 @@ class MMGCN(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; there they start from zeros.
         hidden_channels: Embedding size D.
         content_channels: Width of the projected features.
         num_layers: Layers L.
@@ -59,7 +58,6 @@ class MMGCN(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         content_channels: int = 256,
         num_layers: int = 2,

@@ -160,8 +160,7 @@ class MMSSL(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "MMSSL":
         """A model for the users, items and modalities of ``data``."""
-        in_channels = content_sizes(data)["in_channels"]
-        return cls(**sizes(data), in_channels=in_channels, **options)
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         for module in self.children():

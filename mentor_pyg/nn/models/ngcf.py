@@ -7,6 +7,7 @@ from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
 from torch_geometric.nn.inits import reset
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.conv.ngcf_conv import NGCFConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize
@@ -57,8 +58,7 @@ class NGCF(torch.nn.Module):
         reg_weight: float = 1e-4,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.convs = ModuleList(
             NGCFConv(hidden_channels, hidden_channels) for _ in range(num_layers)

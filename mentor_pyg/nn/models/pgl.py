@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, edge_sizes, hear_neighbors, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
@@ -79,8 +80,7 @@ class PGL(torch.nn.Module):
         temperature: float = 0.2,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         self.projections = ModalityProjections(in_channels, hidden_channels)
         self.user = Parameter(torch.empty(len(in_channels), num_users, hidden_channels))
         self.propagation = Propagation(num_layers, readout="mean")
@@ -92,9 +92,7 @@ class PGL(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "PGL":
         """A model for the users, items, training pairs and modalities of ``data``."""
-        num_edges = data[INTERACTS].edge_index.size(1)
-        in_channels = content_sizes(data)["in_channels"]
-        return cls(**sizes(data), num_edges=num_edges, in_channels=in_channels, **options)
+        return cls(**sizes(data), **edge_sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.projections.reset_parameters()

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import edge_sizes, sizes
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -73,8 +74,7 @@ class SGL(torch.nn.Module):
             raise ValueError(
                 f"'augmentation' must be one of {', '.join(AUGMENTATIONS)} (got '{augmentation}')"
             )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         num_graphs = num_layers if augmentation == "walk" else 1
@@ -89,8 +89,7 @@ class SGL(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "SGL":
         """A model for the users, items and training pairs of ``data``."""
-        num_edges = data[INTERACTS].edge_index.size(1)
-        return cls(**sizes(data), num_edges=num_edges, **options)
+        return cls(**sizes(data), **edge_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()

@@ -8,11 +8,12 @@ from torch.optim import Adam
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.functional import normalize, pad_rows
+from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import batch_info_nce
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
 from mentor_pyg.typing import ITEM, Batch, Objective
@@ -83,8 +84,8 @@ class SLMRec(torch.nn.Module):
         weight_decay: float = 1e-4,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout)
+        check_ranges(temperature=temperature, task_temperature=task_temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, hidden_channels)
         width, num_parts = hidden_channels, len(in_channels) + 1
@@ -103,7 +104,7 @@ class SLMRec(torch.nn.Module):
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "SLMRec":
         """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), in_channels=content_sizes(data)["in_channels"], **options)
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()
@@ -141,8 +142,7 @@ class SLMRec(torch.nn.Module):
 
     def _start(self, data: HeteroData) -> Tensor:
         """All representations before the first hop, side by side [U + I, (M + 1) D]."""
-        x, mask = content(data, self.projections.modalities)
-        x = {m: normalize(rows.float()) for m, rows in x.items()}
+        x, mask = unit_content(data, self.projections.modalities)
         free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
         item = torch.cat([free, *self.projections(x, mask).values()], dim=1)
         return torch.cat([self.embedding.user.repeat(1, self.num_parts), item])

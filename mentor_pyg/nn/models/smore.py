@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.utils import coalesce
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
@@ -64,7 +65,6 @@ class SMORE(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; such features are zeros.
         hidden_channels: Embedding size D.
         num_layers: Hops on the user-item graph.
         num_item_layers: Hops :math:`L_s` on the item graphs.
@@ -81,7 +81,6 @@ class SMORE(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         num_layers: int = 4,
         num_item_layers: int = 1,
@@ -91,8 +90,7 @@ class SMORE(torch.nn.Module):
         reg_weight: float = 1e-4,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"'dropout' must be at least 0 and less than 1 (got {dropout})")
+        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         size, names = hidden_channels, sorted(in_channels)
         self.embedding = UserItemEmbedding(num_users, num_items, size)
         self.propagation = Propagation(num_layers, readout="mean")

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -38,7 +38,6 @@ class VBPR(torch.nn.Module):
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        missing: Modalities that some items lack; such features add nothing.
         hidden_channels: Size D of :math:`\boldsymbol{\gamma}`.
         content_channels: Size of :math:`\boldsymbol{\theta}`.
         reg_weight: :math:`\lambda`.
@@ -51,7 +50,6 @@ class VBPR(torch.nn.Module):
         num_users: int,
         num_items: int,
         in_channels: Mapping[str, int],
-        missing: Sequence[str] = (),
         hidden_channels: int = 64,
         content_channels: int = 64,
         reg_weight: float = 1e-1,

@@ -1,11 +1,14 @@
 """What every registered model must do, whatever it is."""
 
+import inspect
+
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 from torch_geometric.testing import withCUDA
 
-from mentor_pyg import TrainConfig, evaluate, fit, top_k
+from mentor_pyg import InputError, TrainConfig, evaluate, fit, top_k
+from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation import SeenItems, encode
 from mentor_pyg.files import load_tensors, save_tensors
@@ -40,6 +43,26 @@ def checkerboard(size=40):
     diagonal = torch.arange(size).repeat(2, 1)
     data[INTERACTS].val_edge_label_index = data[INTERACTS].test_edge_label_index = diagonal
     return with_graphs(data)
+
+
+def options_of(name, *endings):
+    return [
+        option
+        for option in inspect.signature(getattr(models, name)).parameters
+        if option.endswith(endings)
+    ]
+
+
+@all_models
+def test_options_out_of_range_are_refused(name):
+    """In a configuration, before any data are read."""
+    bad = dict.fromkeys(options_of(name, "dropout"), 1.5)
+    bad |= dict.fromkeys(options_of(name, "temperature"), 0.0)
+    bad |= dict.fromkeys(options_of(name, "num_layers", "weight"), -1)
+    preset = "paper" if name == "MENTOR" else name.lower()
+    for option, value in (bad | {"hidden_channels": 0}).items():
+        with pytest.raises(InputError, match=f"options: '{option}' must be"):
+            load_config(preset, [f"options.{option}={value}"])
 
 
 @all_models
