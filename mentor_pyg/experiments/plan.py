@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,7 @@ def _swept(model: Variant, sweep: Mapping[str, list[Any]]) -> list[Variant]:
         short = ", ".join(f"{key.rpartition('.')[2]}={v}" for key, v in settings.items())
         changes = model.changes + tuple(as_changes(settings))
         name = f"{model.name} {short}"
-        variants.append(Variant(name, model.preset, changes, model.space, model.name, settings))
+        variants.append(replace(model, name=name, changes=changes, settings=settings))
     return variants
 
 

@@ -53,7 +53,7 @@ def finished(tmp_path_factory):
 def test_runs_are_there_and_a_second_time_nothing_runs(finished):
     _, plan, out = finished
     assert not any(job.open_steps for job in jobs_of(plan, out))
-    folders = [run_folder(out, "tiktok", entry, seed) for entry in plan.variants for seed in (0, 1)]
+    folders = [run_folder(out, "tiktok", v, seed) for v in plan.variants for seed in (0, 1)]
     before = [(f / "metrics.json").stat().st_mtime_ns for f in folders]
     run_plan(plan, out, progress=False)
     assert [(f / "metrics.json").stat().st_mtime_ns for f in folders] == before
