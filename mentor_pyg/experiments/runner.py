@@ -113,7 +113,7 @@ def _changes(variant: Variant) -> list[str]:
 def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> None:
     """Runs whatever of a plan isn't finished yet.
 
-    Every run is a process with its share of the cores, and its log is ``log.txt`` in its
+    Every run is a process with its share of PyTorch's threads, and its log is ``log.txt`` in its
     folder. Results of finished runs stay as they are if they are of the plan's settings
     and data; to run one again, remove its folder. Ctrl-C lets the running ones save their
     state.
@@ -159,10 +159,9 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
     started and waited for in one thread: :mod:`multiprocessing` loses exit codes when
     two threads ask for them.
     """
-    server = "forkserver" in multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
+    context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mentor_pyg.cli", *COMMANDS])
-    num_threads = max(1, (os.cpu_count() or 1) // parallel)
+    num_threads = max(1, torch.get_num_threads() // parallel)  # as OMP_NUM_THREADS says
 
     waiting = deque(jobs)
     running: dict[Any, tuple[Any, Job, Iterator[Command]]] = {}
@@ -204,8 +203,7 @@ def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
     """A command of ``mentor-pyg`` as a process of its own, logged to a file."""
     from mentor_pyg.cli import main  # which imports this module in turn
 
-    if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C is passed on once, by _interrupt
+    os.setsid()  # Ctrl-C is passed on once, by _interrupt
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
