@@ -30,7 +30,7 @@ def split_row(line: str, delimiter: str, width: int | None = None) -> list[str]:
         width: How many fields there should be, if that is known.
 
     Raises:
-        ValueError: If they can't be told; says what the line has. :obj:`EXPECTED` says
+        csv.Error: If they can't be told; says what the line has. :obj:`EXPECTED` says
             what was expected.
     """
     line = line.rstrip("\r\n")
@@ -38,9 +38,9 @@ def split_row(line: str, delimiter: str, width: int | None = None) -> list[str]:
     if '"' in line:
         row = _unquote(line, row, delimiter, width)
     if len(line) > MAX_FIELD and (longest := max(map(len, row))) > MAX_FIELD:
-        raise ValueError(f"a field of {longest} characters")
+        raise csv.Error(f"a field of {longest} characters")
     if "\r" in line:
-        raise ValueError("a carriage return in it")
+        raise csv.Error("a carriage return in it")
     return row
 
 
@@ -50,5 +50,5 @@ def _unquote(line: str, plain: list[str], delimiter: str, width: int | None) -> 
     except csv.Error as error:
         if delimiter == "\t":
             return plain
-        raise ValueError(f"a stray quote ({error})") from None
+        raise csv.Error(f"a stray quote ({error})") from None
     return row if delimiter == "," or width in (None, len(row)) else plain

@@ -1,10 +1,12 @@
 """Reads and checks the table of interactions, ``<name>.inter``."""
 
-from collections.abc import Iterable, Iterator
+import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -71,22 +73,53 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
     check_file(path, "a table of interactions")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            line = file.readline()
-            delimiter = find_delimiter(line)
-            header = _read_header(path, line, delimiter)
-            pieces = list(_read_pieces(path, file, delimiter, header))
+            pieces = list(_read_pieces(path, file))
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise InputError(f"{path}: byte {byte:#04x} isn't UTF-8; expected a text file") from None
     if not pieces:
         raise InputError(f"{path}: has a header but no interactions; expected at least one")
-    return dict(zip(COLUMNS, map(np.concatenate, zip(*pieces))))
+    return dict(zip(COLUMNS, np.concatenate(pieces, axis=1)))
+
+
+def _read_pieces(path: Path, file: TextIO, size: int = 2**16) -> Iterator[np.ndarray]:
+    line = file.readline()
+    delimiter = find_delimiter(line)
+    header = _read_header(path, line, delimiter)
+    fields = itemgetter(*map(header.index, COLUMNS))
+    rows = _read_rows(path, file, delimiter, len(header))
+    # Not as a list of rows, which Python's collector of garbage would go through again and again:
+    while piece := list(chain.from_iterable(map(fields, islice(rows, size)))):
+        yield np.array(piece).reshape(-1, len(COLUMNS)).T
+
+
+def _read_rows(path: Path, lines: TextIO, delimiter: str, width: int) -> Iterator[list[str]]:
+    """The rows after the header; blank lines may follow them, but not come between them."""
+    blank = 0
+    for number, line in enumerate(lines, 2):
+        try:
+            row = split_row(line, delimiter, width)
+        except csv.Error as error:
+            raise InputError(f"{path}: line {number} has {error}; expected {EXPECTED}") from None
+        if len(row) == width and not blank:
+            yield row
+        elif line.isspace():
+            blank = blank or number
+        elif blank:
+            raise InputError(f"{path}: line {blank} is blank; expected a row")
+        else:
+            raise InputError(
+                f"{path}: line {number} has {len(row)} columns; expected {width} as in the header"
+            )
 
 
 def _read_header(path: Path, line: str, delimiter: str) -> list[str]:
     if not line.strip():
         raise InputError(f"{path}: is empty; expected a header with {', '.join(COLUMNS)}")
-    header = [name.strip() for name in _split(path, 1, line, delimiter)]
+    try:
+        header = [name.strip() for name in split_row(line, delimiter)]
+    except csv.Error as error:
+        raise InputError(f"{path}: line 1 has {error}; expected {EXPECTED}") from None
     if len(header) == 1:
         raise InputError(
             f"{path}: line 1 has neither tab nor comma ('{line.strip()[:60]}'); "
@@ -97,45 +130,6 @@ def _read_header(path: Path, line: str, delimiter: str) -> list[str]:
             found = "twice" if header.count(name) else f"not among {', '.join(header)[:200]}"
             raise InputError(f"{path}: column '{name}' is {found}; expected it once")
     return header
-
-
-def _read_pieces(
-    path: Path, lines: Iterable[str], delimiter: str, header: list[str], size: int = 2**16
-) -> Iterator[list[np.ndarray]]:
-    fields = itemgetter(*map(header.index, COLUMNS))
-    numbered = _number_lines(path, lines)
-    while piece := list(islice(numbered, size)):
-        rows = []
-        for number, line in piece:
-            row = _split(path, number, line, delimiter, len(header))
-            if len(row) != len(header):
-                raise InputError(
-                    f"{path}: line {number} has {len(row)} columns; "
-                    f"expected {len(header)} as in the header"
-                )
-            rows.append(fields(row))
-        yield [np.array(column) for column in zip(*rows)]
-
-
-def _number_lines(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The lines after the header with their numbers, without blank ones at the end."""
-    blank = 0
-    for number, line in enumerate(lines, 2):
-        if line.isspace():
-            blank = blank or number
-        elif blank:
-            raise InputError(f"{path}: line {blank} is blank; expected a row")
-        else:
-            yield number, line
-
-
-def _split(
-    path: Path, number: int, line: str, delimiter: str, width: int | None = None
-) -> list[str]:
-    try:
-        return split_row(line, delimiter, width)
-    except ValueError as error:
-        raise InputError(f"{path}: line {number} has {error}; expected {EXPECTED}") from None
 
 
 def _read_labels(path: Path, column: np.ndarray) -> np.ndarray:

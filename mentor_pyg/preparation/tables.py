@@ -1,6 +1,7 @@
 """Streams the wanted columns of tables: CSV, TSV, JSON lines, Python literals, Parquet."""
 
 import ast
+import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def _read_delimited(
     if header is None:
         try:
             header = [name.strip() for name in split_row(first[1], delimiter)]
-        except ValueError as error:
+        except csv.Error as error:
             raise InputError(
                 f"{path}: line {first[0]} has {error}; expected a header, {EXPECTED}"
             ) from None
@@ -141,7 +142,7 @@ def _read_delimited(
 def _split(line: str, delimiter: str, width: int) -> list[str]:
     try:
         row = split_row(line, delimiter, width)
-    except ValueError as error:
+    except csv.Error as error:
         raise BadValue("not a row", f"has {error}", EXPECTED) from None
     if len(row) != width:
         raise BadValue("wrong number of columns", f"has {len(row)} columns", f"{width} columns")
