@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.named_yaml import NamedYaml
+from mentor_pyg.named_yaml import Loader, NamedYaml, RepeatedKey
 from mentor_pyg.nn import models
-from mentor_pyg.nn.checks import check_ranges
+from mentor_pyg.nn.checks import misfits
 from mentor_pyg.options import check_options
 from mentor_pyg.train_config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
@@ -114,10 +114,8 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
     options = check_options(
         getattr(models, model), content.get("options") or {}, "options", DERIVED
     )
-    try:
-        check_ranges(**options)
-    except ValueError as error:
-        raise InputError(f"{where}: options: {error}") from None
+    for name, range_ in misfits(**options):
+        raise InputError(f"options.{name}: is {options[name]}; expected {range_}")
     return RunConfig(
         preset=str(content["preset"]),
         model=model,
@@ -142,7 +140,10 @@ def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
     content = PRESETS.read(preset)
     if "extends" not in content:
         return content
-    return _merge(_read_preset(str(content.pop("extends")), (*heirs, preset)), content)
+    parent = content.pop("extends")
+    if not isinstance(parent, str) or not parent:
+        raise InputError(f"{preset}: extends {parent!r}; expected the name of a preset, or a file")
+    return _merge(_read_preset(parent, (*heirs, preset)), content)
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +160,9 @@ def _apply(content: dict[str, Any], change: str) -> None:
     if not separator:
         raise InputError(f"'{change}' sets nothing; expected key=value, e.g. train.lr=1e-3")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader)
+    except RepeatedKey as error:
+        raise InputError(f"{name}: {error}; expected each key once") from None
     except (yaml.YAMLError, ValueError):
         raise InputError(f"{name}: '{text}' isn't a YAML value; expected e.g. 0.1") from None
     *path, last = name.split(".")

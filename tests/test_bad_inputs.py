@@ -398,7 +398,9 @@ CASES = [
         args=MINE,
     ),
     # Settings:
-    case("no warmth", nothing, "'temperature'", "0.0", args=setting("options.temperature=0")),
+    case(
+        "no warmth", nothing, "options.temperature", "is 0.0", args=setting("options.temperature=0")
+    ),
     case("no graph", nothing, "no item graph 'similar_", args=setting("graph=null")),
     case("unknown option", nothing, "options.depth", "num_layers", args=setting("options.depth=3")),
     case("no value", nothing, "'train.lr' sets nothing", "key=value", args=setting("train.lr")),
@@ -426,9 +428,21 @@ CASES = [
         args=setting(f"train.lr=1{'0' * 400}"),
     ),
     case("level 5", nothing, "MENTOR", "(got [5])", args=setting("options.align_levels=[5]")),
-    case("layers", nothing, "'num_layers'", "(got -1)", args=setting("options.num_layers=-1")),
-    case("width -1", nothing, "MENTOR", "negative", args=setting("options.hidden_channels=-1")),
-    case("dropout 2", nothing, "'mask_dropout'", "2.0", args=setting("options.mask_dropout=2")),
+    case("layers", nothing, "options.num_layers", "is -1", args=setting("options.num_layers=-1")),
+    case(
+        "width -1",
+        nothing,
+        "options.hidden_channels",
+        "is -1",
+        args=setting("options.hidden_channels=-1"),
+    ),
+    case(
+        "dropout 2",
+        nothing,
+        "options.mask_dropout",
+        "is 2.0",
+        args=setting("options.mask_dropout=2"),
+    ),
     case(
         "k too large", nothing, "modality 'textual': k = 40", "1 to 39", args=setting("graph.k=40")
     ),

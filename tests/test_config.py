@@ -105,11 +105,11 @@ def test_precision_and_compilation():
         ("options.fusion=late", "expected one of 'global', 'user'"),
         ("options.align_levels=1", "options.align_levels"),
         ("options.missing=[visual]", "options.missing: unknown option"),
-        ("options.mask_weight=-1", "'mask_weight' must be finite and at least 0 (got -1.0)"),
-        ("options.reg_weight=.nan", "'reg_weight' must be finite"),
-        ("options.hidden_channels=0", "'hidden_channels' must be at least 1 (got 0)"),
-        ("options.num_item_layers=-1", "'num_item_layers' must be at least 0"),
-        ("options.temperature=0", "'temperature' must be positive"),
+        ("options.mask_weight=-1", "options.mask_weight: is -1.0; expected finite and at least 0"),
+        ("options.reg_weight=.nan", "options.reg_weight: is nan; expected finite"),
+        ("options.hidden_channels=0", "options.hidden_channels: is 0; expected at least 1"),
+        ("options.num_item_layers=-1", "options.num_item_layers: is -1; expected at least 0"),
+        ("options.temperature=0", "options.temperature: is 0.0; expected more than 0"),
         ("options.num_users=3", "options.num_users: unknown option"),
         ("graph.merge=[1, 2]", "graph.merge"),
         ("graph.merge={visual: a}", "graph.merge"),
@@ -183,3 +183,15 @@ def test_a_folder_is_no_preset(tmp_path):
     (tmp_path / "mine.yaml").mkdir()
     with pytest.raises(InputError, match=r"mine\.yaml: is a folder; expected a preset in YAML"):
         load_config(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("parent", ["", "5", "[baby]"])
+def test_a_preset_extends_another_by_name(tmp_path, parent):
+    (tmp_path / "mine.yaml").write_text(f"extends: {parent}\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: extends .*; expected the name of a preset"):
+        load_config(str(tmp_path / "mine.yaml"))
+
+
+def test_a_change_names_each_key_once():
+    with pytest.raises(InputError, match=r"^options: line 1 repeats 'num_layers' of line 1"):
+        load_config("paper", ["options={num_layers: 1, num_layers: 2}"])

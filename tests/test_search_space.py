@@ -5,6 +5,7 @@ import pytest
 
 from mentor_pyg import InputError
 from mentor_pyg.config import load_config
+from mentor_pyg.nn import models
 from mentor_pyg.search_space import Range, as_changes, read_space, space_names
 
 
@@ -27,6 +28,10 @@ def test_the_default_space_is_the_grid_of_the_paper():
     best = {"mask_weight": 1.5, "mask_dropout": 0.5, "contrast_weight": 1e-3, "temperature": 0.2}
     for name, value in best.items():  # of Baby, in Section 4.5
         assert value in mentor.parameters[f"options.{name}"]
+
+
+def test_every_model_has_a_space():
+    assert {name.lower() for name in models.classes} == set(space_names())
 
 
 @pytest.mark.parametrize("name", space_names())
