@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.loss import bpr_loss, score_triples
 from mentor_pyg.nn.models import CLCRec
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, Batch, modalities
 
@@ -18,11 +17,6 @@ def data(tiny):
     train = tiny[INTERACTS].edge_index
     tiny[INTERACTS].edge_index = train[:, train[1] != 7]
     return LightGCNNorm()(tiny)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
 
 
 def naive_content(model, data):

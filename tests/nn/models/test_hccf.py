@@ -1,10 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from naive import naive_contrast
 
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import HCCF
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS
 
@@ -12,11 +12,6 @@ from mentor_pyg.typing import INTERACTS
 @pytest.fixture
 def data(tiny):
     return LightGCNNorm()(tiny)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
 
 
 def act(x):
@@ -46,14 +41,6 @@ def naive(model, edge_index):
         hops.append((near, far))
         layers.append((near[0] + far[0] + u, near[1] + far[1] + i))
     return [sum(side) for side in zip(*layers)], hops
-
-
-def naive_contrast(a, b, rows, tau):
-    terms = []
-    for position, i in enumerate(rows):
-        cosines = torch.stack([F.cosine_similarity(a[i], b[j], dim=0) for j in rows])
-        terms.append(-(cosines / tau).log_softmax(0)[position])
-    return sum(terms) / len(terms)
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])

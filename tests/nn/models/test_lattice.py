@@ -1,11 +1,9 @@
 import pytest
 import torch
 
-from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import LATTICE
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.serving.new_items import append_copies
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, USER
@@ -14,18 +12,9 @@ K = 4
 
 
 @pytest.fixture
-def data():
-    data = SyntheticDataset.tiny(channels={"visual": 6, "acoustic": 3})[0]
-    mask = torch.rand(40, generator=torch.Generator().manual_seed(0)) > 0.4
-    data[ITEM].mask_visual = mask
-    data[ITEM].x_visual[~mask] = 7.0  # which must not be seen
+def data(raw):
     knn = ItemKNN(K, self_loops=True, normalize="none", cache=False)
-    return LightGCNNorm()(knn(data))
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
+    return LightGCNNorm()(knn(raw))
 
 
 def build(data, **options):

@@ -4,7 +4,6 @@ import torch.nn.functional as F
 
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import LayerGCN
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, USER
 
@@ -12,11 +11,6 @@ from mentor_pyg.typing import INTERACTS, USER
 @pytest.fixture
 def data(tiny):
     return LightGCNNorm()(tiny)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
 
 
 def naive(model, edge_index):

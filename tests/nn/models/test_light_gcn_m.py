@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import LightGCN, LightGCNM
 from mentor_pyg.sampler import BPRSampler
@@ -10,12 +9,8 @@ from mentor_pyg.typing import ITEM
 
 
 @pytest.fixture
-def data():
-    data = SyntheticDataset.tiny(channels={"visual": 6, "acoustic": 3})[0]
-    mask = torch.rand(40, generator=torch.Generator().manual_seed(0)) > 0.4
-    data[ITEM].mask_visual = mask
-    data[ITEM].x_visual[~mask] = 7.0  # which must not be seen
-    return LightGCNNorm()(data)
+def data(raw):
+    return LightGCNNorm()(raw)
 
 
 def start(model, data):

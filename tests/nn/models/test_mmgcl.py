@@ -1,10 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from naive import dense_graph, naive_contrast
 
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import MMGCL
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, modalities
 
@@ -15,22 +15,6 @@ def data(tiny):
     tiny[ITEM].mask_visual = mask
     tiny[ITEM].x_visual[~mask] = 1e6  # which must never matter
     return LightGCNNorm()(tiny)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
-
-
-def dense_graph(model, edge_index):
-    """The normalised matrix of all nodes by its definition."""
-    num_users = model.embedding.num_users
-    num_nodes = num_users + model.embedding.num_items
-    matrix = torch.zeros(num_nodes, num_nodes)
-    for user, item in edge_index.t().tolist():
-        matrix[user, num_users + item] = matrix[num_users + item, user] = 1
-    scale = matrix.sum(1).clamp(min=1).rsqrt()
-    return scale[:, None] * matrix * scale
 
 
 def naive_items(model, data):
@@ -55,14 +39,6 @@ def naive_encode(model, items, matrices):
         channels.append(sum(layers) / len(layers))
     user, item = model.embedding.split(torch.cat(channels, dim=1))
     return user @ model.read_user.weight.t(), item @ model.read_item.weight.t()
-
-
-def naive_contrast(a, b, rows, tau):
-    terms = []
-    for position, i in enumerate(rows):
-        cosines = torch.stack([F.cosine_similarity(a[i], b[j], dim=0) for j in rows])
-        terms.append(-(cosines / tau).log_softmax(0)[position])
-    return sum(terms) / len(terms)
 
 
 def test_losses_equal_the_formulas(data, batch):

@@ -4,18 +4,12 @@ import torch.nn.functional as F
 
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import NGCF
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.transforms import LightGCNNorm
 
 
 @pytest.fixture
 def data(tiny):
     return LightGCNNorm()(tiny)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
 
 
 def dense_formula(model, data):

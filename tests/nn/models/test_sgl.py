@@ -1,10 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from naive import dense_graph
 
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import SGL, LightGCN
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS
 
@@ -14,22 +14,6 @@ AUGMENTATIONS = ["edge", "node", "walk"]
 @pytest.fixture
 def data(tiny):
     return LightGCNNorm()(tiny)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
-
-
-def dense_graph(model, edge_index):
-    """The normalised matrix of all nodes by its definition."""
-    num_users = model.embedding.num_users
-    num_nodes = num_users + model.embedding.num_items
-    matrix = torch.zeros(num_nodes, num_nodes)
-    for user, item in edge_index.t().tolist():
-        matrix[user, num_users + item] = matrix[num_users + item, user] = 1
-    scale = matrix.sum(1).clamp(min=1).rsqrt()
-    return scale[:, None] * matrix * scale
 
 
 def naive_embeddings(model, matrices):

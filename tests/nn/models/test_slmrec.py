@@ -2,27 +2,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn.models import SLMRec
-from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.serving.new_items import append_copies
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 
 @pytest.fixture
-def data():
-    data = SyntheticDataset.tiny(channels={"visual": 6, "acoustic": 3})[0]
-    mask = torch.rand(40, generator=torch.Generator().manual_seed(0)) > 0.4
-    data[ITEM].mask_visual = mask
-    data[ITEM].x_visual[~mask] = 7.0  # which must not be seen
-    return LightGCNNorm()(data)
-
-
-@pytest.fixture
-def batch(data):
-    return next(iter(BPRSampler(data, 32, torch.Generator().manual_seed(0))))
+def data(raw):
+    return LightGCNNorm()(raw)
 
 
 def build(data, **options):
