@@ -16,11 +16,9 @@ from mentor_pyg.experiments.folders import run_folder
 from mentor_pyg.experiments.runner import jobs_of
 from mentor_pyg.nn import models
 
-QUICK = ["train.epochs=2", "train.lr=1e-2", "train.batch_size=128"]
-
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, two_models):
     """Two models under two seeds, run once for all tests."""
     from mentor_pyg.datasets import SyntheticDataset
     from mentor_pyg.typing import INTERACTS
@@ -33,15 +31,7 @@ def finished(tmp_path_factory):
         lines += [f"{u}\t{i}\t{label}" for u, i in pairs.t().tolist()]
     (folder / "toy").mkdir()
     (folder / "toy" / "toy.inter").write_text("\n".join(lines) + "\n")
-    content = {
-        "datasets": {"tiktok": str(folder / "toy")},
-        "seeds": [0, 1],
-        "set": QUICK,
-        "models": [
-            "LightGCN",
-            {"name": "flat", "preset": "lightgcn", "set": ["options.num_layers=1"]},
-        ],
-    }
+    content = {"datasets": {"tiktok": str(folder / "toy")}, **two_models}
     path = folder / "plan.yaml"
     path.write_text(yaml.safe_dump(content))
     out = folder / "out"

@@ -57,10 +57,14 @@ def options_of(name, *endings):
 def test_options_out_of_range_are_refused(name):
     """In a configuration, before any data are read."""
     bad = dict.fromkeys(options_of(name, "dropout"), 1.5)
-    bad |= dict.fromkeys(options_of(name, "temperature"), 0.0)
-    bad |= dict.fromkeys(options_of(name, "num_layers", "weight"), -1)
+    bad |= dict.fromkeys(options_of(name, "temperature", "lr"), 0.0)
+    bad |= dict.fromkeys(
+        options_of(name, "layers", "num_levels", "routings", "weight", "decay"), -1
+    )
+    bad |= dict.fromkeys(options_of(name, "channels", "limit", "prototypes"), 0)
+    bad.pop("in_channels", None)  # of the data
     preset = "paper" if name == "MENTOR" else name.lower()
-    for option, value in (bad | {"hidden_channels": 0}).items():
+    for option, value in bad.items():
         with pytest.raises(InputError, match=rf"^options\.{option}: is .*; expected"):
             load_config(preset, [f"options.{option}={value}"])
 
