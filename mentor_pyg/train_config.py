@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mentor_pyg.errors import InputError
 
@@ -69,3 +69,22 @@ class FitResult:
     def seconds_per_epoch(self) -> float:
         """Mean time of training an epoch, validation excluded."""
         return sum(row["seconds"] for row in self.history) / max(1, self.epochs_run)
+
+
+def check_seeds(where: str, seeds: Any) -> None:
+    """Makes sure that seeds are whole numbers from 0 to 2^32 - 1, each there once.
+
+    Args:
+        where: Where they are from, for messages.
+        seeds: What should be a list of them.
+
+    Raises:
+        InputError: If they aren't.
+    """
+    if not isinstance(seeds, list | tuple) or not seeds:
+        raise InputError(f"{where} are {seeds!r}; expected a list like [0, 1, 2]")
+    for seed in seeds:
+        if type(seed) is not int or not 0 <= seed < 2**32:
+            raise InputError(f"{where}: {seed!r}; expected whole numbers from 0 to 2^32 - 1")
+        if seeds.count(seed) > 1:
+            raise InputError(f"{where}: {seed} is there twice; expected different seeds")

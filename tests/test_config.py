@@ -5,8 +5,8 @@ from mentor_pyg import InputError, TrainConfig
 from mentor_pyg.config import PRESETS, load_config, preset_names
 from mentor_pyg.experiments.plan import read_plan
 from mentor_pyg.nn import models
-from mentor_pyg.search_space import read_space
 from mentor_pyg.transforms import ItemKNN
+from mentor_pyg.tuning.space import read_space
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -20,7 +20,7 @@ from mentor_pyg.commands import Output, check_not_empty, integers
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments import Plan, collect, plan_names, read_plan, run_plan
 from mentor_pyg.experiments.results import write_results
-from mentor_pyg.search import check_seeds
+from mentor_pyg.train_config import check_seeds
 
 QUICK = ("train.epochs=2", "train.eval_every=1")
 

@@ -24,11 +24,11 @@ from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
 from mentor_pyg.extras import is_installed
 from mentor_pyg.plots import heat_map, read_grid, save_figure
-from mentor_pyg.search import Search, space_of
-from mentor_pyg.search_space import space_names
 from mentor_pyg.source import open_source
-from mentor_pyg.study import SAMPLERS
-from mentor_pyg.tune import summary, tune_run
+from mentor_pyg.tuning import Search, space_of, tune_run
+from mentor_pyg.tuning.space import space_names
+from mentor_pyg.tuning.study import SAMPLERS
+from mentor_pyg.tuning.tune import summary
 
 logger = logging.getLogger("mentor_pyg")
 

@@ -18,8 +18,9 @@ from mentor_pyg.experiments.plan_keys import (
     texts,
 )
 from mentor_pyg.named_yaml import NamedYaml
-from mentor_pyg.search import Search, check_seeds, space_of
-from mentor_pyg.search_space import as_changes
+from mentor_pyg.train_config import check_seeds
+from mentor_pyg.tuning import Search, space_of
+from mentor_pyg.tuning.space import as_changes
 
 KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
 MODEL_KEYS = ("name", "preset", "set", "space")

@@ -65,7 +65,7 @@ def test_the_space_is_that_of_the_model(toy_folder, tmp_path, capsys):
 
 
 def test_a_model_without_a_space_needs_one_by_name(toy_folder, monkeypatch, capsys):
-    monkeypatch.setattr("mentor_pyg.search.space_names", lambda: ["mentor"])
+    monkeypatch.setattr("mentor_pyg.tuning.search.space_names", lambda: ["mentor"])
     assert main(["tune", "--data", str(toy_folder), "--preset", "lightgcn"]) == 2
     err = capsys.readouterr().err
     assert "preset 'lightgcn' has no search space of its own; expected --space" in err
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_with_130_and_the_search_goes_on(tune, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mentor_pyg.tune.fit", interrupt)
+        patch.setattr("mentor_pyg.tuning.objective.fit", interrupt)
         assert tune("--trials", "1") == 130
     assert "the same command goes on" in capsys.readouterr().err
     assert tune("--trials", "1", "--json") == 0

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from mentor_pyg import InputError
-from mentor_pyg.search_space import Range, SearchSpace
 from mentor_pyg.train_config import FitResult
+from mentor_pyg.tuning.space import Range, SearchSpace
 
 pytest.importorskip("optuna")
 
-from mentor_pyg.study import FEW_TRIALS, TRIALS, Study
+from mentor_pyg.tuning.study import FEW_TRIALS, TRIALS, Study
 
 MONITOR = "recall@20"
 SMALL = SearchSpace("small", {"a": [1, 1.0, True], "b": Range(0.1, 0.2, step=0.1)})
@@ -80,7 +80,7 @@ def test_every_point_is_tried_once_and_then_the_search_ends(study, sampler):
 
 
 def test_a_grid_is_tried_whole_if_nobody_says_otherwise(study, monkeypatch):
-    monkeypatch.setattr("mentor_pyg.study.TRIALS", 2)
+    monkeypatch.setattr("mentor_pyg.tuning.study.TRIALS", 2)
     space = SearchSpace("line", {"x": Range(1, 4, step=1)})
     trials = run(study(space, sampler="grid"), Scripted(by_x))
     assert sorted(t.settings["x"] for t in trials) == [1, 2, 3, 4]
@@ -88,7 +88,7 @@ def test_a_grid_is_tried_whole_if_nobody_says_otherwise(study, monkeypatch):
 
 def test_other_searches_have_thirty_trials_if_nobody_says_otherwise(study, monkeypatch):
     assert TRIALS == 30
-    monkeypatch.setattr("mentor_pyg.study.TRIALS", 2)
+    monkeypatch.setattr("mentor_pyg.tuning.study.TRIALS", 2)
     assert len(run(study(), Scripted(by_x))) == 2
 
 

@@ -14,13 +14,13 @@ import torch
 
 from mentor_pyg.checkpoint import differences
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.extras import optional
 from mentor_pyg.files import check_writable
 from mentor_pyg.progress import progress_bar
-from mentor_pyg.search_space import Parameter, Range, SearchSpace
 from mentor_pyg.train import OnEpoch
 from mentor_pyg.train_config import FitResult
-from mentor_pyg.trials import Trial, best_trial, describe
+from mentor_pyg.tuning.backend import distribution, import_optuna, median_pruner, open_storage
+from mentor_pyg.tuning.space import SearchSpace
+from mentor_pyg.tuning.trials import Trial, best_trial, describe
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -78,20 +78,20 @@ class Study:
             raise InputError(
                 f"{space.name}: has a range of fractions without a step; expected a grid"
             )
-        self.optuna = _import_optuna()
+        self.optuna = import_optuna()
         self.path, self.space, self.monitor = path, space, monitor
         self.sampler, self.seed = sampler, seed
         self.distributions = {
-            key: _distribution(self.optuna, values) for key, values in space.parameters.items()
+            key: distribution(self.optuna, values) for key, values in space.parameters.items()
         }
         check_writable(path.parent)
-        self.storage = _open(self.optuna, path)
+        self.storage = open_storage(self.optuna, path)
         self.study = self.optuna.create_study(
             storage=self.storage,
             study_name="mentor_pyg",
             direction="maximize",
             load_if_exists=True,
-            pruner=_pruner(self.optuna, prune_after),
+            pruner=median_pruner(self.optuna, prune_after),
         )
         ours = {"space": space.to_dict(), "monitor": monitor, "sampler": sampler, "seed": seed}
         self._check_identity({**ours, "prune_after": prune_after, **(identity or {})})
@@ -237,38 +237,6 @@ class Study:
                 f"{self.path}: was begun with {name} = {their!r}, this search has {our!r}; "
                 "expected the same search to go on, or another folder"
             )
-
-
-def _import_optuna() -> Any:
-    optuna = optional("optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
-def _open(optuna: Any, path: Path) -> Any:
-    from sqlalchemy.exc import DatabaseError
-
-    try:
-        return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
-    except (DatabaseError, RuntimeError) as error:  # the latter for the file of another version
-        raise InputError(
-            f"{path}: can't be opened ({reason(error)}); expected a study that Optuna wrote"
-        ) from None
-
-
-def _pruner(optuna: Any, prune_after: int | None) -> Any:
-    if prune_after is None:
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_warmup_steps=prune_after)
-
-
-def _distribution(optuna: Any, values: Parameter) -> Any:
-    distributions = optuna.distributions
-    if not isinstance(values, Range):
-        return distributions.CategoricalDistribution([json.dumps(value) for value in values])
-    if values.is_whole:
-        return distributions.IntDistribution(values.low, values.high, values.log, values.step or 1)
-    return distributions.FloatDistribution(values.low, values.high, values.log, values.step)
 
 
 def _key(settings: Mapping[str, Any]) -> str:

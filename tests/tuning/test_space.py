@@ -6,7 +6,7 @@ import pytest
 from mentor_pyg import InputError
 from mentor_pyg.config import load_config
 from mentor_pyg.nn import models
-from mentor_pyg.search_space import Range, as_changes, read_space, space_names
+from mentor_pyg.tuning.space import Range, as_changes, read_space, space_names
 
 
 @pytest.fixture

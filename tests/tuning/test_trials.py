@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mentor_pyg.trials import Trial, best_trial, describe, heat_map, trials_csv
+from mentor_pyg.tuning.trials import Trial, best_trial, describe, heat_map, trials_csv
 
 
 def trial(number, value, state="complete", reason="", **settings):

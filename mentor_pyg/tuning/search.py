@@ -6,7 +6,8 @@ from typing import Any
 
 from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.errors import InputError
-from mentor_pyg.search_space import SearchSpace, as_changes, read_space, space_names
+from mentor_pyg.train_config import check_seeds
+from mentor_pyg.tuning.space import SearchSpace, as_changes, read_space, space_names
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Search:
         preset: Preset that every trial starts from.
         space: What trials change in it.
         trials: Trials, those of an interrupted search included; see
-            :meth:`~mentor_pyg.study.Study.run`.
+            :meth:`~mentor_pyg.tuning.Study.run`.
         sampler: :obj:`"tpe"`, :obj:`"random"` or :obj:`"grid"`.
-        prune_after: See :class:`~mentor_pyg.study.Study`.
+        prune_after: See :class:`~mentor_pyg.tuning.Study`.
         changes: Changes to the preset, as for :func:`~mentor_pyg.config.load_config`.
         seeds: What the best configuration is trained with; the first is that of the
             trials and of the sampler. If there are none, the preset's.
@@ -67,7 +68,7 @@ def space_of(preset: str, changes: Sequence[str] = (), space: str | None = None)
     Args:
         preset: As for :func:`~mentor_pyg.config.load_config`.
         changes: Changes to it.
-        space: As for :func:`~mentor_pyg.search_space.read_space`.
+        space: As for :func:`~mentor_pyg.tuning.read_space`.
 
     Raises:
         InputError: If it isn't named and the model has none, or it can't be used.
@@ -78,22 +79,3 @@ def space_of(preset: str, changes: Sequence[str] = (), space: str | None = None)
     if name not in space_names():
         raise InputError(f"preset '{preset}' has no search space of its own; expected --space")
     return read_space(name)
-
-
-def check_seeds(where: str, seeds: Any) -> None:
-    """Makes sure that seeds are whole numbers from 0 to 2^32 - 1, each there once.
-
-    Args:
-        where: Where they are from, for messages.
-        seeds: What should be a list of them.
-
-    Raises:
-        InputError: If they aren't.
-    """
-    if not isinstance(seeds, list | tuple) or not seeds:
-        raise InputError(f"{where} are {seeds!r}; expected a list like [0, 1, 2]")
-    for seed in seeds:
-        if type(seed) is not int or not 0 <= seed < 2**32:
-            raise InputError(f"{where}: {seed!r}; expected whole numbers from 0 to 2^32 - 1")
-        if seeds.count(seed) > 1:
-            raise InputError(f"{where}: {seed} is there twice; expected different seeds")

@@ -7,15 +7,16 @@ import torch
 from mentor_pyg import InputError
 from mentor_pyg.config import load_config
 from mentor_pyg.run import load_run, train_run
-from mentor_pyg.search_space import SearchSpace
 from mentor_pyg.source import open_source
 from mentor_pyg.train_config import FitResult
+from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.typing import INTERACTS, ITEM
 
 pytest.importorskip("optuna")
 
-from mentor_pyg import tune
-from mentor_pyg.tune import PreparedGraphs, Search, ValidationObjective, summary, tune_run
+from mentor_pyg.tuning import Search, objective, tune, tune_run
+from mentor_pyg.tuning.objective import PreparedGraphs, ValidationObjective
+from mentor_pyg.tuning.tune import summary
 
 CPU = torch.device("cpu")
 QUICK = ("train.epochs=2", "train.batch_size=128", "train.lr=1e-2")
@@ -105,10 +106,10 @@ def test_trials_depend_on_validation_alone(source):
     found = []
     for test_pairs in (pairs, pairs.roll(1, dims=1), pairs[:, :0]):
         data[INTERACTS].test_edge_label_index = test_pairs
-        objective = ValidationObjective(a_search(), data, CPU, progress=False)
+        measure = ValidationObjective(a_search(), data, CPU, progress=False)
         config = a_search().configure({})
-        assert "test_edge_label_index" not in objective.graphs(config)[INTERACTS]
-        found.append(objective({"train.lr": 1e-3}, lambda result, is_best: None).val)
+        assert "test_edge_label_index" not in measure.graphs(config)[INTERACTS]
+        found.append(measure({"train.lr": 1e-3}, lambda result, is_best: None).val)
         assert data[INTERACTS].test_edge_label_index is test_pairs
     assert found[0] == found[1] == found[2]
 
@@ -124,8 +125,8 @@ def test_test_is_read_once_and_after_all_trials(source, tmp_path, monkeypatch):
         trained.append("final")
         return train_run(*args)
 
-    fit = tune.fit
-    monkeypatch.setattr(tune, "fit", note)
+    fit = objective.fit
+    monkeypatch.setattr(objective, "fit", note)
     monkeypatch.setattr(tune, "train_run", note_final)
     results = run(a_search(), source, tmp_path / "out")
     assert trained == ["trial"] * 3 + ["final"]
@@ -143,8 +144,8 @@ def test_an_interrupted_search_goes_on(source, tmp_path, monkeypatch, caplog):
             raise KeyboardInterrupt
         return fit(*args, **kwargs)
 
-    fit, out = tune.fit, tmp_path / "out"
-    monkeypatch.setattr(tune, "fit", interrupt_second)
+    fit, out = objective.fit, tmp_path / "out"
+    monkeypatch.setattr(objective, "fit", interrupt_second)
     caplog.set_level("INFO", "mentor_pyg")
     with pytest.raises(KeyboardInterrupt):
         run(a_search(), source, out)
@@ -287,8 +288,8 @@ def test_trials_on_reused_graphs_equal_those_on_fresh_ones(source):
     for dropout in (0.1, 0.5):
         fresh = ValidationObjective(search, source.dataset[0], CPU, progress=False)
         results = [
-            objective({"options.mask_dropout": dropout}, lambda result, is_best: None)
-            for objective in (shared, fresh)
+            measure({"options.mask_dropout": dropout}, lambda result, is_best: None)
+            for measure in (shared, fresh)
         ]
         assert isinstance(results[0], FitResult)
         assert results[0].val == results[1].val

@@ -1,0 +1,53 @@
+"""Optuna, and the terms of a search in its words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.extras import optional
+from mentor_pyg.tuning.space import Parameter, Range
+
+
+def import_optuna() -> Any:
+    """Optuna without its log.
+
+    Raises:
+        InputError: If it isn't installed.
+    """
+    optuna = optional("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def open_storage(optuna: Any, path: Path) -> Any:
+    """The SQLite file of a study.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
+    except (DatabaseError, RuntimeError) as error:  # the latter for the file of another version
+        raise InputError(
+            f"{path}: can't be opened ({reason(error)}); expected a study that Optuna wrote"
+        ) from None
+
+
+def median_pruner(optuna: Any, prune_after: int | None) -> Any:
+    """What gives up trials below the median; see :class:`~mentor_pyg.tuning.Study`."""
+    if prune_after is None:
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_warmup_steps=prune_after)
+
+
+def distribution(optuna: Any, values: Parameter) -> Any:
+    """Where a setting is sampled; listed values as JSON texts."""
+    distributions = optuna.distributions
+    if not isinstance(values, Range):
+        return distributions.CategoricalDistribution([json.dumps(value) for value in values])
+    if values.is_whole:
+        return distributions.IntDistribution(values.low, values.high, values.log, values.step or 1)
+    return distributions.FloatDistribution(values.low, values.high, values.log, values.step)
