@@ -47,8 +47,9 @@ ext: $(VENV)/.installed
 train: install
 	$(PY) examples/train_baby.py $(if $(DATA),--data $(DATA)) $(ARGS)
 
+# As many processes as there are cores, four at most, with a thread each.
 test: dev
-	$(PY) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: dev
 	$(PIP) install -q -e '.[bench]'
