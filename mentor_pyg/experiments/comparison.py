@@ -41,6 +41,11 @@ class Result:
     folders: tuple[Path, ...]
     runs: tuple[dict[str, Any], ...]
 
+    @property
+    def model(self) -> str:
+        """Name of the model's class."""
+        return self.runs[0]["model"]
+
     def mean(self, *path: str) -> float:
         """Mean over the runs of a number in ``metrics.json``."""
         values: list[Any] = list(self.runs)
@@ -127,16 +132,23 @@ class Comparison:
         return [name, len(result.runs), result.cell("val", self.metrics[0]), *test, *cost]
 
     def published(self) -> Table:
-        """Our figures beside those of papers, which have their own data and selection."""
+        """Our figures beside those of papers, which have their own data and selection.
+
+        A model's figures stand beside the one that bears its name, or is alone of its
+        kind; beside others of its kind those of the ablation with their name.
+        """
         columns = [Column("model"), Column("from the paper"), Column("metric")]
         columns += [Column("ours"), Column("paper"), Column("difference", "+.1%")]
         rows: list[list[Entry]] = []
+        models = [result.model for result in self.results]
         for result in self.results:
-            for published in published_figures(self.dataset, result.runs[0]["model"]):
+            name, model = result.variant.name, result.model
+            ablation = None if name == model or models.count(model) == 1 else name
+            for published in published_figures(self.dataset, model, ablation):
                 for metric, value in published.metrics.items():
                     ours = result.cell("test", metric)
                     change = ours.value / value - 1
-                    rows.append([result.variant.name, published.paper, metric, ours, value, change])
+                    rows.append([name, published.paper, metric, ours, value, change])
         note = "the papers' figures are their authors', with their features, splits and choices"
         return Table(columns, rows, f"{self.dataset}, beside published figures", note)
 

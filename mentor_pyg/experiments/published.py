@@ -28,16 +28,20 @@ def _content() -> list[dict]:
     return yaml.safe_load(path.read_text("utf-8"))
 
 
-def published_figures(dataset: str, model: str) -> list[Published]:
+def published_figures(dataset: str, model: str, ablation: str | None = None) -> list[Published]:
     """What papers say of a model on a dataset; nothing if none does.
 
     Args:
         dataset: Name of a dataset, e.g. :obj:`"baby"`.
         model: Name of a model's class, e.g. :obj:`"LightGCN"`.
+        ablation: What it is without, as in the plan of its ablation, e.g.
+            :obj:`"w/o masking"`.
     """
     found = []
     for table in _content():
-        values = table["datasets"].get(dataset, {}).get(model)
+        if table.get("ablation_of") != (None if ablation is None else model):
+            continue
+        values = table["datasets"].get(dataset, {}).get(ablation or model)
         if values is not None:
             metrics = dict(zip(table["metrics"], values, strict=True))
             found.append(Published(table["paper"], table["url"], metrics))

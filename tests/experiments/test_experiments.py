@@ -79,7 +79,8 @@ def test_published_figures_stand_beside_ours(finished):
     _, plan, out = finished
     (comparison,) = collect(plan, out)
     table = comparison.published()
-    assert [row[4] for row in table.rows[:3]] == [0.0653, 0.0033, 0.0282]
+    assert [row[4] for row in table.rows] == [0.0653, 0.0033, 0.0282]
+    assert {row[0] for row in table.rows} == {"LightGCN"}  # not "flat", which is another model
     _, paper, metric, ours, value, change = table.rows[0]
     assert (paper, metric) == ("MMSSL, Table 2", "recall@20")
     assert change == pytest.approx(ours.value / value - 1)
@@ -90,6 +91,23 @@ def test_published_figures_of_papers():
     assert mentor.metrics["recall@20"] == 0.0989
     assert [p.metrics["recall@20"] for p in published_figures("baby", "MMSSL")] == [0.0971, 0.0962]
     assert published_figures("baby", "Nonesuch") == []
+    assert published_figures("baby", "w/o masking") == []
+    assert published_figures("baby", "LightGCN", "w/o masking") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "dataset", "figures"),
+    [
+        ("mentor_ablation", "MENTOR", "baby", {"w/o enhancement": 0.1011, "w/o masking": 0.1037}),
+        ("mmssl_ablation", "MMSSL", "tiktok", {"w/o ASL": 0.0801, "r/p GAE": 0.0843}),
+    ],
+)
+def test_published_ablations_bear_the_names_of_their_plans(name, model, dataset, figures):
+    variants = [variant.name for variant in read_plan(name, {dataset: "data"}).variants]
+    found = {v: published_figures(dataset, model, v) for v in variants}
+    recalls = {v: f[0].metrics["recall@20"] for v, f in found.items() if f}
+    assert len(recalls) == {"MENTOR": 3, "MMSSL": 4}[model]  # the rows of their Tables 3
+    assert recalls.items() >= figures.items()
 
 
 def test_command_writes_tables_and_plots(finished, capsys):
