@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
     parser.add_argument("--seeds", metavar="N,N", help="in place of the plan's")
     parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all models"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="two epochs and one seed, to see whether all runs"
     )
     parser.add_argument(
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> Output:
     check_not_empty(args, "out", "seeds")
     if args.parallel < 1:
         raise InputError(f"--parallel: {args.parallel}; expected 1 or more")
-    plan = read_plan(args.plan, dict(_dataset(text) for text in args.data))
+    plan = read_plan(args.plan, dict(_dataset(text) for text in args.data), args.set)
     if args.seeds is not None:
         seeds = integers("--seeds", args.seeds)
         check_seeds("--seeds", seeds)

@@ -1,7 +1,7 @@
 """What to compare: a YAML file of models, datasets and seeds."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -97,7 +97,11 @@ def plan_names() -> list[str]:
     return PLANS.names()
 
 
-def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Plan:
+def read_plan(
+    name: str | Path,
+    datasets: Mapping[str, str] | None = None,
+    changes: Sequence[str] = (),
+) -> Plan:
     """Reads a plan and checks all of its configurations.
 
     ===============  =========================================================
@@ -116,6 +120,7 @@ def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Pl
     Args:
         name: A YAML file, or the name of a plan of the package.
         datasets: Folders by name, in place of the plan's.
+        changes: Settings of all models, after those of ``set``; a model's own come last.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -128,12 +133,12 @@ def read_plan(name: str | Path, datasets: Mapping[str, str] | None = None) -> Pl
     models = content.get("models")
     if not isinstance(models, list) or not models:
         raise InputError(f"{name}: models are {models!r}; expected a list of presets")
-    changes = texts(f"{name}: set", content.get("set"), "train.lr=1e-3")
+    common = (*texts(f"{name}: set", content.get("set"), "train.lr=1e-3"), *changes)
     sweep = sweep_values(f"{name}: sweep", content.get("sweep"))
     plan = Plan(
         datasets=folders_by_name(f"{name}: datasets", datasets or content.get("datasets")),
         variants=tuple(
-            v for model in models for v in _swept(_variant(name, model, changes), sweep)
+            v for model in models for v in _swept(_variant(name, model, common), sweep)
         ),
         seeds=tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
         trials=count(f"{name}: trials", content.get("trials")),

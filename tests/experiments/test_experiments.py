@@ -159,6 +159,7 @@ def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp
     ("args", "message"),
     [
         (["--data", "toy"], "--data toy: names no dataset"),
+        (["--set", "train.lr=fast"], "train.lr: is 'fast'"),
         (["--seeds", "a"], "--seeds: is 'a'; expected whole numbers"),
         (["--seeds", "0,0"], "--seeds: 0 is there twice"),
         (["--seeds", "-1"], "--seeds: -1; expected whole numbers"),

@@ -18,6 +18,13 @@ def test_plan_fills_in_what_is_left_out(write_plan):
     assert (plan.seeds, plan.trials, plan.metrics) == ((0, 1), 0, ("recall@20", "ndcg@20"))
 
 
+def test_settings_from_outside_come_before_a_models_own(write_plan):
+    plan = read_plan(write_plan(set=["train.lr=0.1"]), changes=["train.lr=0.2"])
+    ours, flat = plan.variants
+    assert ours.config().train.lr == 0.2
+    assert flat.changes == ("train.lr=0.1", "train.lr=0.2", "options.num_layers=1")
+
+
 def test_sweep_takes_every_combination(write_plan):
     sweep = {"options.num_layers": [1, 2], "train.lr": [0.1, 0.01, 0.001]}
     plan = read_plan(write_plan(models=["LightGCN"], sweep=sweep))
