@@ -137,9 +137,7 @@ def read_plan(
     sweep = sweep_values(f"{name}: sweep", content.get("sweep"))
     plan = Plan(
         datasets=folders_by_name(f"{name}: datasets", datasets or content.get("datasets")),
-        variants=tuple(
-            v for model in models for v in _swept(_variant(name, model, common), sweep)
-        ),
+        variants=tuple(v for model in models for v in _swept(_variant(name, model, common), sweep)),
         seeds=tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
         trials=count(f"{name}: trials", content.get("trials")),
         reference=optional_text(f"{name}: reference", content.get("reference")),
