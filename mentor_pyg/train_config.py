@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from mentor_pyg.errors import InputError
 
+SEEDS = range(2**32)
+"""What NumPy's generators take."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -42,7 +45,7 @@ class TrainConfig:
             if not 0 < getattr(self, name) < math.inf:
                 found = getattr(self, name)
                 raise InputError(f"train.{name}: {found}; expected more than 0 and finite")
-        if not 0 <= self.seed < 2**32:
+        if self.seed not in SEEDS:
             raise InputError(f"train.seed: {self.seed}; expected 0 to 2^32 - 1")
 
 
@@ -84,7 +87,7 @@ def check_seeds(where: str, seeds: Any) -> None:
     if not isinstance(seeds, list | tuple) or not seeds:
         raise InputError(f"{where} are {seeds!r}; expected a list like [0, 1, 2]")
     for seed in seeds:
-        if type(seed) is not int or not 0 <= seed < 2**32:
+        if type(seed) is not int or seed not in SEEDS:
             raise InputError(f"{where}: {seed!r}; expected whole numbers from 0 to 2^32 - 1")
         if seeds.count(seed) > 1:
             raise InputError(f"{where}: {seed} is there twice; expected different seeds")

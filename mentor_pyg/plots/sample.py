@@ -10,6 +10,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.nn.models.inputs import content, item_adjacency
 from mentor_pyg.nn.multimodal import MultimodalEncoder
 from mentor_pyg.run import TrainedRun
+from mentor_pyg.train_config import SEEDS
 from mentor_pyg.typing import ITEM, SIMILAR, similar
 
 NUM_ITEMS = 500
@@ -78,7 +79,7 @@ def sample_items(
     """
     if num_items < 2:
         raise InputError(f"{num_items} items can't be mapped; expected 2 or more")
-    if not 0 <= seed < 2**32:
+    if seed not in SEEDS:
         raise InputError(f"seed: is {seed}; expected 0 to 2^32 - 1")
     embeddings = modality_embeddings(run)
     present = np.ones(run.data[ITEM].num_nodes, dtype=bool)

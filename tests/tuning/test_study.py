@@ -16,18 +16,7 @@ MONITOR = "recall@20"
 SMALL = SearchSpace("small", {"a": [1, 1.0, True], "b": Range(0.1, 0.2, step=0.1)})
 LINE = SearchSpace("line", {"x": Range(0.0, 1.0)})
 
-
-@pytest.fixture(autouse=True)
-def quick_commits():
-    """No waiting for the disk, which only a power failure makes worth it."""
-    from sqlalchemy import Engine, event
-
-    def hurry(connection, record):
-        connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", hurry)
-    yield
-    event.remove(Engine, "connect", hurry)
+pytestmark = pytest.mark.usefixtures("quick_commits")
 
 
 class Scripted:

@@ -23,18 +23,7 @@ QUICK = ("train.epochs=2", "train.batch_size=128", "train.lr=1e-2")
 RATES = SearchSpace("rates", {"train.lr": [1e-3, 1e-2, 3e-2], "options.num_layers": [1, 2]})
 MASKING = {"options.mask_weight": [0.0, 0.1], "options.mask_dropout": [0.1, 0.5]}
 
-
-@pytest.fixture(autouse=True)
-def quick_commits():
-    """No waiting for the disk, which only a power failure makes worth it."""
-    from sqlalchemy import Engine, event
-
-    def hurry(connection, record):
-        connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", hurry)
-    yield
-    event.remove(Engine, "connect", hurry)
+pytestmark = pytest.mark.usefixtures("quick_commits")
 
 
 @pytest.fixture
