@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mentor_pyg.errors import InputError
+
 ENTRIES = {"cpu": 2**21, "cuda": 2**26}
 """8 MiB in float32 stay in a CPU's cache; a GPU wants large products."""
 
@@ -23,7 +25,11 @@ def block_rows(num_columns: int, num_features: int, device: torch.device) -> int
 
 
 def top_k_products(
-    left: Tensor, right: Tensor, k: int, edit: Callable[[Tensor, slice], object]
+    left: Tensor,
+    right: Tensor,
+    k: int,
+    edit: Callable[[Tensor, slice], object],
+    order: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""The k largest entries of every row of :math:`\mathbf{L} \mathbf{R}^{\top}`, which is
     never held as a whole.
@@ -34,12 +40,19 @@ def top_k_products(
         k: Entries wanted, at most M.
         edit: Called with a block of products [n, M], to change in place, and the rows of
             L that it belongs to. Nothing may become minus infinity.
+        order: All columns [M]: of equal products, those that come first here do so in the
+            result. If not given, it depends on the device which of them are found.
 
     Returns:
         Values and columns, [N, k] each, in falling order of the values.
+
+    Raises:
+        InputError: If there is an order and a product that was found isn't finite.
     """
     num_rows, num_columns = left.size(0), right.size(0)
-    groups = -(-num_columns // min(GROUP_SIZE, num_columns // k))
+    # One more than wanted shows whether the last has an equal:
+    found = k if order is None else min(k + 1, num_columns)
+    groups = -(-num_columns // min(GROUP_SIZE, num_columns // found))
     width = groups * -(-num_columns // groups)
     block = 2 * block_rows(width, left.size(1), left.device)  # the search gains by length
     # One buffer for all blocks, since fresh memory costs much time. What no product fills
@@ -53,7 +66,10 @@ def top_k_products(
         products = padded[:, :num_columns]
         torch.mm(left[rows], right.t(), out=products)
         edit(products, rows)
-        values[rows], columns[rows] = _largest(padded, k, groups)
+        if order is None:
+            values[rows], columns[rows] = _largest(padded, k, groups)
+        else:
+            values[rows], columns[rows] = _largest_in_order(padded, k, groups, order)
     return values, columns
 
 
@@ -69,3 +85,25 @@ def _largest(x: Tensor, k: int, groups: int) -> tuple[Tensor, Tensor]:
     columns = (group.unsqueeze(2) + member).flatten(1)
     values, position = x.gather(1, columns).topk(k, dim=1)
     return values, columns.gather(1, position)
+
+
+def _largest_in_order(x: Tensor, k: int, groups: int, order: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`_largest`, with equal entries in the given order of their columns."""
+    values, columns = _largest(x, min(k + 1, order.numel()), groups)
+    if not values[:, :k].isfinite().all():
+        raise InputError(
+            "scores: are NaN or infinite; expected finite ones (the embeddings are too large, "
+            f"or too large for {x.dtype})"
+        )
+    tied = (values[:, 1:] == values[:, :-1]).any(dim=1).nonzero().squeeze(1)
+    values, columns = values[:, :k], columns[:, :k]
+    if tied.numel():
+        ordered = x[tied][:, order]
+        lowest = values[tied, -1:]
+        above, equal = ordered > lowest, ordered == lowest
+        room = k - above.sum(dim=1, keepdim=True)
+        chosen = above | (equal & (equal.cumsum(dim=1) <= room))
+        place = chosen.nonzero()[:, 1].view(-1, k)
+        values[tied], rank = ordered.gather(1, place).sort(dim=1, descending=True, stable=True)
+        columns[tied] = order[place].gather(1, rank)
+    return values, columns

@@ -1,9 +1,10 @@
 """Full ranking of all items, and the metrics of the ranked lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch_geometric.data import HeteroData
 from torch_geometric.metrics import (
     LinkPredCoverage,
@@ -17,11 +18,9 @@ from torch_geometric.metrics import (
     LinkPredRecall,
 )
 from torch_geometric.metrics.link_pred import LinkPredMetricData
-from torch_geometric.utils.sparse import index2ptr
 
-from mentor_pyg.adjacency import csr_entries
-from mentor_pyg.blocks import top_k_products
 from mentor_pyg.errors import InputError
+from mentor_pyg.ranking import SeenItems, is_count, rank
 from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
 
 METRICS = {
@@ -34,22 +33,19 @@ METRICS = {
 }
 
 
-class SeenItems:
-    """The items every user has interacted with, for masking.
+class Coverage(LinkPredCoverage):
+    """The share of the items that are on a list of length k; places may be empty.
 
     Args:
-        edge_index: Pairs [2, E] of user and item.
-        num_users: Number of users U.
+        k: Length of the lists.
+        num_items: Number of items I. In the lists, I stands for an empty place.
     """
 
-    def __init__(self, edge_index: Tensor, num_users: int) -> None:
-        order = edge_index[0].argsort()
-        self.item = edge_index[1][order]
-        self.rowptr = index2ptr(edge_index[0][order], num_users)
+    def __init__(self, k: int, num_items: int) -> None:
+        super().__init__(k, num_items + 1)
 
-    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions in ``users`` and items, one entry for every seen item."""
-        return csr_entries(self.rowptr, self.item, users)
+    def compute(self) -> Tensor:
+        return self.mask[:-1].float().mean()
 
 
 @torch.no_grad()
@@ -62,7 +58,7 @@ def top_k(
 ) -> Tensor:
     """The k items of highest score for each of ``users``, best first.
 
-    Scores are computed in blocks of users, so that memory stays bounded.
+    See :func:`~mentor_pyg.ranking.rank` for items of equal score.
 
     Args:
         user_emb: [U, C].
@@ -72,22 +68,28 @@ def top_k(
         seen: Items to leave out of a user's list.
 
     Returns:
-        Items [n, k]. Who has fewer than k unseen items gets seen ones at the end.
+        Items [n, k]. Who has fewer than k unseen items gets -1 at the end.
 
     Raises:
-        ValueError: If k is larger than the number of items.
+        InputError: If k is larger than the number of items, or a score isn't finite.
     """
-    if not 0 < k <= item_emb.size(0):
-        raise ValueError(
-            f"lists of {k} items can't be made of {item_emb.size(0)}; expected 1 or more, "
-            "at most the number of items"
+    check_lengths([k], item_emb.size(0))
+    ranking = rank(user_emb, item_emb, users, k, seen)
+    return ranking.items.masked_fill(~ranking.valid, -1)
+
+
+def check_lengths(ks: Sequence[int], num_items: int) -> None:
+    """Refuses lengths of lists that can't be ranked.
+
+    Raises:
+        InputError: If there is none, or one isn't an integer from 1 to the number of items.
+    """
+    listed = list(ks) if isinstance(ks, Iterable) else []
+    if not listed or not all(is_count(k) and k <= num_items for k in listed):
+        raise InputError(
+            f"lists of length {listed or ks!r} can't be ranked; "
+            f"expected lengths from 1 to the number of items, {num_items}"
         )
-
-    def mask(scores: Tensor, rows: slice) -> None:
-        if seen is not None:
-            scores[seen.of(users[rows])] = torch.finfo(scores.dtype).min
-
-    return top_k_products(user_emb[users], item_emb, k, mask)[1]
 
 
 class Evaluator:
@@ -95,7 +97,8 @@ class Evaluator:
 
     Training items are masked; validation items are not when testing. Users without
     held-out items are skipped, users without training pairs dropped, and all metrics
-    are means over the rest.
+    are means over the rest. A list ends where a user has no more unseen items. Items of
+    equal score are in an order drawn once; see :func:`~mentor_pyg.ranking.rank`.
 
     Args:
         data: The graph.
@@ -103,6 +106,10 @@ class Evaluator:
         ks: Lengths of the lists.
         dtype: Dtype of the scores, that of the embeddings if not given. float16 is
             quicker on a GPU and may swap items whose scores are all but equal.
+
+    Raises:
+        InputError: If the split or a length can't be measured, or nobody has both
+            training and held-out pairs.
     """
 
     def __init__(
@@ -112,16 +119,9 @@ class Evaluator:
         ks: Sequence[int] = (10, 20),
         dtype: torch.dtype | None = None,
     ) -> None:
-        if split not in ("val", "test"):
-            raise ValueError(f"'split' must be 'val' or 'test' (got '{split}')")
-        if not ks or max(ks) > data[ITEM].num_nodes or min(ks) < 1:
-            raise InputError(
-                f"lists of length {list(ks)} can't be ranked; "
-                f"expected lengths from 1 to the number of items, {data[ITEM].num_nodes}"
-            )
         num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
-        train = data[INTERACTS].edge_index
-        pairs = data[INTERACTS][f"{split}_edge_label_index"]
+        check_lengths(ks, num_items)
+        train, pairs = data[INTERACTS].edge_index, _held_out(data, split)
         trained = train[0].bincount(minlength=num_users) > 0
         kept = pairs[:, trained[pairs[0]]]
         self.users, row = kept[0].unique(return_inverse=True)
@@ -131,8 +131,9 @@ class Evaluator:
         self.seen = SeenItems(train, num_users)
         self.label_index = torch.stack([row, kept[1]])
         self.max_k, self.dtype = max(ks), dtype
+        self.size = num_users, num_items
         metrics = {f"{name}@{k}": cls(k) for k in ks for name, cls in METRICS.items()}
-        metrics |= {f"coverage@{k}": LinkPredCoverage(k, num_items) for k in ks}
+        metrics |= {f"coverage@{k}": Coverage(k, num_items) for k in ks}
         self.metrics = LinkPredMetricCollection(metrics).to(train.device)
 
     def __call__(self, user_emb: Tensor, item_emb: Tensor) -> dict[str, float]:
@@ -140,15 +141,30 @@ class Evaluator:
         return self.measure(self.rank(user_emb, item_emb))
 
     def rank(self, user_emb: Tensor, item_emb: Tensor) -> Tensor:
-        """The items for ``users``, best first [n, K], of the longest length to measure."""
+        """The items for ``users``, best first, of the longest length K to measure.
+
+        Returns:
+            Items [n, K'], K' being the length of the longest list, at most K. Who has
+            fewer than K' unseen items gets -1 at the end, which no metric counts.
+
+        Raises:
+            InputError: If the embeddings aren't finite, or not those of this graph.
+        """
+        size = user_emb.size(0), item_emb.size(0)
+        if size != self.size:
+            raise InputError(
+                f"embeddings: are of {size[0]} users and {size[1]} items; "
+                f"expected {self.size[0]} and {self.size[1]}"
+            )
         if self.dtype is not None:
             user_emb, item_emb = user_emb.to(self.dtype), item_emb.to(self.dtype)
-        return top_k(user_emb, item_emb, self.users, self.max_k, self.seen)
+        lists = top_k(user_emb, item_emb, self.users, self.max_k, self.seen)
+        return lists[:, (lists >= 0).any(dim=0)]
 
     def measure(self, lists: Tensor) -> dict[str, float]:
         """Metrics by name of what :meth:`rank` returned."""
         self.metrics.reset()
-        self.metrics.update(lists, self.label_index)
+        self.metrics.update(self._filled(lists), self.label_index)
         return {name: float(value) for name, value in self.metrics.compute().items()}
 
     def measure_users(
@@ -166,7 +182,7 @@ class Evaluator:
             metric, [m] each. Coverage isn't among them, since it is no mean over users.
         """
         labels = self.label_index if pairs is None else self.label_index[:, pairs]
-        data = LinkPredMetricData(lists, labels)
+        data = LinkPredMetricData(self._filled(lists), labels)
         rows = data.label_count.nonzero().squeeze(1)
         # Of PyG's metrics, `compute` gives the mean alone and `_compute` the values before it.
         return rows, {
@@ -174,6 +190,23 @@ class Evaluator:
             for name, metric in self.metrics.items()
             if isinstance(metric, LinkPredMetric)
         }
+
+    def _filled(self, lists: Tensor) -> Tensor:
+        """Lists [n, K] with an item that doesn't exist in empty places; PyG knows no -1."""
+        padded = pad(lists, (0, self.max_k - lists.size(1)), value=-1)
+        return padded.masked_fill(padded < 0, self.size[1])
+
+
+def _held_out(data: HeteroData, split: str) -> Tensor:
+    """The held-out pairs [2, E] of a split."""
+    if split not in ("val", "test"):
+        raise InputError(f"split: is '{split}'; expected 'val' or 'test'")
+    pairs = data[INTERACTS].get(f"{split}_edge_label_index")
+    if pairs is None:
+        raise InputError(
+            f"split: the data have no '{split}'; expected {split}_edge_label_index of {INTERACTS}"
+        )
+    return pairs
 
 
 @torch.no_grad()

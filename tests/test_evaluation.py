@@ -72,7 +72,7 @@ def test_top_k_of_no_users(embeddings):
 
 @pytest.mark.parametrize("k", [-1, 0, NUM_ITEMS + 1])
 def test_top_k_needs_enough_items(embeddings, k):
-    with pytest.raises(ValueError, match=f"lists of {k} items can't be made of 20"):
+    with pytest.raises(ValueError, match=rf"lists of length \[{k}\] can't be ranked; .* items, 20"):
         top_k(*embeddings, torch.arange(3), k)
 
 
@@ -140,7 +140,7 @@ def test_validation_items_are_not_masked_at_test():
     assert metrics["mrr@2"] == 0.5
 
 
-@pytest.mark.parametrize("ks", [[], [0], [5, -1], [10, NUM_ITEMS + 1]])
+@pytest.mark.parametrize("ks", [[], [0], [5, -1], [10, NUM_ITEMS + 1], [1.5], [True], 10])
 def test_lists_that_cannot_be_ranked(data, ks):
     with pytest.raises(InputError, match=r"expected lengths from 1 to the number of items, 20"):
         Evaluator(data, "val", ks)
@@ -152,9 +152,93 @@ def test_longest_list_is_all_items(data, embeddings):
     assert metrics[f"coverage@{NUM_ITEMS}"] == 1
 
 
+@pytest.fixture
+def few_unseen():
+    """Four users, each with eight of ten items in training and one of the others in test."""
+    data = HeteroData()
+    data[USER].num_nodes, data[ITEM].num_nodes = 4, 10
+    users = torch.arange(4)
+    data[INTERACTS].edge_index = torch.cartesian_prod(users, torch.arange(8)).t()
+    data[INTERACTS].test_edge_label_index = torch.stack([users, 8 + users % 2])
+    data[INTERACTS].val_edge_label_index = torch.stack([users, 9 - users % 2])
+    return data
+
+
+def test_seen_items_never_fill_up_a_list(few_unseen):
+    scores = torch.rand(4, 10, generator=torch.Generator().manual_seed(0))
+    evaluator = Evaluator(few_unseen, "test", (1, 5))
+    lists = evaluator.rank(scores, torch.eye(10))
+    assert [{*row} for row in lists.tolist()] == 4 * [{8, 9}]
+    metrics = evaluator.measure(lists)
+    assert metrics["coverage@5"] == pytest.approx(2 / 10)
+    assert metrics["precision@5"] == pytest.approx(1 / 5)
+    assert metrics["recall@5"] == metrics["hit_ratio@5"] == 1
+    rows, values = evaluator.measure_users(lists)
+    assert rows.tolist() == [0, 1, 2, 3]
+    assert {name: float(value.mean()) for name, value in values.items()} == pytest.approx(
+        {name: value for name, value in metrics.items() if "coverage" not in name}
+    )
+
+
+def test_lists_of_different_lengths(few_unseen):
+    """A user with one pair of training has nine items left, the others two."""
+    store = few_unseen[INTERACTS]
+    store.edge_index = store.edge_index[:, (store.edge_index[0] > 0) | (store.edge_index[1] == 3)]
+    evaluator = Evaluator(few_unseen, "test", (5, 10))
+    scores = torch.arange(10.0).expand(4, 10)
+    lists = evaluator.rank(scores, torch.eye(10))
+    assert lists.tolist() == [[9, 8, 7, 6, 5, 4, 2, 1, 0], *3 * [[9, 8] + 7 * [-1]]]
+    metrics = evaluator.measure(lists)
+    assert (metrics["coverage@5"], metrics["coverage@10"]) == pytest.approx((0.5, 0.9))
+    assert metrics["precision@10"] == pytest.approx(1 / 10)
+    assert metrics["ndcg@10"] == pytest.approx((2 / math.log2(3) + 2) / 4)
+
+
+def test_a_seen_item_is_no_hit_even_if_it_is_held_out_again(few_unseen):
+    few_unseen[INTERACTS].test_edge_label_index = torch.tensor([[0, 1, 2, 3], [0, 7, 9, 9]])
+    evaluator = Evaluator(few_unseen, "test", (10,))
+    assert evaluator(torch.ones(4, 1), torch.ones(10, 1))["recall@10"] == 0.5
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_embeddings_that_are_not_finite(data, embeddings, side, value):
+    embeddings[side][4, 1] = value
+    kind = ("user", "item")[side]
+    with pytest.raises(InputError, match=f"{kind} embeddings: 1 of .* rows hold NaN or infinite"):
+        Evaluator(data, "test", (3,))(*embeddings)
+    with pytest.raises(InputError, match="expected finite ones"):
+        top_k(*embeddings, torch.arange(3), 3)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_scores_that_are_not_finite(data, embeddings, dtype):
+    scale = 1e20 if dtype is None else 1e3
+    user, item = (scale * x for x in embeddings)
+    with pytest.raises(InputError, match="scores: are NaN or infinite; expected finite ones"):
+        Evaluator(data, "test", (3,), dtype=dtype)(user, item)
+
+
+def test_embeddings_of_another_shape(data, embeddings):
+    user, item = embeddings
+    evaluator = Evaluator(data, "test", (3,))
+    for broken, message in (
+        ((user[1:], item), "are of 11 users and 20 items; expected 12 and 20"),
+        ((user[:, 1:], item), "users have 3 columns of torch.float32, items 4 columns"),
+        ((user.double(), item), "users have 4 columns of torch.float64, items 4 columns of"),
+        ((user, item[:, 0]), r"item embeddings: have shape \[20\]"),
+        ((user.long(), item.long()), "dtype torch.int64; expected a matrix of floats"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluator(*broken)
+
+
 def test_unknown_split(data):
-    with pytest.raises(ValueError, match=r"'split' must be 'val' or 'test' \(got 'train'\)"):
+    with pytest.raises(InputError, match="split: is 'train'; expected 'val' or 'test'"):
         Evaluator(data, "train")
+    del data[INTERACTS].test_edge_label_index
+    with pytest.raises(InputError, match="the data have no 'test'; expected test_edge_label_index"):
+        Evaluator(data, "test")
 
 
 def test_nobody_to_rank(data):

@@ -12,8 +12,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import SeenItems
-from mentor_pyg.serving.ranking import rank
+from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
 from mentor_pyg.transforms.item_knn import Graph, store_graph
 from mentor_pyg.typing import ITEM, modalities

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import SeenItems, encode
+from mentor_pyg.evaluation import encode
+from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.run import load_run
 from mentor_pyg.serving.ids import IdMap, Ids
 from mentor_pyg.serving.new_items import (
@@ -23,8 +24,8 @@ from mentor_pyg.serving.new_items import (
     fair_scale,
 )
 from mentor_pyg.serving.new_users import fold_in, history_pairs
-from mentor_pyg.serving.ranking import pairs_of, rank
 from mentor_pyg.serving.recommendations import Recommendations
+from mentor_pyg.serving.seen import pairs_of
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN
 from mentor_pyg.typing import ITEM, USER, RecommenderModel
 

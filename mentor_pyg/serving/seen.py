@@ -1,0 +1,28 @@
+"""The pairs of users and items that a recommender counts as seen."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.typing import INTERACTS, SPLITS
+
+
+def pairs_of(data: HeteroData, splits: Sequence[str]) -> Tensor:
+    """The pairs [2, E] of some splits.
+
+    Raises:
+        InputError: If there is no such split.
+    """
+    store = data[INTERACTS]
+    pairs = {
+        "train": store.edge_index,
+        "val": store.get("val_edge_label_index"),
+        "test": store.get("test_edge_label_index"),
+    }
+    for split in splits:
+        if pairs.get(split) is None:
+            raise InputError(f"seen: there is no split '{split}'; expected {', '.join(SPLITS)}")
+    return torch.cat([store.edge_index[:, :0], *(pairs[split] for split in splits)], dim=1)
