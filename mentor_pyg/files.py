@@ -23,14 +23,17 @@ def cache_dir() -> Path:
 def check_file(path: Path, expected: str = "a file") -> None:
     """Fails before any work if there is no file to read.
 
+    A pipe counts as none: files are read more than once, and reading one that nobody
+    writes to never ends. A device may have no end either.
+
     Raises:
         FileNotFoundError: If there is nothing.
-        InputError: If it is a folder.
+        InputError: If it is a folder, a pipe or a device.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected {expected}")
     if not path.exists():
         raise FileNotFoundError(f"{path}: not found; expected {expected}")
+    if not path.is_file():
+        raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
 
 
 def check_folder(path: Path, expected: str) -> None:
@@ -38,12 +41,17 @@ def check_folder(path: Path, expected: str) -> None:
 
     Raises:
         FileNotFoundError: If there is nothing.
-        InputError: If it is a file.
+        InputError: If it is a file, a pipe or a device.
     """
-    if path.is_file():
-        raise InputError(f"{path}: is a file; expected {expected}")
-    if not path.is_dir():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: not found; expected {expected}")
+    if not path.is_dir():
+        raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
+
+
+def _kind(path: Path) -> str:
+    kinds = {"a file": path.is_file, "a folder": path.is_dir, "a pipe": path.is_fifo}
+    return next((kind for kind, is_of in kinds.items() if is_of()), "a device")
 
 
 def fingerprint(*parts: Any) -> str:

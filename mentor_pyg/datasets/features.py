@@ -1,16 +1,19 @@
 """Reads and checks the items' content features, ``<stem>_feat.npy``."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 from torch.nn import Identity, ModuleDict
 
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.datasets.arrays import open_array
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_file
 
 MODALITY_NAMES = {"image": "visual", "text": "textual", "audio": "acoustic"}
 """What the layout calls a file, and what the field calls the modality."""
 
+IDS = "an id a line"
 SUFFIX, MASK_SUFFIX, IDS_SUFFIX = "_feat.npy", "_mask.npy", "_ids.txt"
 
 
@@ -61,7 +64,7 @@ def read_features(path: Path, num_items: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: If a file is damaged or doesn't fit the interactions.
     """
-    x = _load_array(path)
+    x = open_array(path)
     if x.ndim != 2 or x.shape[1] == 0:
         raise InputError(
             f"{path}: has shape {list(x.shape)}; expected [items, features] = [{num_items}, *]"
@@ -74,7 +77,7 @@ def read_features(path: Path, num_items: int) -> tuple[np.ndarray, np.ndarray]:
         )
     mask = _read_mask(mask_path(path), num_items)
     with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
+        x = np.array(x, dtype=np.float32, order="C")
     x[~mask] = 0
     broken = ~np.isfinite(x)
     if broken.any():
@@ -87,9 +90,9 @@ def read_features(path: Path, num_items: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_mask(path: Path, num_items: int) -> np.ndarray:
-    if not path.exists():
+    if not os.path.lexists(path):
         return np.ones(num_items, dtype=bool)
-    mask = _load_array(path)
+    mask = np.array(open_array(path))
     if mask.dtype != np.bool_ or mask.shape != (num_items,):
         raise InputError(
             f"{path}: has dtype {mask.dtype} and shape {list(mask.shape)}; "
@@ -100,36 +103,30 @@ def _read_mask(path: Path, num_items: int) -> np.ndarray:
     return mask
 
 
-def _load_array(path: Path) -> np.ndarray:
-    check_file(path, "a .npy array of numbers")
-    try:
-        with open(path, "rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except Exception as error:  # numpy raises half a dozen types for broken files
-        raise InputError(
-            f"{path}: can't be read ({reason(error)}); expected a complete .npy array of numbers"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: is an archive of arrays; expected a single .npy array")
-    return array
-
-
 def read_ids(path: Path) -> list[str] | None:
-    """Original ids in row order, one a line; None if there is no such file."""
-    if not path.exists():
+    """Original ids in row order, one a line, without the blanks around them; None if there
+    is no such file.
+
+    Raises:
+        FileNotFoundError: If it is a link to nothing.
+        InputError: If it can't be read, has a blank line, or an id twice.
+    """
+    if not os.path.lexists(path):
         return None
-    check_file(path, "an id a line")
+    check_file(path, IDS)
     try:
-        ids = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} isn't UTF-8; expected a text file") from None
+    # Not by `splitlines`, which takes further characters for ends of lines than tables do:
+    ids = [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
     seen: dict[str, int] = {}
     for line, label in enumerate(ids, 1):
-        if not label.strip():
+        if not label:
             raise InputError(f"{path}: line {line} is blank; expected an id a line")
         if label in seen:
             raise InputError(
-                f"{path}: line {line} repeats '{label}' of line {seen[label]}; "
+                f"{path}: line {line} repeats {shown(label)} of line {seen[label]}; "
                 "expected each id once"
             )
         seen[label] = line

@@ -1,9 +1,10 @@
 """Reads and checks the table of interactions, ``<name>.inter``."""
 
 import csv
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
@@ -12,11 +13,12 @@ import numpy as np
 
 from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
 from mentor_pyg.datasets.row_numbers import as_integers
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.typing import SPLITS
 
 COLUMNS = ("userID", "itemID", "x_label")
+TABLE = "a table of interactions"
 MAX_ROWS_PER_ID = 10
 """Integer ids are row numbers, so few of them may go unused."""
 
@@ -58,8 +60,8 @@ def read_interactions(
     """
     columns = _read_columns(path)
     label = _read_labels(path, columns["x_label"])
-    user, num_users, user_ids = _number(path, "userID", columns["userID"], user_ids)
-    item, num_items, item_ids = _number(path, "itemID", columns["itemID"], item_ids)
+    user, num_users, user_ids = _number(path, columns["userID"], user_ids)
+    item, num_items, item_ids = _number(path, columns["itemID"], item_ids)
 
     _check_duplicates(path, user, item, num_items)
     for split, name in enumerate(SPLITS):
@@ -68,21 +70,43 @@ def read_interactions(
     return Interactions(user, item, label, num_users, num_items, user_ids, item_ids)
 
 
-def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    """The three columns as arrays of strings, read in pieces to bound the memory."""
-    check_file(path, "a table of interactions")
+@dataclass(frozen=True)
+class Column:
+    """A column of texts of any length, each kept once.
+
+    Row r has the text ``texts[codes[r]]``, without the blanks around it. Codes are given
+    out in the order of the rows.
+    """
+
+    name: str
+    codes: np.ndarray
+    texts: list[str]
+
+    def line(self, code: int) -> int:
+        """The first line of the file that has a text."""
+        return int(np.argmax(self.codes == code)) + 2
+
+
+def _read_columns(path: Path) -> dict[str, Column]:
+    """The three columns by name, read in pieces to bound the memory."""
+    check_file(path, TABLE)
+    code_of: list[defaultdict[str, int]] = [defaultdict(count().__next__) for _ in COLUMNS]
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            pieces = list(_read_pieces(path, file))
+            pieces = list(_read_pieces(path, file, code_of))
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise InputError(f"{path}: byte {byte:#04x} isn't UTF-8; expected a text file") from None
     if not pieces:
         raise InputError(f"{path}: has a header but no interactions; expected at least one")
-    return dict(zip(COLUMNS, np.concatenate(pieces, axis=1)))
+    codes = np.concatenate(pieces, axis=1)
+    return {name: _strip(name, *x) for name, *x in zip(COLUMNS, codes, code_of)}
 
 
-def _read_pieces(path: Path, file: TextIO, size: int = 2**16) -> Iterator[np.ndarray]:
+def _read_pieces(
+    path: Path, file: TextIO, code_of: list[defaultdict[str, int]], size: int = 2**16
+) -> Iterator[np.ndarray]:
+    """Codes [3, n] of some rows after the others; ``code_of`` has the texts they stand for."""
     line = file.readline()
     delimiter = find_delimiter(line)
     header = _read_header(path, line, delimiter)
@@ -90,7 +114,20 @@ def _read_pieces(path: Path, file: TextIO, size: int = 2**16) -> Iterator[np.nda
     rows = _read_rows(path, file, delimiter, len(header))
     # Not as a list of rows, which Python's collector of garbage would go through again and again:
     while piece := list(chain.from_iterable(map(fields, islice(rows, size)))):
-        yield np.array(piece).reshape(-1, len(COLUMNS)).T
+        yield np.array(
+            [
+                list(map(codes.__getitem__, piece[k :: len(COLUMNS)]))
+                for k, codes in enumerate(code_of)
+            ],
+            dtype=np.int32,
+        )
+
+
+def _strip(name: str, codes: np.ndarray, code_of: Iterable[str]) -> Column:
+    """The column without blanks around its texts, by which some may become equal."""
+    again: defaultdict[str, int] = defaultdict(count().__next__)
+    new = np.array([again[text.strip()] for text in code_of], dtype=np.int32)
+    return Column(name, codes if len(again) == len(new) else new[codes], list(again))
 
 
 def _read_rows(path: Path, lines: TextIO, delimiter: str, width: int) -> Iterator[list[str]]:
@@ -132,59 +169,64 @@ def _read_header(path: Path, line: str, delimiter: str) -> list[str]:
     return header
 
 
-def _read_labels(path: Path, column: np.ndarray) -> np.ndarray:
-    known = np.isin(column, [str(split) for split in range(len(SPLITS))])
-    if not known.all():
-        row = int(np.argmin(known))
-        raise InputError(
-            f"{path}: line {row + 2} has x_label '{column[row]}'; "
-            "expected 0 (train), 1 (validation) or 2 (test)"
-        )
-    return column.astype(np.int64)
+def _read_labels(path: Path, column: Column) -> np.ndarray:
+    """The split of each row; ``1`` may be written ``1.0``, as pandas does beside gaps."""
+    known = {0.0: 0, 1.0: 1, 2.0: 2}
+    splits = np.empty(len(column.texts), dtype=np.int64)
+    for code, text in enumerate(column.texts):
+        try:
+            splits[code] = known[float(text)]
+        except (ValueError, KeyError):
+            raise InputError(
+                f"{path}: line {column.line(code)} has x_label {shown(text)}; "
+                "expected 0 (train), 1 (validation) or 2 (test)"
+            ) from None
+    return splits[column.codes]
 
 
 def _number(
-    path: Path, name: str, column: np.ndarray, ids: list[str] | None
+    path: Path, column: Column, ids: list[str] | None
 ) -> tuple[np.ndarray, int, list[str] | None]:
     """Row numbers of a column of ids, how many rows there are, and the ids by row."""
-    if ids is not None:
-        row_of = {label: row for row, label in enumerate(ids)}
-        try:
-            rows = np.fromiter((row_of[label] for label in column), np.int64, len(column))
-        except KeyError:
-            line = next(n for n, label in enumerate(column, 2) if label not in row_of)
-            raise InputError(
-                f"{path}: line {line} has {name} '{column[line - 2]}', which is not in "
-                f"the list of {len(ids)} ids; expected a listed one"
-            ) from None
-        return rows, len(ids), ids
-
-    try:
-        numbers = as_integers(column)
-    except OverflowError:
-        line = int(np.argmax(np.char.str_len(column))) + 2
+    if "" in column.texts:
+        line = column.line(column.texts.index(""))
+        raise InputError(f"{path}: line {line} has an empty {column.name}; expected an id")
+    numbers = None
+    if ids is None and (numbers := as_integers(column.texts)) is None:
+        ids = sorted(column.texts)
+    if numbers is not None:
+        rows = _check_rows(path, column, numbers)
+        return rows[column.codes], int(rows.max()) + 1, None
+    assert ids is not None
+    row_of = {label: row for row, label in enumerate(ids)}
+    rows = np.array([row_of.get(text, -1) for text in column.texts], dtype=np.int64)
+    if rows.min() < 0:
+        code = int(np.argmin(rows))
         raise InputError(
-            f"{path}: line {line} has {name} {column[line - 2]}, which is too large; "
-            "expected row numbers, or the ids in a file of their own"
-        ) from None
-    if numbers is None:
-        blank = np.char.strip(column) == ""
-        if blank.any():
-            line = int(np.argmax(blank)) + 2
-            raise InputError(f"{path}: line {line} has an empty {name}; expected an id") from None
-        labels, rows = np.unique(column, return_inverse=True)
-        return rows.astype(np.int64), len(labels), labels.tolist()
-    if numbers.min() < 0:
-        line = int(np.argmin(numbers)) + 2
-        raise InputError(f"{path}: line {line} has {name} {numbers.min()}; expected 0 or more")
-    highest, distinct = int(numbers.max()), len(np.unique(numbers))
-    if highest >= max(1000, MAX_ROWS_PER_ID * distinct):
-        line = int(np.argmax(numbers)) + 2
-        raise InputError(
-            f"{path}: line {line} has {name} {highest}, but there are only {distinct} "
-            f"different ones; expected row numbers, or the ids in a file of their own"
+            f"{path}: line {column.line(code)} has {column.name} {shown(column.texts[code])}, "
+            f"which is not in the list of {len(ids)} ids; expected a listed one"
         )
-    return numbers, highest + 1, None
+    return rows[column.codes], len(ids), ids
+
+
+def _check_rows(path: Path, column: Column, numbers: list[int]) -> np.ndarray:
+    """Row numbers as int64, if they can be such."""
+    lowest, highest, distinct = min(numbers), max(numbers), len(numbers)
+    if lowest < 0:
+        line = column.line(numbers.index(lowest))
+        raise InputError(f"{path}: line {line} has {column.name} {lowest}; expected 0 or more")
+    if highest >= max(1000, MAX_ROWS_PER_ID * distinct):
+        line = column.line(numbers.index(highest))
+        large = (
+            "which is too large"
+            if highest >= 2**63
+            else f"but there are only {distinct} different ones"
+        )
+        raise InputError(
+            f"{path}: line {line} has {column.name} {shown(highest)}, {large}; "
+            "expected row numbers, or the ids in a file of their own"
+        )
+    return np.array(numbers, dtype=np.int64)
 
 
 def _check_duplicates(path: Path, user: np.ndarray, item: np.ndarray, num_items: int) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData, InMemoryDataset
 
 from mentor_pyg.datasets.features import (
@@ -14,6 +15,7 @@ from mentor_pyg.datasets.features import (
     read_ids,
 )
 from mentor_pyg.datasets.interactions import Interactions, read_interactions
+from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError
@@ -155,9 +157,9 @@ def to_hetero_data(
 
     data = HeteroData()
     data[USER].num_nodes = table.num_users
-    data[USER].original_id = table.user_ids or torch.arange(table.num_users)
+    data[USER].original_id = _original_ids(table.user_ids, table.num_users)
     data[ITEM].num_nodes = table.num_items
-    data[ITEM].original_id = table.item_ids or torch.arange(table.num_items)
+    data[ITEM].original_id = _original_ids(table.item_ids, table.num_items)
     for modality, (x, mask) in features.items():
         data[ITEM][f"x_{modality}"] = torch.from_numpy(x)
         if not mask.all():
@@ -167,3 +169,7 @@ def to_hetero_data(
     data[INTERACTS].test_edge_label_index = test
     data[REV_INTERACTS].edge_index = train.flip(0)
     return data
+
+
+def _original_ids(labels: list[str] | None, num_rows: int) -> Tensor:
+    return torch.arange(num_rows) if labels is None else OriginalIds(labels)

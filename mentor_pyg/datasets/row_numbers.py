@@ -1,6 +1,6 @@
 """Tells row numbers from labels that only look like them."""
 
-import numpy as np
+from collections.abc import Iterable
 
 
 def is_integer(text: str) -> bool:
@@ -15,14 +15,8 @@ def is_integer(text: str) -> bool:
         return False
 
 
-def as_integers(texts: np.ndarray) -> np.ndarray | None:
-    """Texts [n] as int64, or None if one of them isn't an integer, see :func:`is_integer`.
-
-    Raises:
-        OverflowError: If one is too large.
-    """
-    try:
-        numbers = texts.astype(np.int64)
-    except ValueError:
-        return None
-    return numbers if (numbers.astype(texts.dtype) == np.char.strip(texts)).all() else None
+def as_integers(texts: Iterable[str]) -> list[int] | None:
+    """Texts as integers of any size, or None if one of them is a label, see
+    :func:`is_integer`; what the others are makes no difference."""
+    texts = list(texts)
+    return [int(text) for text in texts] if all(map(is_integer, texts)) else None

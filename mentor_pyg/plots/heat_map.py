@@ -11,6 +11,7 @@ import numpy as np
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.extras import optional
+from mentor_pyg.files import check_file
 from mentor_pyg.plots.history import cell_value
 from mentor_pyg.plots.style import (
     COLORS,
@@ -64,11 +65,10 @@ def read_grid(path: str | Path) -> Grid:
         FileNotFoundError: If there is no such file.
         InputError: If it isn't such a table.
     """
+    check_file(Path(path), "a grid in CSV")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             table = [row for row in csv.reader(file) if row]
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: not found; expected a grid in CSV") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: isn't CSV ({error}); expected a grid of numbers") from None
     if len(table) < 2 or len(table[0]) < 2:

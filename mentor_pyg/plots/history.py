@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mentor_pyg.config import load_config
 from mentor_pyg.errors import InputError
+from mentor_pyg.files import check_file
 
 MAIN_METRICS = ("recall@", "ndcg@")
 
@@ -69,13 +70,10 @@ def read_history(folder: str | Path, name: str | None = None) -> History:
 
 def _read_columns(path: Path) -> dict[str, list[float]]:
     """Columns of a CSV file of numbers by name; NaN for empty cells."""
+    check_file(path, "a run of `mentor-pyg train`")
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file)) or [[]]
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: not found; expected a run of `mentor-pyg train`"
-        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: isn't CSV ({error}); expected a row for every epoch") from None
     if not rows:

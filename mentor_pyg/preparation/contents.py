@@ -9,7 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.datasets.arrays import open_array
+from mentor_pyg.errors import InputError
 from mentor_pyg.files import check_file, check_folder
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
@@ -189,13 +190,9 @@ def open_features(path: Path) -> np.ndarray:
         InputError: If it holds something else.
     """
     check_file(path)
-    try:
-        x = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy raises half a dozen types for broken files
+    x = open_array(path)
+    if x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
         raise InputError(
-            f"{path}: can't be read ({reason(error)}); expected a complete .npy array of numbers"
-        ) from None
-    if not isinstance(x, np.ndarray) or x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
-        found = f"{x.dtype}, {list(x.shape)}" if isinstance(x, np.ndarray) else "an archive"
-        raise InputError(f"{path}: is {found}; expected floats of shape [items, features]")
+            f"{path}: is {x.dtype}, {list(x.shape)}; expected floats of shape [items, features]"
+        )
     return x

@@ -1,18 +1,19 @@
 """Original ids and the rows that stand for them."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mentor_pyg.datasets.row_numbers import as_integers, is_integer
-from mentor_pyg.errors import InputError
+from mentor_pyg.datasets.row_numbers import is_integer
+from mentor_pyg.errors import InputError, shown
 
 Ids: TypeAlias = Any
-"""An original id, or several: integers or texts in a sequence, an array or a tensor."""
+"""An original id, or several: integers or texts in a collection, an array, a tensor, or a
+column of pandas."""
 
 
 class IdMap:
@@ -26,25 +27,24 @@ class IdMap:
         InputError: If an id occurs twice.
     """
 
-    def __init__(self, ids: Tensor | Sequence[Any] | np.ndarray, what: str) -> None:
+    def __init__(self, ids: Ids, what: str) -> None:
         self.what = what
-        self.ids = np.asarray(ids.cpu() if isinstance(ids, Tensor) else ids)
-        assert self.ids.dtype.kind in "iuU", self.ids.dtype
-        self._order = np.argsort(self.ids, kind="stable")
-        self._sorted = self.ids[self._order]
-        repeated = self._sorted[1:] == self._sorted[:-1]
-        if repeated.any():
-            raise InputError(
-                f"{what} '{self._sorted[1:][repeated][0]}': is there twice; expected each id once"
-            )
+        values = _as_list(ids)
+        assert values is not None, ids
+        is_numeric = all(type(value) is int for value in values)
+        self.ids = np.array(values, np.int64) if is_numeric else _texts(values)
+        self._row_of = {label: row for row, label in enumerate(self.ids.tolist())}
+        if len(self._row_of) < len(self.ids):
+            label = next(x for row, x in enumerate(self.ids.tolist()) if self._row_of[x] != row)
+            raise InputError(f"{what} {shown(str(label))}: is there twice; expected each id once")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def is_numeric(self) -> bool:
-        """Whether ids are integers."""
-        return self.ids.dtype.kind != "U"
+        """Whether ids are integers; else they are texts, in an array of objects."""
+        return self.ids.dtype.kind != "O"
 
     def convert(self, ids: Ids) -> np.ndarray:
         """One or several ids as an array of this map's kind.
@@ -55,31 +55,29 @@ class IdMap:
         Raises:
             InputError: If they can't be ids of this kind.
         """
-        found = np.atleast_1d(np.asarray(ids.cpu() if isinstance(ids, Tensor) else ids))
-        if found.size == 0:
-            return self.ids[:0]
-        if found.ndim != 1 or found.dtype.kind not in "iuU":
-            raise InputError(f"{self.what} ids: are {ids!r}; expected integers or texts")
-        if not self.is_numeric or found.dtype.kind != "U":
-            return found.astype(np.int64 if self.is_numeric else np.str_)
-        try:
-            integers = as_integers(found)
-        except OverflowError:
-            integers = None
-        if integers is None:
-            odd = next(label for label in found if not _is_int64(str(label)))
+        values = _as_list(ids)
+        if values is None:
+            raise InputError(f"{self.what} ids: are {shown(ids)}; expected integers or texts")
+        if not self.is_numeric:
+            return _texts(values)
+        odd = next((value for value in values if not _is_int64(value)), None)
+        if odd is not None:
             raise InputError(
-                f"{self.what} '{odd}': isn't an integer of 64 bits; "
+                f"{self.what} {shown(str(odd))}: isn't an integer of 64 bits; "
                 f"expected one like the others', e.g. {self.ids[0]}"
             )
-        return integers
+        return np.array([int(value) for value in values], dtype=np.int64)
 
     def find(self, ids: Ids) -> Tensor:
         """Rows [n] of one or several ids, or -1 for the unknown."""
-        wanted = self.convert(ids)
-        position = np.searchsorted(self._sorted, wanted).clip(max=len(self) - 1)
-        rows = np.where(self._sorted[position] == wanted, self._order[position], -1)
-        return torch.from_numpy(rows)
+        rows = [self._find(label) for label in self.convert(ids).tolist()]
+        return torch.tensor(rows, dtype=torch.int64)
+
+    def _find(self, label: int | str) -> int:
+        row = self._row_of.get(label)
+        if row is None and isinstance(label, str):  # the ids of a dataset have no blanks around
+            row = self._row_of.get(label.strip())
+        return -1 if row is None else row
 
     def rows(self, ids: Ids) -> Tensor:
         """Rows [n] of one or several ids.
@@ -90,7 +88,7 @@ class IdMap:
         rows = self.find(ids)
         unknown = self.convert(ids)[rows.numpy() < 0]
         if unknown.size:
-            named = ", ".join(f"'{label}'" for label in unknown[:5])
+            named = ", ".join(shown(str(label)) for label in unknown[:5])
             more = f" and {unknown.size - 5} more" if unknown.size > 5 else ""
             raise InputError(f"{self.what} {named}{more}: {self._unknown(unknown[0])}")
         return rows
@@ -98,9 +96,30 @@ class IdMap:
     def _unknown(self, label: Any) -> str:
         if self.is_numeric:
             return f"unknown; expected one of {len(self)} from {self.ids.min()} to {self.ids.max()}"
-        near = difflib.get_close_matches(str(label), self.ids.tolist(), n=1, cutoff=0.0)
-        return f"unknown; expected one of {len(self)}, such as '{near[0]}'"
+        near = difflib.get_close_matches(label, self.ids.tolist(), n=1, cutoff=0.0)
+        return f"unknown; expected one of {len(self)}, such as {shown(near[0])}"
 
 
-def _is_int64(text: str) -> bool:
-    return is_integer(text) and abs(int(text)) < 2**63
+def _as_list(ids: Ids) -> list[int | str] | None:
+    """One or several ids in plain values; None if they can't be ids."""
+    if isinstance(ids, Tensor):
+        ids = ids.cpu().numpy()
+    if isinstance(ids, np.ndarray):
+        ids = ids.tolist()
+    if isinstance(ids, str | int | np.integer):
+        ids = [ids]
+    if not isinstance(ids, Iterable) or isinstance(ids, bytes):
+        return None
+    values = [value.item() if isinstance(value, np.generic) else value for value in ids]
+    return values if all(type(value) in (int, str) for value in values) else None
+
+
+def _texts(values: Sequence[int | str]) -> np.ndarray:
+    """Texts of any length; an array of NumPy's own texts would give each the longest's."""
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = [str(value) for value in values]
+    return texts
+
+
+def _is_int64(value: int | str) -> bool:
+    return (isinstance(value, int) or is_integer(value)) and -(2**63) <= int(value) < 2**63

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import encode
 from mentor_pyg.ranking import SeenItems, rank
@@ -267,7 +268,7 @@ class Recommender:
         new.data = self.content.append(self.data, x, mask)
         all_ids = np.concatenate([self.items.ids, new_ids])
         new.data[ITEM].original_id = (
-            torch.from_numpy(all_ids) if self.items.is_numeric else all_ids.tolist()
+            torch.from_numpy(all_ids) if self.items.is_numeric else OriginalIds(all_ids.tolist())
         )
         new.items = IdMap(all_ids, "item")
         added = encode(self.model, new.data)[1][len(self.items) :]

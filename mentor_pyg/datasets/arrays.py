@@ -1,0 +1,43 @@
+"""Opens ``.npy`` files without running anything of theirs."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mentor_pyg.errors import InputError, reason
+from mentor_pyg.files import check_file
+
+EXPECTED = "a .npy array of numbers"
+
+
+def open_array(path: Path) -> np.ndarray:
+    """The array in a ``.npy`` file of any version, memory-mapped and read-only.
+
+    Nothing is allocated before the header is found to agree with the file's size, and
+    nothing is unpickled.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it is no complete array, or has more after it.
+    """
+    check_file(path, EXPECTED)
+    with open(path, "rb") as file:
+        is_array = file.read(6) == b"\x93NUMPY"
+    if not is_array and zipfile.is_zipfile(path):
+        raise InputError(f"{path}: is an archive of arrays; expected a single .npy array")
+    try:
+        if not is_array:  # NumPy would take it for a pickle
+            raise ValueError("it isn't in NumPy's format; a pickle, perhaps")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        rest = path.stat().st_size - array.offset - array.nbytes
+        if rest > 0:
+            raise ValueError(f"{rest} bytes follow its end")
+    except Exception as error:  # numpy raises half a dozen types for broken files
+        found = reason(error)
+        if "Python objects" in found:
+            found = "Object arrays cannot be loaded"
+        raise InputError(
+            f"{path}: can't be read ({found}); expected a complete .npy array of numbers"
+        ) from None
+    return array
