@@ -12,6 +12,7 @@ from .fusion import GlobalFusion, UserFusion
 from .gathering import ContentGathering
 from .graph import bipartite_parts, sample_edges, user_item_adjacency
 from .hypergraph import LowRankHypergraph
+from .initialization import draw_weight, reset_linear
 from .latent_graph import LatentGraph
 from .loss import (
     Moments,
@@ -63,6 +64,7 @@ __all__ = [
     "bipartite_parts",
     "bpr_loss",
     "content_moments",
+    "draw_weight",
     "edge_softmax",
     "feature_masking_loss",
     "gaussian_distance",
@@ -73,6 +75,7 @@ __all__ = [
     "light_gcn_norm",
     "modality_encoders",
     "moments",
+    "reset_linear",
     "sample_edges",
     "score_triples",
     "sum_of_squares",

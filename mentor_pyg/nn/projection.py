@@ -6,6 +6,8 @@ from torch import Tensor
 from torch.nn import Linear, ModuleList, Parameter
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg.nn.initialization import Init, draw_weight, reset_linear
+
 
 class ContentProjection(torch.nn.Module):
     r"""A linear map of the concatenated features of all modalities, which are never
@@ -20,23 +22,27 @@ class ContentProjection(torch.nn.Module):
     Args:
         in_channels: Width D_m of the features by modality.
         out_channels: Width F of the result.
+        init: Distribution of the weights; see :func:`~mentor_pyg.nn.draw_weight`.
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
         or None; result [I, F]
     """
 
-    def __init__(self, in_channels: Mapping[str, int], out_channels: int) -> None:
+    def __init__(
+        self, in_channels: Mapping[str, int], out_channels: int, init: Init = "xavier_uniform"
+    ) -> None:
         super().__init__()
         if not in_channels:
             raise ValueError("expected at least one modality of item features (got none)")
         self.modalities = sorted(in_channels)
         self.widths = [in_channels[m] for m in self.modalities]
         self.weight = Parameter(torch.empty(out_channels, sum(self.widths)))
+        self.init = init
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        torch.nn.init.xavier_uniform_(self.weight)
+        draw_weight(self.weight, self.init)
 
     def forward(self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> Tensor:
         parts = [
@@ -58,6 +64,7 @@ class ModalityProjections(torch.nn.Module):
         in_channels: Width D_m of the features by modality.
         out_channels: Width F of the results.
         bias: Whether there is a :math:`\mathbf{b}_m`.
+        init: Distribution of the weights; see :func:`~mentor_pyg.nn.reset_linear`.
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
@@ -65,7 +72,11 @@ class ModalityProjections(torch.nn.Module):
     """
 
     def __init__(
-        self, in_channels: Mapping[str, int], out_channels: int, bias: bool = True
+        self,
+        in_channels: Mapping[str, int],
+        out_channels: int,
+        bias: bool = True,
+        init: Init = "xavier_uniform",
     ) -> None:
         super().__init__()
         if not in_channels:
@@ -74,14 +85,13 @@ class ModalityProjections(torch.nn.Module):
         self.linears = ModuleList(
             Linear(in_channels[m], out_channels, bias) for m in self.modalities
         )
+        self.init = init
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         for linear in self.linears:
             assert isinstance(linear, Linear)
-            torch.nn.init.xavier_uniform_(linear.weight)
-            if linear.bias is not None:
-                torch.nn.init.zeros_(linear.bias)
+            reset_linear(linear, self.init)
 
     def forward(self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> dict[str, Tensor]:
         results = {}

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import Linear
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.initialization import reset_linear
 
 
 class MMGCNConv(torch.nn.Module):
@@ -55,9 +56,7 @@ class MMGCNConv(torch.nn.Module):
 
     def reset_parameters(self) -> None:
         for linear in (self.lin_neighbor, self.lin_self, self.lin_out):
-            torch.nn.init.xavier_normal_(linear.weight)
-            if linear.bias is not None:
-                torch.nn.init.zeros_(linear.bias)
+            reset_linear(linear, "xavier_normal")
 
     def forward(self, x: Tensor, id_embedding: Tensor, adj: Adjacency) -> Tensor:
         neighbors = F.leaky_relu(_neighbor_mean(self.lin_neighbor(x), adj))

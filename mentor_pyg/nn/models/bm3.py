@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.initialization import reset_linear
 from mentor_pyg.nn.loss import feature_masking_loss
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
 from mentor_pyg.nn.projection import ModalityProjections
@@ -79,7 +80,9 @@ class BM3(torch.nn.Module):
         self.content_weight, self.reg_weight = content_weight, reg_weight
         self.projections = None
         if content_weight > 0:
-            self.projections = ModalityProjections(in_channels, hidden_channels)
+            self.projections = ModalityProjections(
+                in_channels, hidden_channels, init="xavier_normal"
+            )
         self.reset_parameters()
 
     @classmethod
@@ -89,8 +92,7 @@ class BM3(torch.nn.Module):
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()
-        torch.nn.init.xavier_normal_(self.predictor.weight)
-        torch.nn.init.zeros_(self.predictor.bias)
+        reset_linear(self.predictor, "xavier_normal")
         if self.projections is not None:
             self.projections.reset_parameters()
 

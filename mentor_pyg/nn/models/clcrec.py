@@ -89,7 +89,7 @@ class CLCRec(torch.nn.Module):
                 raise ValueError(f"'{name}' must be from 0 to 1 (got {share})")
         check_ranges(temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
-        self.projection = ContentProjection(in_channels, mlp_channels)
+        self.projection = ContentProjection(in_channels, mlp_channels, init="linear")
         self.linear = Linear(mlp_channels, hidden_channels)
         self.num_negatives, self.temperature = num_negatives, temperature
         self.content_weight, self.content_share = content_weight, content_share

@@ -75,7 +75,9 @@ class FREEDOM(torch.nn.Module):
         self.projections = None
         if content_weight > 0:
             # Without bias, which would fall out of the difference of two scores.
-            self.projections = ModalityProjections(in_channels, hidden_channels, bias=False)
+            self.projections = ModalityProjections(
+                in_channels, hidden_channels, bias=False, init="linear"
+            )
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "FREEDOM":

@@ -82,7 +82,7 @@ class GRCN(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
-        self.projections = ModalityProjections(in_channels, content_channels)
+        self.projections = ModalityProjections(in_channels, content_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, content_channels))
         self.confidence = None
         if combine == "confidence":

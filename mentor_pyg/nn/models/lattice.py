@@ -88,7 +88,7 @@ class LATTICE(torch.nn.Module):
             )
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
-        self.projections = ModalityProjections(in_channels, content_channels)
+        self.projections = ModalityProjections(in_channels, content_channels, init="linear")
         self.graphs = ModuleList(LatentGraph(num_items, num_neighbors) for _ in in_channels)
         self.logit = Parameter(torch.zeros(len(in_channels)))
         self.num_item_layers = num_item_layers

@@ -68,7 +68,7 @@ class MMGCN(torch.nn.Module):
         if num_layers < 1:
             raise ValueError(f"'num_layers' must be positive (got {num_layers})")
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
-        self.projections = ModalityProjections(in_channels, content_channels)
+        self.projections = ModalityProjections(in_channels, content_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, content_channels))
         widths = [content_channels] + [hidden_channels] * (num_layers - 1)
         self.convs = ModuleList(

@@ -81,7 +81,7 @@ class PGL(torch.nn.Module):
     ) -> None:
         super().__init__()
         check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
-        self.projections = ModalityProjections(in_channels, hidden_channels)
+        self.projections = ModalityProjections(in_channels, hidden_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, hidden_channels))
         self.propagation = Propagation(num_layers, readout="mean")
         self.graph = PrunedGraph(num_users, num_items, num_edges, pruning)

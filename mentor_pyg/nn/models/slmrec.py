@@ -12,6 +12,7 @@ from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import pad_rows
+from mentor_pyg.nn.initialization import reset_linear
 from mentor_pyg.nn.loss import batch_info_nce
 from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
@@ -111,8 +112,7 @@ class SLMRec(torch.nn.Module):
         self.projections.reset_parameters()
         for linear in (self.fuse_user, self.fuse_item, *self.coarse, *self.fine):
             assert isinstance(linear, Linear)
-            torch.nn.init.xavier_uniform_(linear.weight)
-            torch.nn.init.zeros_(linear.bias)
+            reset_linear(linear)
 
     def objectives(self) -> list[Objective]:
         """The only one, whose optimiser decays the weights."""

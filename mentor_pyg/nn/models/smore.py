@@ -94,7 +94,7 @@ class SMORE(torch.nn.Module):
         size, names = hidden_channels, sorted(in_channels)
         self.embedding = UserItemEmbedding(num_users, num_items, size)
         self.propagation = Propagation(num_layers, readout="mean")
-        self.projections = ModalityProjections(in_channels, size)
+        self.projections = ModalityProjections(in_channels, size, init="linear")
         self.spectrum = SpectrumFusion(len(names), size)
         self.queries = ModuleList(_query(size) for _ in names)
         # One for each modality and, as the last, one for all fused:
