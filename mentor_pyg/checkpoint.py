@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import load_tensors, save_tensors
@@ -101,6 +102,20 @@ def differences(ours: Any, theirs: Any, name: str = "") -> Iterator[tuple[str, A
             yield from differences(ours.get(key), theirs.get(key), path)
     elif ours != theirs:
         yield name, ours, theirs
+
+
+def epoch_state(model: Any) -> dict[str, Tensor]:
+    """Buffers that a model leaves out of its ``state_dict``, by name: what holds for an epoch."""
+    weights = model.state_dict().keys()
+    return {name: x for name, x in model.named_buffers() if name not in weights}
+
+
+def set_epoch_state(model: Any, state: Mapping[str, Tensor]) -> None:
+    """Sets these buffers, whatever size they had, to what :func:`epoch_state` returned."""
+    device = next(model.parameters()).device
+    for name, value in state.items():
+        owner, _, buffer = name.rpartition(".")
+        setattr(model.get_submodule(owner), buffer, value.to(device))
 
 
 def random_state() -> dict[str, Any]:

@@ -14,7 +14,13 @@ from torch.optim import Optimizer
 from torch_geometric import seed_everything
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.checkpoint import Checkpoint, random_state, set_random_state
+from mentor_pyg.checkpoint import (
+    Checkpoint,
+    epoch_state,
+    random_state,
+    set_epoch_state,
+    set_random_state,
+)
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import Evaluator, encode
 from mentor_pyg.progress import progress_bar
@@ -188,6 +194,7 @@ class Trainer:
         """Everything that the rest of the training depends on."""
         return {
             "model": self.model.state_dict(),
+            "epoch": epoch_state(self.model),
             "best": self.best_state,
             "optimizers": [optimizer.state_dict() for _, optimizer in self.steps],
             "sampler": self.sampler.state_dict(),
@@ -199,8 +206,18 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where a trainer of the same model, data and settings was."""
+        """Goes on where a trainer of the same model, data and settings was.
+
+        Raises:
+            InputError: If the state has other parts than this version's.
+        """
+        if state.keys() != (ours := self.state_dict()).keys():
+            raise InputError(
+                f"state of the training: has the parts {', '.join(sorted(state))}; "
+                f"expected {', '.join(sorted(ours))}, as this version saves them"
+            )
         self.model.load_state_dict(state["model"])
+        set_epoch_state(self.model, state["epoch"])
         self.best_state = state["best"]
         for (_, optimizer), saved in zip(self.steps, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)

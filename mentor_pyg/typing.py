@@ -79,8 +79,11 @@ class RecommenderModel(Protocol):
 
     ``start_epoch(data)``
         Called in training mode before every epoch, to draw or rebuild what holds for an
-        epoch. What it leaves belongs to the ``state_dict``, by buffers, so that a run
-        can go on from the middle of an epoch.
+        epoch. What it leaves are buffers. Those that :meth:`encode` needs in evaluation
+        belong to the ``state_dict``. All others, and all whose size depends on the number
+        of training pairs, don't (``register_buffer(..., persistent=False)``), so that
+        weights fit data with other pairs. ``last.pt`` holds both kinds, so that a run can
+        be resumed from the middle of an epoch.
     ``objectives()``
         A list of :class:`Objective` that take turns in every step, in place of
         ``losses`` for all parameters; for adversaries.
@@ -107,5 +110,6 @@ class RecommenderModel(Protocol):
     def parameters(self) -> Iterator[Parameter]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]: ...
     def train(self, mode: bool = True) -> Any: ...
     def eval(self) -> Any: ...

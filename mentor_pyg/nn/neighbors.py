@@ -47,7 +47,7 @@ class NeighborGraph(torch.nn.Module):
         self.num_users, self.num_items = num_users, num_items
         self.register_buffer("neighbor", torch.full((num_users, min(k, num_items)), -1))
         self._index()
-        self.register_load_state_dict_post_hook(lambda graph, _: graph._index())
+        self.register_load_state_dict_post_hook(_index_anew)
 
     def reset_parameters(self) -> None:
         self.neighbor.fill_(-1)
@@ -89,3 +89,8 @@ class NeighborGraph(torch.nn.Module):
         matrix = {"rowptr": rowptr, "col": col, "weight": scale[row], "weight_t": scale[col]}
         for name, value in matrix.items():
             self.register_buffer(name, value, persistent=False)
+
+
+def _index_anew(graph: NeighborGraph, incompatible_keys: object) -> None:
+    """A hook after loading; a function, since closures can't be pickled."""
+    graph._index()

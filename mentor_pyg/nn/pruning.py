@@ -13,51 +13,55 @@ from mentor_pyg.nn.graph import sample_edges, user_item_adjacency
 class MaskedGraph(torch.nn.Module):
     r"""A user-item graph of some of its pairs, normalised as if there were no others.
 
-    Which pairs are left is a buffer, so that a run goes on from the middle of an epoch.
-    At first all are.
+    Which pairs are left is drawn for an epoch. It is a buffer outside of the ``state_dict``:
+    weights fit data with other pairs, and checkpoints of a training run hold it all the same
+    (see ``start_epoch`` of :class:`~mentor_pyg.RecommenderModel`). At first all pairs are left.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of pairs E.
 
     Shapes:
-        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E]
+        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left
     """
 
-    kept: Tensor
+    kept: Tensor | None
 
-    def __init__(self, num_users: int, num_items: int, num_edges: int) -> None:
+    def __init__(self, num_users: int, num_items: int) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
-        self.register_buffer("kept", torch.ones(num_edges, dtype=torch.bool))
-        self._forget()
-        self.register_load_state_dict_post_hook(lambda graph, _: graph._forget())
+        self.register_buffer("kept", None, persistent=False)
+        self._built: Any = None
 
     def reset_parameters(self) -> None:
-        self.kept.fill_(True)
-        self._forget()
+        self.kept = None
 
     def keep(self, edge_index: Tensor, kept: Tensor) -> None:
-        """Leaves the pairs for which ``kept`` bool [E] is true."""
-        self.kept.copy_(kept)
-        self._build(edge_index)
+        """Leaves the pairs for which ``kept`` bool [E] is true, until the next call."""
+        self.kept = kept
+        self.forward(edge_index)
 
     def forward(self, edge_index: Tensor) -> Adjacency:
-        """The matrix of the pairs that are left."""
-        if self._pairs is not edge_index or self._adjacency is None:
-            return self._build(edge_index)
-        return self._adjacency
+        """The matrix of the pairs that are left, built once for the same tensors.
 
-    def _build(self, edge_index: Tensor) -> Adjacency:
-        left = edge_index[:, self.kept]
-        self._pairs: Tensor | None = edge_index
-        self._adjacency: Any = user_item_adjacency(left, self.num_users, self.num_items)
-        return self._adjacency
+        Raises:
+            ValueError: If the pairs aren't those that were drawn from.
+        """
+        built, kept = self._built, self.kept
+        if built is None or built[0] is not edge_index or built[1] is not kept:
+            if kept is not None and kept.numel() != edge_index.size(1):
+                raise ValueError(
+                    f"'edge_index' must have the {kept.numel()} pairs that were drawn from "
+                    f"(got {edge_index.size(1)}); draw again for other pairs"
+                )
+            left = edge_index if kept is None else edge_index[:, kept]
+            adjacency = user_item_adjacency(left, self.num_users, self.num_items)
+            built = self._built = (edge_index, kept, adjacency)
+        return built[2]
 
-    def _forget(self) -> None:
-        """Drops the matrix that was built of other pairs."""
-        self._pairs = self._adjacency = None
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and files leave out the matrix, which is built again."""
+        return self.__dict__ | {"_built": None}
 
 
 class PrunedGraph(MaskedGraph):
@@ -67,15 +71,14 @@ class PrunedGraph(MaskedGraph):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of pairs E.
         p: Share that is pruned.
 
     Shapes:
-        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E]
+        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left
     """
 
-    def __init__(self, num_users: int, num_items: int, num_edges: int, p: float) -> None:
-        super().__init__(num_users, num_items, num_edges)
+    def __init__(self, num_users: int, num_items: int, p: float) -> None:
+        super().__init__(num_users, num_items)
         if not 0 <= p < 1:
             raise ValueError(f"'p' must be at least 0 and less than 1 (got {p})")
         self.p = p

@@ -1,9 +1,11 @@
+import pickle
 from copy import deepcopy
 
 import pytest
 import torch
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.checkpoint import epoch_state
 from mentor_pyg.nn import EdgeDropout, MaskedGraph, PrunedGraph, user_item_adjacency
 
 USERS, ITEMS = 12, 9
@@ -16,8 +18,8 @@ def edge_index():
 
 
 @pytest.fixture
-def graph(edge_index):
-    return PrunedGraph(USERS, ITEMS, edge_index.size(1), p=0.4)
+def graph():
+    return PrunedGraph(USERS, ITEMS, p=0.4)
 
 
 def dense(adj):
@@ -52,25 +54,32 @@ def test_the_matrix_is_built_once_a_draw(graph, edge_index):
     assert graph(edge_index) is graph(edge_index)
 
 
-def test_other_pairs_or_another_state_build_another_matrix(graph, edge_index):
+def test_other_pairs_build_another_matrix(graph, edge_index):
     graph.draw(edge_index)
     others = edge_index.clone()
     others[1] = ITEMS - 1 - others[1]
     torch.testing.assert_close(dense(graph(others)), of_pairs(others[:, graph.kept]))
-    copy = PrunedGraph(USERS, ITEMS, edge_index.size(1), p=0.4)
-    copy.draw(edge_index)
-    copy.load_state_dict(graph.state_dict())
-    assert torch.equal(dense(copy(edge_index)), dense(graph(edge_index)))
 
 
-def test_a_deep_copy_loads_a_state_of_its_own(graph, edge_index):
-    copy = deepcopy(graph)
+def test_a_draw_is_no_part_of_the_weights_but_of_the_epoch(graph, edge_index):
     graph.draw(edge_index)
-    adj = graph(edge_index)
-    state = {"kept": torch.arange(edge_index.size(1)) % 2 == 0}
-    copy(edge_index)
-    copy.load_state_dict(state)
-    torch.testing.assert_close(dense(copy(edge_index)), of_pairs(edge_index[:, state["kept"]]))
+    assert not graph.state_dict()
+    assert torch.equal(epoch_state(graph)["kept"], graph.kept)
+
+
+def test_more_pairs_than_were_drawn_from_are_refused(graph, edge_index):
+    graph(edge_index[:, 1:])
+    graph.draw(edge_index)
+    with pytest.raises(ValueError, match=r"must have the .* pairs that were drawn from"):
+        graph(edge_index[:, 1:])
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda graph: pickle.loads(pickle.dumps(graph))])
+def test_a_copy_has_the_draw_and_goes_its_own_way(graph, edge_index, copied):
+    graph.draw(edge_index)
+    adj, copy = graph(edge_index), copied(graph)
+    assert torch.equal(dense(copy(edge_index)), dense(adj))
+    copy.draw(edge_index)
     assert graph(edge_index) is adj
 
 
@@ -83,11 +92,11 @@ def test_reset_brings_all_pairs_back(graph, edge_index):
 @pytest.mark.parametrize("p", [-0.1, 1.0])
 def test_share_must_leave_something(p):
     with pytest.raises(ValueError, match="less than 1"):
-        PrunedGraph(3, 3, 5, p)
+        PrunedGraph(3, 3, p)
 
 
 def test_a_masked_graph_has_the_pairs_that_were_kept(edge_index):
-    graph = MaskedGraph(USERS, ITEMS, edge_index.size(1))
+    graph = MaskedGraph(USERS, ITEMS)
     kept = torch.arange(edge_index.size(1)) % 3 > 0
     graph.keep(edge_index, kept)
     torch.testing.assert_close(dense(graph(edge_index)), of_pairs(edge_index[:, kept]))

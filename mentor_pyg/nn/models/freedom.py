@@ -9,7 +9,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, edge_sizes, hear_neighbors, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -42,7 +42,6 @@ class FREEDOM(torch.nn.Module):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of training pairs E.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
         num_layers: Hops L on the user-item graph.
@@ -57,7 +56,6 @@ class FREEDOM(torch.nn.Module):
         self,
         num_users: int,
         num_items: int,
-        num_edges: int,
         in_channels: Mapping[str, int],
         hidden_channels: int = 64,
         num_layers: int = 2,
@@ -70,7 +68,7 @@ class FREEDOM(torch.nn.Module):
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.num_item_layers = num_item_layers
-        self.graph = PrunedGraph(num_users, num_items, num_edges, dropout) if dropout else None
+        self.graph = PrunedGraph(num_users, num_items, dropout) if dropout else None
         self.content_weight = content_weight
         self.projections = None
         if content_weight > 0:
@@ -81,8 +79,8 @@ class FREEDOM(torch.nn.Module):
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "FREEDOM":
-        """A model for the users, items, training pairs and modalities of ``data``."""
-        return cls(**sizes(data), **edge_sizes(data), **content_sizes(data), **options)
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         for module in (self.embedding, self.graph, self.projections):

@@ -11,17 +11,12 @@ from torch_geometric.typing import OptTensor
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, normalize, select
-from mentor_pyg.typing import COOCCURS, INTERACTS, ITEM, SIMILAR, USER, modalities, similar
+from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
 
 
 def sizes(data: HeteroData) -> dict[str, Any]:
     """Numbers of users and items, by the names that models' arguments have."""
     return {"num_users": data[USER].num_nodes, "num_items": data[ITEM].num_nodes}
-
-
-def edge_sizes(data: HeteroData) -> dict[str, Any]:
-    """The number of training pairs, likewise."""
-    return {"num_edges": data[INTERACTS].edge_index.size(1)}
 
 
 def content_sizes(data: HeteroData) -> dict[str, Any]:

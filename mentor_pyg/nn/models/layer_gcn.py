@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, refine
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import edge_sizes, sizes
+from mentor_pyg.nn.models.inputs import sizes
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -40,7 +40,6 @@ class LayerGCN(torch.nn.Module):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of training pairs E.
         hidden_channels: Embedding size D.
         num_layers: Hops L.
         dropout: Share of the pairs that is pruned.
@@ -53,7 +52,6 @@ class LayerGCN(torch.nn.Module):
         self,
         num_users: int,
         num_items: int,
-        num_edges: int,
         hidden_channels: int = 64,
         num_layers: int = 4,
         dropout: float = 0.2,
@@ -63,14 +61,14 @@ class LayerGCN(torch.nn.Module):
         if num_layers < 1:
             raise ValueError(f"'num_layers' must be at least 1 (got {num_layers})")
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
-        self.graph = PrunedGraph(num_users, num_items, num_edges, dropout) if dropout else None
+        self.graph = PrunedGraph(num_users, num_items, dropout) if dropout else None
         self.num_layers = num_layers
         self.reg_weight = reg_weight
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "LayerGCN":
-        """A model for the users, items and training pairs of ``data``."""
-        return cls(**sizes(data), **edge_sizes(data), **options)
+        """A model for the users and items of ``data``."""
+        return cls(**sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()

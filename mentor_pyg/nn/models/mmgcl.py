@@ -12,7 +12,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content_sizes, edge_sizes, sizes, unit_content
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -56,7 +56,6 @@ class MMGCL(torch.nn.Module):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of training pairs E.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
         num_layers: Hops L.
@@ -72,7 +71,6 @@ class MMGCL(torch.nn.Module):
         self,
         num_users: int,
         num_items: int,
-        num_edges: int,
         in_channels: Mapping[str, int],
         hidden_channels: int = 64,
         num_layers: int = 3,
@@ -91,7 +89,7 @@ class MMGCL(torch.nn.Module):
         self.read_user = Linear(num_channels * hidden_channels, hidden_channels, bias=False)
         self.read_item = Linear(num_channels * hidden_channels, hidden_channels, bias=False)
         self.graphs = ModuleList(
-            MaskedGraph(num_users, num_items, num_edges)
+            MaskedGraph(num_users, num_items)
             for _ in range(num_channels if contrast_weight > 0 else 0)
         )
         self.dropout = dropout
@@ -101,8 +99,8 @@ class MMGCL(torch.nn.Module):
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "MMGCL":
-        """A model for the users, items, training pairs and modalities of ``data``."""
-        return cls(**sizes(data), **edge_sizes(data), **content_sizes(data), **options)
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()

@@ -12,7 +12,7 @@ from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, edge_sizes, hear_neighbors, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
@@ -52,7 +52,6 @@ class PGL(torch.nn.Module):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of training pairs E.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D of one modality.
         num_layers: Hops L on the user-item graph.
@@ -69,7 +68,6 @@ class PGL(torch.nn.Module):
         self,
         num_users: int,
         num_items: int,
-        num_edges: int,
         in_channels: Mapping[str, int],
         hidden_channels: int = 64,
         num_layers: int = 2,
@@ -84,15 +82,15 @@ class PGL(torch.nn.Module):
         self.projections = ModalityProjections(in_channels, hidden_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, hidden_channels))
         self.propagation = Propagation(num_layers, readout="mean")
-        self.graph = PrunedGraph(num_users, num_items, num_edges, pruning)
+        self.graph = PrunedGraph(num_users, num_items, pruning)
         self.num_item_layers, self.dropout = num_item_layers, dropout
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.reset_parameters()
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "PGL":
-        """A model for the users, items, training pairs and modalities of ``data``."""
-        return cls(**sizes(data), **edge_sizes(data), **content_sizes(data), **options)
+        """A model for the users, items and modalities of ``data``."""
+        return cls(**sizes(data), **content_sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.projections.reset_parameters()

@@ -11,7 +11,7 @@ from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import edge_sizes, sizes
+from mentor_pyg.nn.models.inputs import sizes
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -44,7 +44,6 @@ class SGL(torch.nn.Module):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        num_edges: Number of training pairs E.
         hidden_channels: Embedding size D.
         num_layers: Hops L.
         augmentation: What the views lack, :obj:`"edge"`, :obj:`"node"` or :obj:`"walk"`.
@@ -60,7 +59,6 @@ class SGL(torch.nn.Module):
         self,
         num_users: int,
         num_items: int,
-        num_edges: int,
         hidden_channels: int = 64,
         num_layers: int = 3,
         augmentation: Literal["edge", "node", "walk"] = "edge",
@@ -79,7 +77,7 @@ class SGL(torch.nn.Module):
         self.propagation = Propagation(num_layers, readout="mean")
         num_graphs = num_layers if augmentation == "walk" else 1
         self.views = ModuleList(
-            ModuleList(MaskedGraph(num_users, num_items, num_edges) for _ in range(num_graphs))
+            ModuleList(MaskedGraph(num_users, num_items) for _ in range(num_graphs))
             for _ in range(2 if contrast_weight > 0 else 0)
         )
         self.augmentation, self.dropout = augmentation, dropout
@@ -88,8 +86,8 @@ class SGL(torch.nn.Module):
 
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "SGL":
-        """A model for the users, items and training pairs of ``data``."""
-        return cls(**sizes(data), **edge_sizes(data), **options)
+        """A model for the users and items of ``data``."""
+        return cls(**sizes(data), **options)
 
     def reset_parameters(self) -> None:
         self.embedding.reset_parameters()
