@@ -75,6 +75,18 @@ def test_going_on_gives_the_numbers_of_an_uninterrupted_run(data, tmp_path, mode
         assert torch.equal(value, model.state_dict()[name]), name
 
 
+def test_a_state_with_other_parts_is_refused(data, tmp_path):
+    """One of another version, before anything of it is loaded."""
+    path = tmp_path / "last.pt"
+    with pytest.raises(Stop):
+        fit(LightGCN.from_data(data), data, CONFIG, False, StoppingCheckpoint(path, 1))
+    content = torch.load(path, weights_only=True)
+    del content["state"]["epoch"]
+    save_tensors(content, path)
+    with pytest.raises(InputError, match=r"^state of the training: .*; expected .*epoch"):
+        fit(LightGCN.from_data(data), data, CONFIG, False, Checkpoint(path, {}), resume=True)
+
+
 class EveryEpoch(LightGCN):
     """Draws something before every epoch, which its loss depends on."""
 
