@@ -14,7 +14,8 @@ EXTENSIONS := torch-scatter torch-sparse torch-cluster
 .PHONY: help install dev ext train test bench docs lint format clean
 
 help:
-	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...')"
+	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...';"
+	@echo "             ARGS=--force to replace the run of an earlier make train)"
 	@echo "make test    install, then run the tests"
 	@echo "make bench   install, then run the benchmarks at Baby's size (three minutes)"
 	@echo "make docs    install, then build the site in build/site"

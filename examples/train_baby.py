@@ -4,7 +4,8 @@ python examples/train_baby.py                     # data/baby, else synthetic da
 python examples/train_baby.py --data data/tiktok --preset tiktok --out runs/tiktok
 python examples/train_baby.py --set train.lr=1e-3 --set options.mask_weight=0.1
 
-The same as the command `mentor-pyg train`; README shows the loop in Python.
+The same as the command `mentor-pyg train`: the results of one dataset, preset and seed are
+replaced with --force only. README shows the loop in Python.
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ import torch
 from torch import Tensor
 
 from mentor_pyg.errors import InputError, reason
+
+MAX_SLUG = 100
+"""Characters of a name of the user's in the name of a file, which may have 255 bytes."""
 
 
 def cache_dir() -> Path:
@@ -100,6 +104,15 @@ def check_writable(folder: Path) -> None:
         raise InputError(
             f"{folder}: can't be written to ({error.strerror}); expected a writable folder"
         ) from None
+
+
+def slug(name: str) -> str:
+    """A name as that of a file or folder: letters, digits and ``.=+-`` of ASCII.
+
+    Long names are cut, with a key of the whole in place of the rest.
+    """
+    short = re.sub(r"[^A-Za-z0-9.=+-]+", "-", name).strip("-.") or "model"
+    return short if len(short) <= MAX_SLUG else f"{short[:MAX_SLUG]}-{fingerprint(name)}"
 
 
 def _umask() -> int:

@@ -17,8 +17,9 @@ from mentor_pyg.config import RunConfig, check_config
 from mentor_pyg.environment import peak_memory_mb, versions
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
-from mentor_pyg.files import check_writable, load_tensors, save_tensors, write_text
-from mentor_pyg.run_files import BEST, CONFIG, HISTORY, LAST, METRICS, remove_run
+from mentor_pyg.files import load_tensors, save_tensors, write_text
+from mentor_pyg.locks import sole_writer
+from mentor_pyg.run_files import BEST, CONFIG, HISTORY, LAST, METRICS, check_no_run, remove_run
 from mentor_pyg.source import Source, data_fingerprint, open_source, synthetic_warning
 from mentor_pyg.train import OnEpoch, Trainer
 from mentor_pyg.train_config import FitResult
@@ -84,11 +85,13 @@ def train_run(
     progress: bool = True,
     resume: bool = False,
     on_epoch: OnEpoch | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Trains, evaluates on test once, and writes the run's files to ``out``.
 
-    The files of an older run there are removed as soon as nothing but the training can
-    fail, so that a folder never tells of two runs.
+    One process at a time may write there. An older run is only replaced with ``force``: its
+    files are removed as soon as nothing but the training can fail, so that a folder never
+    holds parts of two runs.
 
     ===============  ===========================================================
     ``config.yaml``  everything that was set, to train the same again
@@ -106,17 +109,35 @@ def train_run(
         progress: Whether to show a progress bar.
         resume: Whether to go on from ``last.pt``.
         on_epoch: As for :func:`~mentor_pyg.fit`.
+        force: Whether to replace a run that is there, finished or not.
 
     Returns:
         What ``metrics.json`` holds.
+
+    Raises:
+        InputError: If the run can't be made, or the folder holds another one or is being
+            written by another process.
     """
-    device = torch.device(device)
+    with sole_writer(out):
+        if not (resume or force):
+            check_no_run(out)
+        return _train_run(config, source, out, torch.device(device), progress, resume, on_epoch)
+
+
+def _train_run(
+    config: RunConfig,
+    source: Source,
+    out: Path,
+    device: torch.device,
+    progress: bool,
+    resume: bool,
+    on_epoch: OnEpoch | None,
+) -> dict[str, Any]:
     raw = source.dataset[0]
     data_key = data_fingerprint(raw)
     data = prepare_graphs(config, raw, device)
     model = build_model(config, data).to(device)
     test = Evaluator(data, "test", config.train.ks)
-    check_writable(out)
     about = {
         "source": {"name": source.name, "origin": source.origin},
         "data": data_key,

@@ -1,6 +1,7 @@
 """The files of a run: their names, and the results that one of them holds."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,30 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
             if metric not in metrics[split]:
                 raise InputError(f"{path}: {split} has no {metric}; expected it as test has it")
     return metrics
+
+
+def check_no_run(folder: Path) -> None:
+    """Fails if a new run in a folder would replace what is there.
+
+    Raises:
+        InputError: If there is a run, finished or not, or a part of one.
+    """
+    if (folder / METRICS).exists():
+        raise InputError(
+            f"{folder}: holds a finished run; expected another folder, or --force to replace it"
+        )
+    if (folder / LAST).exists():
+        raise InputError(
+            f"{folder}: holds an unfinished run; "
+            f"expected --resume {shlex.quote(str(folder))} to go on with it, --force to replace "
+            "it, or another folder"
+        )
+    for name in (BEST, HISTORY, CONFIG):
+        if (folder / name).exists():
+            raise InputError(
+                f"{folder}: holds {name}, which a run writes; "
+                "expected another folder, or --force to replace it"
+            )
 
 
 def remove_run(folder: Path) -> None:

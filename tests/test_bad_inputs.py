@@ -551,7 +551,7 @@ def test_bad_input_from_the_shell(spoil, args, fragments, toy_folder, tmp_path):
         "train",
         *arguments(toy_folder, *args),
     ]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert_one_error(result.returncode, result.stderr, fragments)
     assert result.stdout == ""
     assert files_in(tmp_path) == before

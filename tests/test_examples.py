@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def run(script, *args, code=0):
     command = [sys.executable, "-W", "ignore", str(EXAMPLES / script), *map(str, args)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == code, result.stderr
     return result.stdout
 

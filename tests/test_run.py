@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 
 import pytest
 import torch
@@ -97,7 +98,7 @@ def test_an_interrupted_run_leaves_nothing_of_the_one_before(source, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_run(config, source, out, CPU, progress=False, on_epoch=interrupt)
+        train_run(config, source, out, CPU, progress=False, on_epoch=interrupt, force=True)
     assert sorted(files_of(out)) == ["best.pt", "config.yaml", "history.csv", "notes.txt"]
     assert load_config(str(out / "config.yaml")).model == "MFBPR"
     assert len((out / "history.csv").read_text().splitlines()) == 2
@@ -111,8 +112,26 @@ def test_a_run_that_cannot_begin_leaves_the_one_before_as_it_was(source, tmp_pat
     train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
     before = files_of(out)
     with pytest.raises(InputError):
-        train_run(load_config("lightgcn", changes), source, out, CPU, progress=False)
+        train_run(load_config("lightgcn", changes), source, out, CPU, progress=False, force=True)
     assert files_of(out) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("metrics.json", "holds a finished run; expected another folder, or --force to replace it"),
+        ("last.pt", "holds an unfinished run; expected --resume '{out}' to go on with it, --force"),
+        ("best.pt", "holds best.pt, which a run writes; expected another folder, or --force"),
+        ("config.yaml", "holds config.yaml, which a run writes"),
+    ],
+)
+def test_a_run_that_is_there_is_not_replaced(source, tmp_path, name, message):
+    out = tmp_path / "my run"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(InputError, match=re.escape(message.format(out=out))):
+        train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
+    assert files_of(out) == {name: b"mine"}
 
 
 @pytest.mark.parametrize(

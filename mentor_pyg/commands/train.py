@@ -4,9 +4,9 @@
   mentor-pyg train --data data/tiktok --preset released --seed 1 --set train.lr=1e-3
   mentor-pyg train --resume runs/tiktok
 
-Writes config.yaml, last.pt, best.pt, history.csv and metrics.json, in place of those of
-an older run in the same folder. Ctrl-C saves the state; --resume goes on from it and ends
-with the numbers of a run that was never interrupted.
+Writes config.yaml, last.pt, best.pt, history.csv and metrics.json. A run that is there
+already is only replaced with --force. Ctrl-C saves the state; --resume goes on from it and
+ends with the numbers of a run that was never interrupted.
 """
 
 import argparse
@@ -20,8 +20,10 @@ from mentor_pyg.commands import Output, check_not_empty
 from mentor_pyg.config import RunConfig, check_config, load_config, preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
+from mentor_pyg.files import slug
+from mentor_pyg.locks import sole_writer
 from mentor_pyg.run import summary, train_run
-from mentor_pyg.run_files import LAST
+from mentor_pyg.run_files import LAST, check_no_run
 from mentor_pyg.source import SYNTHETIC, Source, open_source
 from mentor_pyg.tensorboard import tensorboard_logger
 
@@ -47,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile", action="store_true", default=None, help="run the losses by torch.compile"
     )
-    parser.add_argument("--out", help="folder for the results (default: runs/<dataset>)")
+    parser.add_argument(
+        "--out", help="folder for the results (default: runs/<dataset>/<preset>-seed<seed>)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace the run that is there")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
     )
@@ -65,13 +70,21 @@ def run(args: argparse.Namespace) -> Output:
         out = Path(args.resume)
         config, source = _read_run(out, args)
     else:
+        if args.out and not args.force:
+            check_no_run(Path(args.out))  # before the data are read, or even downloaded
         source = _open_default() if args.data is None else open_source(args.data)
         config = _configure(args, source)
-        out = Path(args.out or f"runs/{source.name}")
-    logger.info(f"{source.name} from {source.origin}, preset {config.preset}, on {device}")
-    logger.info(source.dataset.statistics())
-    with tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext() as on_epoch:
-        metrics = train_run(config, source, out, device, not args.quiet, resume, on_epoch)
+        out = Path(args.out) if args.out else _default_folder(source, config)
+    with sole_writer(out):
+        if not (resume or args.force):
+            check_no_run(out)
+        logger.info(f"{source.name} from {source.origin}, preset {config.preset}, on {device}")
+        logger.info(source.dataset.statistics())
+        curves = tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext()
+        with curves as on_epoch:
+            metrics = train_run(
+                config, source, out, device, not args.quiet, resume, on_epoch, args.force
+            )
     return Output(f"{summary(metrics)}\nwritten to {out.resolve()}", metrics)
 
 
@@ -100,10 +113,17 @@ def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
     return load_config(preset, args.set, **given)
 
 
+def _default_folder(source: Source, config: RunConfig) -> Path:
+    """A folder of its own for every dataset, preset and seed."""
+    dataset = source.name.lstrip(".") or "data"
+    return Path("runs", dataset, f"{slug(config.preset)}-seed{config.train.seed}")
+
+
 def _read_run(folder: Path, args: argparse.Namespace) -> tuple[RunConfig, Source]:
     """Settings and data of an interrupted run; changes are refused when it goes on."""
-    for name in ("preset", "epochs", "seed", "precision", "compile", "set", "out"):
-        if getattr(args, name) not in (None, []):  # 0 is given, too
+    for name in ("preset", "epochs", "seed", "precision", "compile", "set", "out", "force"):
+        value = getattr(args, name)
+        if value is not None and value is not False and value != []:  # 0 is given, too
             raise InputError(f"--{name}: can't be changed by --resume; expected a new run")
     path = folder / LAST
     saved = read_checkpoint(path)

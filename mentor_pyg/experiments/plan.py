@@ -1,6 +1,5 @@
 """What to compare: a YAML file of models, datasets and seeds."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -17,6 +16,7 @@ from mentor_pyg.experiments.plan_keys import (
     sweep_values,
     texts,
 )
+from mentor_pyg.files import slug
 from mentor_pyg.named_yaml import NamedYaml
 from mentor_pyg.train_config import check_seeds
 from mentor_pyg.tuning import Search, space_of
@@ -50,7 +50,7 @@ class Variant:
     @property
     def slug(self) -> str:
         """The name as that of a folder."""
-        return re.sub(r"[^A-Za-z0-9.=+-]+", "-", self.name).strip("-.") or "model"
+        return slug(self.name)
 
     def config(self, seed: int | None = None) -> RunConfig:
         """The settings of a run, unless a search finds others."""

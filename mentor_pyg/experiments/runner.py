@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from mentor_pyg.experiments.folders import (
     search_folder,
 )
 from mentor_pyg.experiments.plan import Plan, Variant
+from mentor_pyg.locks import end_with_parent, sole_writer
 from mentor_pyg.progress import progress_bar
 from mentor_pyg.run_files import LAST, METRICS
 
@@ -93,15 +95,17 @@ def _search(plan: Plan, out: Path, dataset: str, variant: Variant) -> Command:
 
 
 def _train(plan: Plan, out: Path, dataset: str, variant: Variant, seed: int) -> Run:
+    """A run; ``--force`` replaces what one left that was killed before its first state."""
     folder = run_folder(out, dataset, variant, seed)
     command = ["train", "--data", plan.datasets[dataset], "--quiet"]
+    new = ["--out", str(folder), "--seed", str(seed), "--force"]
     if (folder / LAST).exists():
         command += ["--resume", str(folder)]
     elif plan.trials:
         preset = str(best_preset(out, dataset, variant))
-        command += ["--out", str(folder), "--seed", str(seed), "--preset", preset]
+        command += [*new, "--preset", preset]
     else:
-        command += ["--out", str(folder), "--seed", str(seed), "--preset", variant.preset]
+        command += [*new, "--preset", variant.preset]
         command += _changes(variant)
     return Run(tuple(command), folder / METRICS)
 
@@ -113,10 +117,10 @@ def _changes(variant: Variant) -> list[str]:
 def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> None:
     """Runs whatever of a plan isn't finished yet.
 
-    Every run is a process with its share of PyTorch's threads, and its log is ``log.txt`` in its
-    folder. Results of finished runs stay as they are if they are of the plan's settings
-    and data; to run one again, remove its folder. Ctrl-C lets the running ones save their
-    state.
+    Every run is a process with its share of PyTorch's threads, which ends if this one does,
+    and its log is ``log.txt`` in its folder. One process at a time may write to ``out``.
+    Results of finished runs stay as they are if they are of the plan's settings and data; to
+    run one again, remove its folder. Ctrl-C lets the running ones save their state.
 
     Args:
         plan: What to run.
@@ -126,9 +130,16 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
 
     Raises:
         FileNotFoundError: If a dataset isn't there.
-        InputError: If something under ``out`` is of other settings or data, before any
-            run, or if a run fails; the others are finished first.
+        InputError: If something under ``out`` is of other settings or data, or another
+            process writes there, before any run; or if a run fails, after the others.
     """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        raise InputError("compare: this system can't fork processes; expected Linux or macOS")
+    with sole_writer(out):
+        _run_plan(plan, out, parallel, progress)
+
+
+def _run_plan(plan: Plan, out: Path, parallel: int, progress: bool) -> None:
     check_folders(plan, out)
     jobs = jobs_of(plan, out)
     open_jobs = [job for job in jobs if job.open_steps]
@@ -161,6 +172,7 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
     """
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mentor_pyg.cli", *COMMANDS])
+    _start_forkserver()
     num_threads = max(1, torch.get_num_threads() // parallel)  # as OMP_NUM_THREADS says
 
     waiting = deque(jobs)
@@ -191,6 +203,17 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
         _interrupt([process for process, *_ in running.values()])
 
 
+def _start_forkserver() -> None:
+    """Starts it where Ctrl-C doesn't reach it, which would end its imports in a traceback."""
+    from multiprocessing import forkserver  # which Windows lacks
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _interrupt(processes: Sequence[Any]) -> None:
     """Lets runs save their state and end."""
     for process in processes:
@@ -204,6 +227,7 @@ def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
     from mentor_pyg.cli import main  # which imports this module in turn
 
     os.setsid()  # Ctrl-C is passed on once, by _interrupt
+    end_with_parent()
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())

@@ -1,6 +1,7 @@
 """Optuna, and the terms of a search in its words."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,22 @@ def open_storage(optuna: Any, path: Path) -> Any:
     """
     from sqlalchemy.exc import DatabaseError
 
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, check_same_thread=False)  # SQLAlchemy's pool sees to that
+
     try:
-        return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
+        # The path isn't put into the address, where ?, #, % and braces mean something.
+        return optuna.storages.RDBStorage("sqlite:///study.db", {"creator": connect})
     except (DatabaseError, RuntimeError) as error:  # the latter for the file of another version
         raise InputError(
             f"{path}: can't be opened ({reason(error)}); expected a study that Optuna wrote"
         ) from None
+
+
+def close_storage(storage: Any) -> None:
+    """Closes the SQLite file of a study."""
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def median_pruner(optuna: Any, prune_after: int | None) -> Any:

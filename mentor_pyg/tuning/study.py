@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,17 @@ import torch
 
 from mentor_pyg.checkpoint import differences
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.files import check_writable
+from mentor_pyg.locks import sole_writer
 from mentor_pyg.progress import progress_bar
 from mentor_pyg.train import OnEpoch
 from mentor_pyg.train_config import FitResult
-from mentor_pyg.tuning.backend import distribution, import_optuna, median_pruner, open_storage
+from mentor_pyg.tuning.backend import (
+    close_storage,
+    distribution,
+    import_optuna,
+    median_pruner,
+    open_storage,
+)
 from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.tuning.trials import Trial, best_trial, describe
 
@@ -45,7 +51,7 @@ class Study:
     No point is tried twice. Trials are numbered, and what trial n tries follows from the
     seed, n and the trials before it. A trial that was interrupted is run again under its
     number, so that an interrupted search ends like one that never was. One process at a
-    time may search.
+    time may search: the folder of the file is locked until :meth:`close`.
 
     Args:
         path: The SQLite file.
@@ -59,7 +65,8 @@ class Study:
             the median of the others at that epoch; None for never.
 
     Raises:
-        InputError: If Optuna isn't installed, or the file is of another search.
+        InputError: If Optuna isn't installed, the file is of another search, or it is open
+            already, here or in another process.
     """
 
     def __init__(
@@ -84,18 +91,22 @@ class Study:
         self.distributions = {
             key: distribution(self.optuna, values) for key, values in space.parameters.items()
         }
-        check_writable(path.parent)
-        self.storage = open_storage(self.optuna, path)
-        self.study = self.optuna.create_study(
-            storage=self.storage,
-            study_name="mentor_pyg",
-            direction="maximize",
-            load_if_exists=True,
-            pruner=median_pruner(self.optuna, prune_after),
-        )
         ours = {"space": space.to_dict(), "monitor": monitor, "sampler": sampler, "seed": seed}
-        self._check_identity({**ours, "prune_after": prune_after, **(identity or {})})
-        self._settle_interrupted()
+        with ExitStack() as stack:  # closes what is open if the study can't be used
+            stack.enter_context(sole_writer(path.parent))
+            stack.enter_context(_opened_once(path.resolve()))
+            self.storage = open_storage(self.optuna, path)
+            stack.callback(close_storage, self.storage)
+            self.study = self.optuna.create_study(
+                storage=self.storage,
+                study_name="mentor_pyg",
+                direction="maximize",
+                load_if_exists=True,
+                pruner=median_pruner(self.optuna, prune_after),
+            )
+            self._check_identity({**ours, "prune_after": prune_after, **(identity or {})})
+            self._settle_interrupted()
+            self._open = stack.pop_all()
 
     def __enter__(self) -> "Study":
         return self
@@ -104,9 +115,8 @@ class Study:
         self.close()
 
     def close(self) -> None:
-        """Closes the file."""
-        self.storage.remove_session()
-        self.storage.engine.dispose()
+        """Closes the file, to which another process may write then."""
+        self._open.close()
 
     def trials(self) -> list[Trial]:
         """All trials that came to an end."""
@@ -232,11 +242,25 @@ class Study:
             self.study.set_user_attr("identity", ours)
             return
         for name, our, their in differences(ours, theirs):
-            self.close()
             raise InputError(
                 f"{self.path}: was begun with {name} = {their!r}, this search has {our!r}; "
                 "expected the same search to go on, or another folder"
             )
+
+
+@contextmanager
+def _opened_once(path: Path) -> Iterator[None]:
+    """Keeps a second study of this process, which the lock lets in, out of a file."""
+    if path in _open_files:
+        raise InputError(f"{path}: is open in another study; expected that to be closed before")
+    _open_files.add(path)
+    try:
+        yield
+    finally:
+        _open_files.remove(path)
+
+
+_open_files: set[Path] = set()
 
 
 def _key(settings: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import write_text
+from mentor_pyg.locks import sole_writer
 from mentor_pyg.run import train_run
 from mentor_pyg.run_files import LAST, METRICS, read_metrics
 from mentor_pyg.source import Source, data_fingerprint, synthetic_warning
@@ -45,7 +46,8 @@ def tune_run(
                               every seed of the best configuration
     ========================  ==================================================
 
-    An interrupted search goes on by the same call; what is finished isn't done again.
+    An interrupted search goes on by the same call; what is finished isn't done again. One
+    process at a time may write to the folder.
 
     Args:
         search: What to search.
@@ -60,11 +62,17 @@ def tune_run(
         there are too few trials; and what was searched.
 
     Raises:
-        InputError: If the search can't be made, is another one than the folder's, or no
-            trial ends well.
+        InputError: If the search can't be made, is another one than the folder's, no
+            trial ends well, or another process writes to the folder.
     """
     search.check()
-    device = torch.device(device)
+    with sole_writer(out):
+        return _tune_run(search, source, out, torch.device(device), progress)
+
+
+def _tune_run(
+    search: Search, source: Source, out: Path, device: torch.device, progress: bool
+) -> dict[str, Any]:
     data = source.dataset[0]
     base = search.configure({})
     identity = {"data": data_fingerprint(data), "config": base.to_dict()}
@@ -136,7 +144,7 @@ def _final_run(
         return read_metrics(folder)
     config = search.configure(best.settings, seed)
     resume = (folder / LAST).exists()
-    return train_run(config, source, folder, device, progress, resume)
+    return train_run(config, source, folder, device, progress, resume, force=True)
 
 
 def summary(results: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from mentor_pyg.cli import main
 from mentor_pyg.experiments import collect, published_figures, read_plan, run_plan
@@ -133,8 +134,12 @@ def test_failing_runs_are_told_after_the_others(write_plan, tmp_path, capsys):
     assert "expected a finite number" in log
 
 
-@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp_path, signal_sent):
+@pytest.mark.parametrize(
+    ("signal_sent", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_a_comparison_that_ends_lets_its_runs_save(write_plan, tmp_path, signal_sent, code):
+    """Also one that is killed, whose runs see that it is gone."""
     settings = ["train.epochs=100000", "train.patience=100000"]
     path = write_plan(models=["LightGCN"], set=settings)
     command = [sys.executable, "-m", "mentor_pyg", "compare", str(path), "--parallel", "2"]
@@ -145,14 +150,25 @@ def test_interrupted_comparison_saves_its_runs_and_ends_with_130(write_plan, tmp
             time.sleep(0.05)
             assert process.poll() is None
         process.send_signal(signal_sent)
-        assert process.wait(30) == 130
-        assert process.stderr.read().endswith("interrupted\n")
+        assert process.wait() == code
+        assert code < 0 or process.stderr.read().endswith("interrupted\n")
     for folder in folders:
-        assert (folder / "log.txt").read_text().endswith("interrupted\n")
-        assert not (folder / "metrics.json").exists()
+        with FileLock(folder / ".lock"):  # once its run has ended
+            assert (folder / "log.txt").read_text().endswith("interrupted\n")
+            assert not (folder / "metrics.json").exists()
     plan = read_plan(path)
     steps = [job.open_steps[0] for job in jobs_of(plan, tmp_path / "out")]
     assert [step[-1] for step in steps if "--resume" in step] == [str(f) for f in folders]
+
+
+def test_one_comparison_at_a_time_in_a_folder(write_plan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("mentor_pyg.locks.GRACE", 0)
+    out = tmp_path / "out"
+    out.mkdir()
+    with FileLock(out / ".lock"):
+        assert main(["compare", str(write_plan()), "--out", str(out), "--quiet"]) == 2
+    assert f"error: {out}: is being written by another process" in capsys.readouterr().err
+    assert not (out / "toy").exists()
 
 
 @pytest.mark.parametrize(

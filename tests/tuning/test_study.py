@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import torch
+from filelock import FileLock
 
 from mentor_pyg import InputError
 from mentor_pyg.train_config import FitResult
@@ -38,10 +39,12 @@ class Scripted:
 
 @pytest.fixture
 def study(tmp_path):
-    """A function that opens the study of one file."""
+    """A function that opens the study of one file, which is closed before if it is open."""
     opened = []
 
     def study(space=LINE, **options):
+        for each in opened:
+            each.close()
         opened.append(Study(tmp_path / "study.db", space, MONITOR, **options))
         return opened[-1]
 
@@ -214,9 +217,30 @@ def test_another_search_is_refused_with_the_difference(study, changes, found):
 
 
 def test_another_metric_is_refused(study, tmp_path):
-    study()
+    study().close()
     with pytest.raises(InputError, match=r"monitor = 'recall@20', this search has 'ndcg@20'"):
         Study(tmp_path / "study.db", LINE, "ndcg@20")
+
+
+def test_a_study_is_open_once(study, tmp_path, monkeypatch):
+    search = study()
+    with pytest.raises(InputError, match=r"study.db: is open in another study"):
+        Study(tmp_path / "study.db", LINE, MONITOR)
+    search.close()
+    monkeypatch.setattr("mentor_pyg.locks.GRACE", 0)
+    other = FileLock(tmp_path / ".lock")  # as in another process
+    with other, pytest.raises(InputError, match="is being written by another process"):
+        study()
+    assert len(run(study(), Scripted(by_x), 1)) == 1
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "a{b}", "a b;c", "ä'\"&=1"])
+def test_folders_whose_names_mean_something_in_addresses(tmp_path, name):
+    folder = tmp_path / name
+    with Study(folder / "study.db", LINE, MONITOR) as search:
+        run(search, Scripted(by_x), 1)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in folder.iterdir()] == ["study.db"]
 
 
 def test_a_file_that_is_no_study(tmp_path):

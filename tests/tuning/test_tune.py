@@ -110,9 +110,9 @@ def test_test_is_read_once_and_after_all_trials(source, tmp_path, monkeypatch):
         trained.append("trial")
         return fit(*args, **kwargs)
 
-    def note_final(*args):
+    def note_final(*args, **kwargs):
         trained.append("final")
-        return train_run(*args)
+        return train_run(*args, **kwargs)
 
     fit = objective.fit
     monkeypatch.setattr(objective, "fit", note)
