@@ -134,3 +134,6 @@ def _multiply_transpose(ctx, grad):  # type: ignore[no-untyped-def]
 
 
 spmm.register_autograd(_multiply_transpose, setup_context=_save_transpose)
+
+
+torch.serialization.add_safe_globals([Adjacency])  # it holds nothing but tensors

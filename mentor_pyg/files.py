@@ -4,8 +4,7 @@ import hashlib
 import os
 import re
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,6 @@ from mentor_pyg.errors import InputError, reason
 
 MAX_SLUG = 100
 """Characters of a name of the user's in the name of a file, which may have 255 bytes."""
-
-
-def cache_dir() -> Path:
-    """Where processed data is kept: ``$MENTOR_PYG_CACHE`` or ``~/.cache/mentor_pyg``."""
-    return Path(os.environ.get("MENTOR_PYG_CACHE", Path.home() / ".cache" / "mentor_pyg"))
 
 
 def check_file(path: Path, expected: str = "a file") -> None:
@@ -147,18 +141,3 @@ def load_tensors(path: Path | str) -> Any:
         raise InputError(
             f"{path}: can't be loaded ({reason(error)}); expected a file of tensors, undamaged"
         ) from None
-
-
-def cached(path: Path, make: Callable[[], Any]) -> Any:
-    """What ``path`` holds, or what ``make()`` returns, then saved at ``path``.
-
-    A damaged file is made again, with a warning: a cache loses nothing by it.
-    """
-    if path.exists():
-        try:
-            return load_tensors(path)
-        except InputError as error:
-            warnings.warn(f"{error}; making it again", stacklevel=2)
-    value = make()
-    save_tensors(value, path)
-    return value

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData, InMemoryDataset
 
+from mentor_pyg.cache import cache_dir, cached, file_hash, transform_key
+from mentor_pyg.datasets.arrays import EXPECTED as ARRAY
 from mentor_pyg.datasets.features import (
+    IDS,
     IDS_SUFFIX,
     check_modality,
     find_features,
@@ -14,15 +18,15 @@ from mentor_pyg.datasets.features import (
     read_features,
     read_ids,
 )
-from mentor_pyg.datasets.interactions import Interactions, read_interactions
+from mentor_pyg.datasets.interactions import TABLE, Interactions, read_interactions
 from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
-from mentor_pyg.errors import InputError
-from mentor_pyg.files import cache_dir, cached, check_folder, fingerprint
+from mentor_pyg.errors import InputError, shown
+from mentor_pyg.files import check_folder, fingerprint
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
-FORMAT = 2
+FORMAT = 3
 """Goes into the cache key; raise it when the processed form, or what files mean, changes."""
 
 
@@ -46,9 +50,8 @@ class MMRecDataset(InMemoryDataset):
     as its ``val_edge_label_index`` and ``test_edge_label_index``, and the reverse edges
     ``(item, rev_interacts, user)``. ``original_id`` of both node types maps rows back.
 
-    Processing is cached in ``$MENTOR_PYG_CACHE`` or ``~/.cache/mentor_pyg`` under a key
-    of all arguments and of the files' names, sizes and times. No file is ever
-    unpickled.
+    The processed data are kept in ``$MENTOR_PYG_CACHE`` or ``~/.cache/mentor_pyg`` under a
+    key of all arguments and of the content of all files. No file is ever unpickled.
 
     Args:
         root: The folder.
@@ -56,7 +59,11 @@ class MMRecDataset(InMemoryDataset):
         modalities: Which modalities to load, in any order; all that are found if not
             given, none if empty.
         transform: Applied at every access.
-        pre_transform: Applied once, before caching.
+        pre_transform: Applied once, before the data are kept, if it is one of PyG's or this
+            package's transforms, or a list or composition of such, of which a key can be
+            made. Anything else, such as a function or a class of your own, is applied at
+            each load instead, to the data that are kept without it, since another may look
+            the same.
         force_reload: Whether to process again in spite of the cache.
 
     Raises:
@@ -78,42 +85,61 @@ class MMRecDataset(InMemoryDataset):
         self.name = self.table.stem
         self.features = _choose(self.folder, find_features(self.folder), modalities)
         self.id_files = {node: self.folder / f"{node}{IDS_SUFFIX}" for node in (USER, ITEM)}
-        files = [self.table, *self.id_files.values()]
-        for path in self.features.values():
-            files += [path, mask_path(path)]
-        stamps = [
-            (str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()
-        ]
-        self.key = fingerprint(FORMAT, stamps, list(self.features), repr(pre_transform))
+        # A transform whose key isn't sure is applied to what is kept without it:
+        key_of_transform = transform_key(pre_transform)
+        kept = None if key_of_transform is None else pre_transform
+        self.key = fingerprint(FORMAT, self._content(), key_of_transform)
         super().__init__(str(self.folder), transform, pre_transform)
+
+        def build() -> dict:
+            content = self._content()
+            data = self._read()
+            if self._content() != content:
+                raise InputError(
+                    f"{self.folder}: changed while it was read; expected files to stay as they are"
+                )
+            return (data if kept is None else kept(data)).to_dict()
+
         # Not by `process()`, around which PyG leaves pickles:
-        path = Path(self.processed_paths[0])
-        if force_reload:
-            path.unlink(missing_ok=True)
-        content = cached(path, self._build)
-        self.data = HeteroData.from_dict(content)
+        name = f"{self._kept_as}/{self.processed_file_names}"
+        data = HeteroData.from_dict(cached(name, build, force_reload))
+        self.data = data if kept is pre_transform else self.pre_transform(data)
+
+    @property
+    def _kept_as(self) -> str:
+        return f"{self.name[:100]}-{self.key}"
 
     @property
     def processed_dir(self) -> str:
-        return str(cache_dir() / f"{self.name}-{self.key}")
+        return str(cache_dir() / self._kept_as)
 
     @property
     def processed_file_names(self) -> str:
         return "data.pt"
 
-    def _build(self) -> dict:
+    def _content(self) -> list[tuple[str, str]]:
+        """The names of all files with keys of what they hold, the features in their order."""
+        kinds = {self.table: TABLE} | dict.fromkeys(self.id_files.values(), IDS)
+        for path in self.features.values():
+            kinds |= {path: ARRAY, mask_path(path): ARRAY}
+        return [
+            (path.name, file_hash(path, kind))
+            for path, kind in kinds.items()
+            if path == self.table or os.path.lexists(path)
+        ]
+
+    def _read(self) -> HeteroData:
         ids = {node: read_ids(path) for node, path in self.id_files.items()}
         table = read_interactions(self.table, ids[USER], ids[ITEM])
         if table.item_ids is not None and ids[ITEM] is None and self.features:
             first = next(iter(self.features.values()))
             label = next(label for label in table.item_ids if not is_integer(label))
             raise InputError(
-                f"{self.table}: itemIDs are labels ('{label}'), so rows of "
+                f"{self.table}: itemIDs are labels ({shown(label)}), so rows of "
                 f"{first.name} can't be told; expected {self.id_files[ITEM].name} beside it"
             )
         features = {m: read_features(p, table.num_items) for m, p in self.features.items()}
-        data = to_hetero_data(table, features)
-        return (self.pre_transform(data) if self.pre_transform else data).to_dict()
+        return to_hetero_data(table, features)
 
     def statistics(self) -> DatasetStatistics:
         """Sizes of the splits, cold users and items, coverage of each modality."""

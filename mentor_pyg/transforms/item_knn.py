@@ -9,10 +9,14 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.cache import cached
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import cache_dir, cached, content_hash, fingerprint
+from mentor_pyg.files import content_hash, fingerprint
 from mentor_pyg.transforms.knn import choose_backend, cosine_knn, cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, modalities, similar
+
+FORMAT = 2
+"""Goes into the key of kept neighbours; raise it when the search finds others."""
 
 Graph: TypeAlias = tuple[Tensor, Tensor]
 """``edge_index`` and ``edge_weight``."""
@@ -158,8 +162,8 @@ class ItemKNN(BaseTransform):
         if not self.cache:
             return search()
         content = [content_hash(t) for t in (x, mask) if t is not None]
-        key = fingerprint(content, self.k, self.self_loops, backend)
-        edge_index, similarity = cached(cache_dir() / f"knn-{key}.pt", search)
+        key = fingerprint(FORMAT, content, x.device.type, self.k, self.self_loops, backend)
+        edge_index, similarity = cached(f"knn-{key}.pt", search)
         return edge_index.to(x.device), similarity.to(x.device)
 
     def __repr__(self) -> str:

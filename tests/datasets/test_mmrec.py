@@ -4,11 +4,12 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from torch_geometric.transforms import Constant
+from torch_geometric.transforms import BaseTransform, Constant
 
-from mentor_pyg import InputError
+from mentor_pyg import Adjacency, InputError
 from mentor_pyg.datasets import MMRecDataset, SyntheticDataset, mmrec
-from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER, modalities
+from mentor_pyg.transforms import ItemKNN
+from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER, modalities, similar
 
 PAIRS = [(0, 0, 0), (0, 1, 1), (1, 2, 0), (1, 0, 2)]
 """The rows of a table small enough to count by hand: user, item, label."""
@@ -295,12 +296,83 @@ def test_second_load_reads_no_file(toy_folder, reader, monkeypatch):
     assert reader.call_count == 1
 
 
-@pytest.mark.parametrize("name", ["toy.inter", "text_feat.npy"])
-def test_touched_file_is_read_again(toy_folder, reader, name):
+def test_times_of_files_make_no_difference(toy_folder, reader):
+    """The data are those of the content, wherever and whenever it was written."""
     MMRecDataset(toy_folder)
-    os.utime(toy_folder / name, ns=(0, 0))
+    os.utime(toy_folder / "toy.inter", ns=(0, 0))
     MMRecDataset(toy_folder)
-    assert reader.call_count == 2
+    assert reader.call_count == 1
+
+
+def test_new_content_of_the_same_size_and_time_is_seen(toy_folder):
+    """As unzip, cp -p and rsync -t leave it."""
+    before = MMRecDataset(toy_folder)[0]
+    for path in (toy_folder / "toy.inter", toy_folder / "image_feat.npy"):
+        stat = path.stat()
+        content = path.read_bytes()
+        if path.suffix == ".npy":
+            path.write_bytes(content[:-4] + content[-8:-4])
+        else:
+            swap = bytes.maketrans(b"12", b"21")
+            lines = [line[:-1] + line[-1:].translate(swap) for line in content.splitlines()]
+            path.write_bytes(b"\n".join(lines) + b"\n")
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert path.stat().st_size == stat.st_size
+    after = MMRecDataset(toy_folder)[0]
+    assert pairs(after, "val") == pairs(before, "test")
+    assert pairs(after, "test") == pairs(before, "val")
+    assert after[ITEM].x_visual[-1, -1] == before[ITEM].x_visual[-1, -2]
+
+
+class Scale(BaseTransform):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, data):
+        data[ITEM].x_visual = data[ITEM].x_visual * self.factor
+        return data
+
+
+@pytest.mark.parametrize(
+    "make", [Scale, lambda f: Scale(f).forward, lambda f: lambda d: Scale(f)(d)]
+)
+def test_transforms_that_look_alike(toy_folder, tiny, make, reader):
+    for factor in (1, 10, 100, 10):
+        x = MMRecDataset(toy_folder, pre_transform=make(factor))[0][ITEM].x_visual
+        assert torch.equal(x, factor * tiny[ITEM].x_visual)
+    assert reader.call_count == 1
+
+
+def test_item_graphs_before_the_cache(toy_folder, reader, recwarn):
+    first, second = (MMRecDataset(toy_folder, pre_transform=ItemKNN(3))[0] for _ in range(2))
+    assert reader.call_count == 1
+    for key in (similar("visual"), similar("textual")):
+        for one, other in zip(first[key].adjacency, second[key].adjacency):
+            assert torch.equal(one, other)
+    assert type(second[similar("visual")].adjacency) is Adjacency
+    assert not [str(w.message) for w in recwarn if "cache" in str(w.message)]
+
+
+def test_files_that_change_while_they_are_read(toy_folder, cache_folder, monkeypatch):
+    def read(path, *args):
+        with open(toy_folder / "text_feat.npy", "r+b") as file:
+            file.seek(-4, os.SEEK_END)
+            file.write(b"abcd")
+        return read_interactions(path, *args)
+
+    read_interactions = mmrec.read_interactions
+    monkeypatch.setattr(mmrec, "read_interactions", read)
+    with pytest.raises(InputError, match="toy: changed while it was read; expected"):
+        MMRecDataset(toy_folder)
+    assert not list(cache_folder.rglob("data.pt"))
+
+
+@pytest.mark.parametrize("name", ["toy.inter", "image_feat.npy", "image_mask.npy", "item_ids.txt"])
+def test_pipe_is_refused_at_once(toy_folder, name):
+    (toy_folder / name).unlink(missing_ok=True)
+    os.mkfifo(toy_folder / name)
+    with pytest.raises(InputError, match=rf"{name}: is a pipe; expected "):
+        MMRecDataset(toy_folder)
 
 
 def test_new_mask_is_seen(toy_folder):
