@@ -3,13 +3,12 @@
 import numpy as np
 
 
-def rank_in_group(group: np.ndarray, key: np.ndarray, ties_last: bool = False) -> np.ndarray:
-    """The rank of each entry among those of its group by ``key``, from 0."""
-    position = np.arange(len(group))
-    order = np.lexsort((-position if ties_last else position, key, group))
+def rank_in_group(group: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """The rank of each entry among those of its group by ``key``, then position, from 0."""
+    order = np.lexsort((key, group))
     ordered = group[order]
-    rank = np.empty_like(position)
-    rank[order] = position - np.searchsorted(ordered, ordered, side="left")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(group)) - np.searchsorted(ordered, ordered, side="left")
     return rank
 
 

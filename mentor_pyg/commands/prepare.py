@@ -89,7 +89,7 @@ def _add_amazon(group: argparse._ArgumentGroup) -> None:
 def _add_table(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--user-column", default="userID", help="(default: userID)")
     group.add_argument("--item-column", default="itemID", help="(default: itemID)")
-    group.add_argument("--time-column", help="numbers (default: times are unknown)")
+    group.add_argument("--time-column", help="numbers or dates (default: times are unknown)")
     group.add_argument("--rating-column", help="for --min-rating")
 
 
@@ -177,6 +177,10 @@ def _contents(args: argparse.Namespace) -> list[Content]:
         if not args.text_columns:
             raise InputError("--items: without columns of text; expected --text-columns")
         columns = args.text_columns.split(",")
+        if not all(columns):
+            raise InputError(
+                f"--text-columns: is '{args.text_columns}'; expected names with commas between them"
+            )
         encode = _text_encoder(args)
         contents.append(ItemTexts([args.items], args.item_id_column, columns, encode))
     if args.image_folder:

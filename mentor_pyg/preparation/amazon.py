@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from mentor_pyg.preparation.encoders import encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.interactions import InteractionTable
 from mentor_pyg.preparation.problems import BadValue
+from mentor_pyg.preparation.tables import kind_of
 from mentor_pyg.progress import progress_bar
 
 REVIEWS = ("reviews_*_5.json*", "reviews_*.json*", "ratings_*.csv*")
@@ -32,7 +34,7 @@ RECORDS_AT_ONCE = 256
 
 def amazon_reviews(files: list[Path], min_rating: float | None = None) -> InteractionTable:
     """Reviews (JSON lines) or ratings (CSV without a header) as interactions."""
-    if all(".csv" in path.suffixes for path in files):
+    if all(kind_of(path) == ".csv" for path in files):
         header = ("user", "item", "rating", "time")
         return InteractionTable(files, "user", "item", "time", "rating", min_rating, header)
     return InteractionTable(files, "reviewerID", "asin", "unixReviewTime", "overall", min_rating)
@@ -55,12 +57,16 @@ class AmazonImages:
     files: list[Path]
     stem: str = "image"
 
-    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+    def check(self) -> None:
         for path in self.files:
             check_file(path)
-            size = path.stat().st_size
-            if not size:
+            if not path.stat().st_size:
                 raise InputError(f"{path}: is empty; expected records of {RECORD.itemsize} bytes")
+
+    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+        self.check()
+        for path in self.files:
+            size = path.stat().st_size
             bar = progress_bar(None, path.name, progress, total=size, unit="B", unit_scale=True)
             with open(path, "rb") as file, bar:
                 first = 1
@@ -115,7 +121,7 @@ def find_amazon(folder: Path) -> AmazonFiles:
 
 
 def _find(folder: Path, pattern: str) -> list[Path]:
-    found = sorted(folder.glob(pattern))
+    found = sorted(path for path in folder.iterdir() if fnmatchcase(path.name.lower(), pattern))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(f"{folder}: has {names}; expected one {pattern}, or its name")

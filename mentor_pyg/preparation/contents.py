@@ -15,11 +15,12 @@ from mentor_pyg.files import check_file, check_folder
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.lines import read_lines
-from mentor_pyg.preparation.problems import BadValue, as_id
-from mentor_pyg.preparation.tables import open_table
+from mentor_pyg.preparation.pictures import ENDINGS
+from mentor_pyg.preparation.problems import BadValue
+from mentor_pyg.preparation.tables import check_table, open_table
 from mentor_pyg.preparation.text import compose_text
+from mentor_pyg.preparation.values import as_id
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 ENCODED_AT_ONCE = 2**15
 ROWS_AT_ONCE = 2**10
 
@@ -62,13 +63,17 @@ class ItemTexts:
     peek: re.Pattern[str] | None = None
     stem: str = "text"
 
+    def check(self) -> None:
+        for path in self.files:
+            check_table(path)
+
     def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
         return _encoded(self._pieces(items, progress), self.encode, progress)
 
     def _pieces(self, items: ItemRows, progress: bool) -> Iterator[Piece[str]]:
         def unwanted(line: str) -> bool:
             found = self.peek.match(line) if self.peek else None
-            return found is not None and found[1] not in items.row_of
+            return found is not None and not items.wants(found[1])
 
         for path in self.files:
             table = open_table(
@@ -83,7 +88,7 @@ class ItemTexts:
                 where = table.where(number)
                 try:
                     item = as_id(label, "item")
-                    text = compose_text(texts) if item in items.row_of else ""
+                    text = compose_text(texts) if items.wants(item) else ""
                 except BadValue as bad:
                     items.problems.add(where, bad)
                     continue
@@ -97,7 +102,7 @@ class ImageFolder:
     """Image files whose names are the items' ids, encoded.
 
     Args:
-        folder: Searched for files that end in .jpg, .png and the like.
+        folder: Searched for files with an ending of a format that Pillow reads.
         encode: The encoder.
         stem: Names the files of features.
     """
@@ -118,15 +123,29 @@ class ImageFolder:
 
     def _pieces(self, items: ItemRows) -> Iterator[Piece[Path]]:
         for path in sorted(self.folder.iterdir()):
-            if path.suffix.lower() in IMAGE_ENDINGS:
-                row = items.take(path.stem, str(path))
-                if row is not None:
-                    yield Piece(row, str(path), path)
+            if path.suffix.lower() not in ENDINGS:
+                continue
+            try:
+                item = as_id(path.stem, "item")
+            except BadValue:  # so it is no item's
+                continue
+            if items.wants(item) and not path.is_file():
+                bad = BadValue("image isn't a file", "isn't a file", "an image")
+                items.problems.add(str(path), bad)
+                continue
+            row = items.take(item, str(path))
+            if row is not None:
+                yield Piece(row, str(path), path)
 
 
 def _encoded(pieces: Iterator[Piece[T]], encode: Encode[T], progress: bool) -> Iterator[Block]:
     while some := list(islice(pieces, ENCODED_AT_ONCE)):
         values = encode([piece.content for piece in some], progress=progress)
+        if values.ndim != 2 or len(values) != len(some) or not values.shape[1]:
+            raise InputError(
+                f"{some[0].where}: is encoded with others as {list(values.shape)}; "
+                f"expected features [{len(some)}, features], with a column or more"
+            )
         rows = np.array([piece.row for piece in some])
         yield Block(rows, values, [piece.where for piece in some])
 
@@ -150,12 +169,17 @@ class ReadyFeatures:
         files = [self.path] if self.id_file is None else [self.path, self.id_file]
         object.__setattr__(self, "files", files)
 
+    def check(self) -> None:
+        for path in self.files:
+            check_file(path)
+        open_features(self.path)
+
     def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
         x = open_features(self.path)
         ids = [(f"row {row}", str(row)) for row in range(len(x))]
         if self.id_file is not None:
             lines = read_lines(self.id_file, items.problems, progress)
-            ids = [(f"{self.id_file}: line {n}", line.strip()) for n, line in lines]
+            ids = [(f"{self.id_file}: line {n}", line) for n, line in lines]
             if len(ids) != len(x):
                 raise InputError(
                     f"{self.id_file}: has {len(ids)} ids; expected {len(x)}, one for each "
@@ -170,9 +194,13 @@ class ReadyFeatures:
     def _chosen(self, ids: list[tuple[str, str]], items: ItemRows) -> tuple[np.ndarray, np.ndarray]:
         """Which rows of the file to take, and whose they are."""
         chosen = []
-        for position, (where, item) in enumerate(ids):
-            if item not in items.known:
-                bad = BadValue("unknown item", f"has item '{item}'", "an item of the interactions")
+        for position, (where, text) in enumerate(ids):
+            try:
+                item = as_id(text, "item")
+                if items.find(item) is None:
+                    expected = "an item of the interactions"
+                    raise BadValue("unknown item", f"has item '{item}'", expected)
+            except BadValue as bad:
                 items.problems.add(where, bad)
                 continue
             row = items.take(item, where)
@@ -189,10 +217,10 @@ def open_features(path: Path) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         InputError: If it holds something else.
     """
-    check_file(path)
     x = open_array(path)
-    if x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
+    if x.ndim != 2 or not x.shape[1] or not np.issubdtype(x.dtype, np.floating):
         raise InputError(
-            f"{path}: is {x.dtype}, {list(x.shape)}; expected floats of shape [items, features]"
+            f"{path}: is {x.dtype}, {list(x.shape)}; expected floats of shape [items, features], "
+            "with a column or more"
         )
     return x

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.extras import optional
+from mentor_pyg.files import check_file
+from mentor_pyg.preparation.pictures import read_picture, strict
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
+from mentor_pyg.preparation.values import check_whole
 from mentor_pyg.progress import progress_bar
 
 logger = logging.getLogger("mentor_pyg")
@@ -25,8 +27,7 @@ IMAGE_MODEL = "torchvision/resnet50"
 
 def check_batch_size(batch_size: int) -> None:
     """Fails before any work if there are no batches of this size."""
-    if batch_size < 1:
-        raise InputError(f"batch_size: is {batch_size}; expected 1 or more")
+    check_whole("batch_size", batch_size, least=1)
 
 
 def encode_texts(
@@ -93,7 +94,8 @@ def encode_images(
     takes for a feature: ``~np.isnan(x[:, 0])`` is the mask of items that have one.
 
     Args:
-        paths: The files, in any format that Pillow reads.
+        paths: The files, in any format that Pillow reads, as :func:`.pictures.read_picture`
+            does.
         model: :obj:`"torchvision/<name>"` or :obj:`"timm/<name>"`, whose published
             weights are downloaded at first use; :obj:`"torchvision/<name>@<path>"` takes
             a ``state_dict`` of that model from a file. Or an encoder of your own.
@@ -115,8 +117,7 @@ def encode_images(
     if not paths:
         raise InputError("images: there are none; expected at least one")
     for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: not found; expected an image")
+        check_file(path, "an image")
     encoder = image_model(model, progress) if isinstance(model, str) else model
     x, broken = _encode_images(paths, encoder, batch_size, progress, device, skip_broken)
     if len(broken) == len(paths):
@@ -144,6 +145,7 @@ def _encode_images(
     read = partial(_read_image, transform=encoder.transform, skip=skip_broken)
     features, broken = [], []
     with (
+        strict(),
         ThreadPoolExecutor() as pool,
         progress_bar(None, "images", progress, total=len(paths)) as bar,
     ):
@@ -157,10 +159,8 @@ def _encode_images(
 
 
 def _read_image(path: Path, transform: Callable[[Any], Tensor], skip: bool) -> Tensor | None:
-    image = optional("PIL.Image")
     try:
-        with image.open(path) as opened:
-            picture = opened.convert("RGB")
+        picture = read_picture(path)
     except Exception as error:  # Pillow raises half a dozen types for broken files
         if skip:
             return None

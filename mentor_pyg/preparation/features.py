@@ -1,7 +1,9 @@
 """Writes the features of the items, one row an item, in pieces of bounded size."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -31,6 +33,10 @@ class Block(NamedTuple):
 class ItemRows:
     """The rows of the items, each to be filled once.
 
+    The same letters may be stored in several ways, and macOS stores those of file names
+    in another way than most tables. An id that isn't known as it is, is looked for by its
+    letters.
+
     Args:
         row_of: The row of each item that is kept, by its id.
         known: All items of the interactions, kept or not.
@@ -44,9 +50,28 @@ class ItemRows:
     def __post_init__(self) -> None:
         self.taken = np.zeros(len(self.row_of), dtype=bool)
 
+    @cached_property
+    def _by_letters(self) -> dict[str, str | None]:
+        """The known items by their composed form, None where there are several of a form."""
+        found: dict[str, str | None] = {}
+        for item in self.known:
+            form = unicodedata.normalize("NFC", item)
+            found[form] = None if form in found else item
+        return found
+
+    def find(self, item: str) -> str | None:
+        """The item of the interactions that an id names, if there is one."""
+        if item in self.known:
+            return item
+        return self._by_letters.get(unicodedata.normalize("NFC", item))
+
+    def wants(self, item: str) -> bool:
+        """Whether an id names an item that is kept."""
+        return self.find(item) in self.row_of
+
     def take(self, item: str, where: str) -> int | None:
         """The row of an item, if it is to be filled, and not yet."""
-        row = self.row_of.get(item)
+        row = self.row_of.get(self.find(item) or item)
         if row is None:
             return None
         if self.taken[row]:

@@ -10,10 +10,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.preparation.problems import BadValue, Problems, as_id, as_rating, as_time
-from mentor_pyg.preparation.tables import Table, open_table
+from mentor_pyg.preparation.problems import BadValue, Problems
+from mentor_pyg.preparation.tables import Table, check_table, open_table
+from mentor_pyg.preparation.times import Time, TimeColumn
+from mentor_pyg.preparation.values import as_id, as_rating
 
 Duplicates = Literal["first", "latest"]
+NO_TIME = Time(0)
 
 MAX_DIGITS = 100
 """Longer ids are no numbers, whatever they look like; Python refuses to read them."""
@@ -28,7 +31,8 @@ class Interactions:
         item: Row number of each pair's item [n], int64.
         user_ids: Original ids of the users by row.
         item_ids: Original ids of the items by row.
-        time: When each pair was [n], float64, if that is known.
+        time: When each pair was [n], int64 or float64, if that is known.
+        time_decimals: The unit of ``time``, if it is int64: d for :math:`10^{-d}`.
         label: The split of each pair [n], int64, if it is given.
         dropped: How many pairs were left out on the way, by reason.
     """
@@ -40,6 +44,7 @@ class Interactions:
     time: np.ndarray | None = None
     label: np.ndarray | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    time_decimals: int = 0
 
     def __len__(self) -> int:
         return len(self.user)
@@ -66,7 +71,7 @@ class InteractionTable:
         files: CSV, TSV, JSON lines or Parquet, as :func:`.tables.open_table` tells them.
         user: Column of the users.
         item: Column of the items.
-        time: Column of the times, if there is one.
+        time: Column of the times, numbers or dates, if there is one, see :func:`.times.as_time`.
         rating: Column of the ratings; read if there is a ``min_rating``.
         min_rating: Pairs with a lower rating are left out.
         header: Names of the columns of files without a header.
@@ -83,13 +88,18 @@ class InteractionTable:
     has_split = False
 
     def __post_init__(self) -> None:
-        if self.min_rating is not None and math.isnan(self.min_rating):
-            raise InputError("min_rating: is nan; expected a number")
+        if self.min_rating is not None and not math.isfinite(self.min_rating):
+            raise InputError(f"min_rating: is {self.min_rating}; expected a number")
         if self.min_rating is not None and self.rating is None:
             raise InputError(
                 f"min_rating: is {self.min_rating}, but there is no column of ratings; "
                 "expected both or neither"
             )
+
+    def check(self) -> None:
+        """Fails before any work if a file isn't there."""
+        for path in self.files:
+            check_table(path)
 
     @property
     def has_time(self) -> bool:
@@ -107,33 +117,45 @@ class InteractionTable:
         columns += [self.rating] if self.rating and self.min_rating is not None else []
         users: dict[str, int] = {}
         items: dict[str, int] = {}
-        user, item, time = array("q"), array("q"), array("d")
+        user, item, times = array("q"), array("q"), TimeColumn()
         low = 0
         for path in self.files:
             table = open_table(path, columns, problems, header=self.header, progress=progress)
-            for u, i, t, is_low in self._pairs(table, users, items, problems):
+            for u, i, t, is_low in self._pairs(table, users, items, times, problems):
                 if is_low:
                     low += 1
                     continue
                 user.append(u)
                 item.append(i)
-                time.append(t)
+                times.append(t)
+        if not user and not low:
+            raise InputError(
+                f"{', '.join(map(str, self.files))}: none of 0 interactions can be used; "
+                "expected at least one"
+            )
+        time, decimals = times.collect(f"{self.files[0]}: column '{self.time}'")
         return Interactions(
             np.array(user, dtype=np.int64),
             np.array(item, dtype=np.int64),
             list(users),
             list(items),
-            np.array(time) if self.time else None,
+            time if self.time else None,
+            time_decimals=decimals,
             dropped={} if self.min_rating is None else {"low rating": low},
         )
 
     def _pairs(
-        self, table: Table, users: dict[str, int], items: dict[str, int], problems: Problems
-    ) -> Iterator[tuple[int, int, float, bool]]:
+        self,
+        table: Table,
+        users: dict[str, int],
+        items: dict[str, int],
+        times: TimeColumn,
+        problems: Problems,
+    ) -> Iterator[tuple[int, int, Time, bool]]:
         """User, item, time, and whether the rating is too low, of every row."""
         for number, row in table.rows:
             try:
-                time = as_time(row[2]) if self.time else 0.0
+                time = times.read(row[2]) if self.time else NO_TIME
                 low = self.min_rating is not None and as_rating(row[-1]) < self.min_rating
                 user, item = _code(users, row[0], "user"), _code(items, row[1], "item")
             except BadValue as bad:
@@ -148,13 +170,18 @@ def _code(codes: dict[str, int], value: Any, what: str) -> int:
     return codes.setdefault(as_id(value, what), len(codes)) if known is None else known
 
 
+def check_duplicates(keep: str) -> None:
+    """Fails before any work if it isn't said which interaction of a pair is kept."""
+    if keep not in get_args(Duplicates):
+        raise InputError(f"duplicates: is '{keep}'; expected first or latest")
+
+
 def drop_duplicates(pairs: Interactions, keep: Duplicates = "first") -> Interactions:
     """Every pair once: its first or its latest interaction.
 
     The times tell which; without them, and between equal ones, the order of the file.
     """
-    if keep not in get_args(Duplicates):
-        raise InputError(f"duplicates: is '{keep}'; expected first or latest")
+    check_duplicates(keep)
     position = np.arange(len(pairs))
     key = pairs.user * len(pairs.item_ids) + pairs.item
     order = np.lexsort((position if pairs.time is None else pairs.time, key))

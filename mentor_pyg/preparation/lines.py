@@ -11,41 +11,69 @@ from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.progress import progress_bar
 
 LINES_PER_UPDATE = 1024
+MAX_LINE = 2**22
+"""Bytes; a longer one is no row but a file without line ends, or a bomb of zeros."""
+
+NO_TEXT = {
+    b"\xff\xfe": "UTF-16 or UTF-32",
+    b"\xfe\xff": "UTF-16",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"PAR1": "Parquet",
+    b"\x93NUMPY": "an array of NumPy",
+}
+"""How files begin that aren't UTF-8."""
 
 
-def read_lines(path: Path, problems: Problems, progress: bool = True) -> Iterator[tuple[int, str]]:
+def read_lines(
+    path: Path, problems: Problems, progress: bool = True, has_header: bool = False
+) -> Iterator[tuple[int, str]]:
     """Lines that aren't blank with their numbers, from 1.
 
     Args:
         path: A UTF-8 file; it is unpacked on the way if its name ends in ``.gz``.
         problems: What happens to lines that aren't UTF-8.
         progress: Whether to show a bar of the bytes read.
+        has_header: Whether the first line can't be left out.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is a folder, is empty, isn't a gzip file in spite of its name or
-            ends early.
+        InputError: If it is a folder, is empty, is no text, has a line of more than 4 MiB,
+            isn't a gzip file in spite of its name or ends early.
     """
     check_file(path)
-    number = 0
+    number, started = 0, False
     with (
         open(path, "rb") as raw,
         progress_bar(
             None, path.name, progress, total=path.stat().st_size, unit="B", unit_scale=True
         ) as bar,
     ):
-        lines = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        file = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
         try:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
                 if number % LINES_PER_UPDATE == 0:
                     bar.update(raw.tell() - bar.n)
+                if number == 1:
+                    _check_text(path, line)
+                if len(line) > MAX_LINE:
+                    raise InputError(
+                        f"{path}: line {number} has more than {MAX_LINE} bytes; "
+                        "expected shorter lines, each a row"
+                    )
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError as error:
-                    bad = BadValue("not UTF-8", f"isn't UTF-8 at byte {error.start + 1}", "text")
-                    problems.add(f"{path}: line {number}", bad)
+                    bad = BadValue("not UTF-8", f"isn't UTF-8 at byte {error.start + 1}", "UTF-8")
+                    fatal = has_header and not started
+                    (Problems() if fatal else problems).add(f"{path}: line {number}", bad)
                     continue
                 if text.strip():
+                    started = True
                     yield number, text
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
@@ -54,3 +82,10 @@ def read_lines(path: Path, problems: Problems, progress: bool = True) -> Iterato
             ) from None
     if not number:
         raise InputError(f"{path}: is empty; expected lines")
+
+
+def _check_text(path: Path, start: bytes) -> None:
+    for mark, kind in NO_TEXT.items():
+        if start.startswith(mark):
+            hint = ", or a name that ends in .gz" if kind == "gzip" else ""
+            raise InputError(f"{path}: is {kind}; expected UTF-8{hint}")

@@ -1,6 +1,5 @@
 """The layout of MMSSL's data: three JSON files of given splits, and features."""
 
-import json
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ import numpy as np
 from mentor_pyg.datasets.features import SUFFIX
 from mentor_pyg.datasets.interactions import MAX_ROWS_PER_ID
 from mentor_pyg.datasets.row_numbers import is_integer
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.preparation.contents import ReadyFeatures, open_features
 from mentor_pyg.preparation.interactions import Interactions
-from mentor_pyg.preparation.problems import BadValue, Problems, shorten
+from mentor_pyg.preparation.problems import BadValue, Problems
+from mentor_pyg.preparation.records import parse_json
 from mentor_pyg.typing import SPLITS
 
 
@@ -35,6 +35,11 @@ class MMSSLFolder:
     def files(self) -> list[Path]:
         return [self.folder / f"{name}.json" for name in SPLITS]
 
+    def check(self) -> None:
+        """Fails before any work if a file isn't there."""
+        for path in self.files:
+            check_file(path)
+
     def contents(self) -> list[ReadyFeatures]:
         """All features in the folder; row i is of item i."""
         paths = sorted(self.folder.glob(f"*{SUFFIX}"))
@@ -48,6 +53,9 @@ class MMSSLFolder:
             InputError: If a file can't be used, or the features have other items.
         """
         pieces = [_read_split(path, problems) for path in self.files]
+        for path, piece in zip(self.files, pieces):
+            if not piece.size:
+                raise InputError(f"{path}: has no pairs; expected a user with an item, or more")
         user, item = np.concatenate(pieces, axis=1)
         label = np.repeat(np.arange(len(SPLITS)), [piece.shape[1] for piece in pieces])
         _check_gaps(self.folder, "user", user)
@@ -94,12 +102,12 @@ def _read_split(path: Path, problems: Problems) -> np.ndarray:
         if (row := _row(name)) is None:
             problems.add(where, BadValue("user isn't a row", "isn't a row", "a row number"))
         elif not isinstance(items, list):
-            bad = BadValue("items aren't a list", f"has {shorten(items)}", "a list of items")
+            bad = BadValue("items aren't a list", f"has {shown(items)}", "a list of items")
             problems.add(where, bad)
         else:
             for one in items:
                 if type(one) is not int or _row(str(one)) is None:
-                    found = f"has item {shorten(one)}"
+                    found = f"has item {shown(one)}"
                     problems.add(where, BadValue("item isn't a row", found, "a row number"))
                 else:
                     user.append(row)
@@ -124,7 +132,9 @@ def _check_gaps(folder: Path, what: str, rows: np.ndarray) -> None:
 def _load(path: Path) -> dict[str, Any]:
     check_file(path)
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
+    except BadValue as bad:
+        raise InputError(f"{path}: {bad.found}; expected {bad.expected}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: isn't JSON ({reason(error)}); expected a dict of lists"

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from mentor_pyg.preparation.folder import REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
     Duplicates,
     Interactions,
+    check_duplicates,
     drop_duplicates,
     number_ids,
 )
@@ -25,6 +26,8 @@ from mentor_pyg.preparation.k_core import k_core
 from mentor_pyg.preparation.problems import OnError, Problems
 from mentor_pyg.preparation.report import PreparationReport
 from mentor_pyg.preparation.split import SplitMethod, check_split, split
+from mentor_pyg.preparation.times import time_texts
+from mentor_pyg.preparation.values import check_whole
 from mentor_pyg.typing import ITEM, SPLITS, USER
 
 NAME = re.compile(r"\w[\w.-]*")
@@ -66,8 +69,8 @@ class PrepareSettings:
     on_error: OnError = "fail"
 
     def __post_init__(self) -> None:
-        if self.k_core < 0:
-            raise InputError(f"k_core: is {self.k_core}; expected 0 or more")
+        check_whole("k_core", self.k_core)
+        check_duplicates(self.duplicates)
 
 
 def prepare(
@@ -103,7 +106,9 @@ def prepare(
     settings = settings or PrepareSettings()
     problems = Problems(settings.on_error)
     _check_names(name, contents)
-    _check_files([*interactions.files, *(f for c in contents for f in c.files)], out)
+    _check_source(interactions, out)
+    for content in contents:
+        _check_source(content, out)
     if not interactions.has_split:
         check_split(settings.split, settings.held_out, settings.seed, interactions.has_time)
     with new_folder(out, force) as folder:
@@ -145,12 +150,14 @@ def _check_names(name: str, contents: Sequence[Content]) -> None:
         seen[modality] = stem
 
 
-def _check_files(files: Sequence[Path], out: Path) -> None:
-    for path in files:
+def _check_source(source: InteractionSource | Content, out: Path) -> None:
+    """Before anything is read: a source may have a method ``check`` of its own."""
+    for path in source.files:
         if not path.exists():
             raise FileNotFoundError(f"{path}: not found; expected a file or folder to read")
         if path.absolute().is_relative_to(out):
             raise InputError(f"{out}: holds {path.name}, which is read; expected another folder")
+    getattr(source, "check", lambda: None)()
 
 
 def _shape(pairs: Interactions, settings: PrepareSettings) -> Interactions:
@@ -173,13 +180,12 @@ def _write_pairs(folder: Path, name: str, pairs: Interactions) -> None:
     """The table and the ids by row; its ids are the original ones."""
     assert pairs.label is not None
     users, items = pairs.user_ids, pairs.item_ids
-    columns = {
+    columns: dict[str, Iterable] = {
         "userID": (users[row] for row in pairs.user.tolist()),
         "itemID": (items[row] for row in pairs.item.tolist()),
     }
     if pairs.time is not None:
-        whole = (pairs.time == np.floor(pairs.time)).all() and (abs(pairs.time) < 2**62).all()
-        columns["timestamp"] = (pairs.time.astype(np.int64) if whole else pairs.time).tolist()
+        columns["timestamp"] = time_texts(pairs.time, pairs.time_decimals)
     columns["x_label"] = pairs.label.tolist()
     with open(folder / f"{name}.inter", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")

@@ -1,11 +1,13 @@
 """Divides interactions into training, validation and test pairs."""
 
+from fractions import Fraction
 from typing import Literal, get_args
 
 import numpy as np
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.groups import rank_in_group, size_of_group
+from mentor_pyg.preparation.values import check_whole
 from mentor_pyg.typing import SPLITS
 
 TRAIN, VAL, TEST = range(len(SPLITS))
@@ -29,10 +31,9 @@ def check_split(method: str, held_out: float, seed: int, has_time: bool) -> None
             f"split: '{method}' goes by time, which the interactions don't have; "
             "expected a column of times, or the split 'user' or 'random'"
         )
-    if not 0 < held_out < 0.5:
+    if isinstance(held_out, str) or not 0 < held_out < 0.5:
         raise InputError(f"held_out: is {held_out}; expected a share above 0 and below 0.5")
-    if seed < 0:
-        raise InputError(f"seed: is {seed}; expected 0 or more")
+    check_whole("seed", seed)
 
 
 def split(
@@ -81,8 +82,9 @@ def split(
         label = _hold_out(user, rng.random(len(user)), held_out)
     else:
         assert time is not None
-        last = rank_in_group(user, -time, ties_last=True)
-        label = _label(last, size_of_group(user), np.ones_like(user), np.ones_like(user))
+        size = size_of_group(user)
+        last = size - 1 - rank_in_group(user, time)
+        label = _label(last, size, np.ones_like(user), np.ones_like(user))
     for number, name in enumerate(SPLITS):
         if not (label == number).any():
             raise InputError(
@@ -92,12 +94,18 @@ def split(
     return label
 
 
+def _share(held_out: float) -> Fraction:
+    """The share that is meant: 3/20 by 0.15 and 1/3 by 1 / 3, which no float is."""
+    simple = Fraction(float(held_out)).limit_denominator(10**6)
+    return simple if float(simple) == held_out else Fraction(str(held_out))
+
+
 def _hold_out(group: np.ndarray, order: np.ndarray, share: float) -> np.ndarray:
     """Labels by which the first of each group are test pairs, the next validation pairs."""
-    size = size_of_group(group)
-    # A share such as 0.1 has no exact binary form; the tiny term keeps 10 * 0.1 at 1:
-    val = np.floor(size * share + 1e-9).astype(np.int64)
-    both = np.floor(2 * size * share + 1e-9).astype(np.int64)
+    h, size = _share(share), size_of_group(group)
+    sizes, inverse = np.unique(size, return_inverse=True)
+    val = np.array([n * h // 1 for n in sizes.tolist()], dtype=np.int64)[inverse]
+    both = np.array([n * 2 * h // 1 for n in sizes.tolist()], dtype=np.int64)[inverse]
     return _label(rank_in_group(group, order), size, np.maximum(1, val), np.maximum(1, both - val))
 
 
@@ -108,6 +116,6 @@ def _label(rank: np.ndarray, size: np.ndarray, val: np.ndarray, test: np.ndarray
 
 
 def _cut(time: np.ndarray, share: float) -> np.ndarray:
-    ordered, n = np.sort(time), len(time)
-    first_val, first_test = ordered[[int(n * (1 - 2 * share)), int(n * (1 - share))]]
+    h, ordered, n = _share(share), np.sort(time), len(time)
+    first_val, first_test = ordered[[int(n * (1 - 2 * h)), int(n * (1 - h))]]
     return np.where(time >= first_test, TEST, np.where(time >= first_val, VAL, TRAIN))

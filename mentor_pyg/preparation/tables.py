@@ -1,8 +1,6 @@
 """Streams the wanted columns of tables: CSV, TSV, JSON lines, Python literals, Parquet."""
 
-import ast
 import csv
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
-from mentor_pyg.errors import InputError, reason
-from mentor_pyg.extras import optional
+from mentor_pyg.errors import InputError
+from mentor_pyg.extras import optional as import_optional
 from mentor_pyg.files import check_file
+from mentor_pyg.preparation.header import positions
 from mentor_pyg.preparation.lines import read_lines
-from mentor_pyg.preparation.problems import BadValue, Problems, shorten
-from mentor_pyg.progress import progress_bar
+from mentor_pyg.preparation.parquet import read_parquet
+from mentor_pyg.preparation.problems import BadValue, Problems
+from mentor_pyg.preparation.records import parse_record
 
 RECORDS, PARQUET = (".json", ".jsonl", ".ndjson"), (".parquet", ".pq")
 
@@ -42,7 +42,8 @@ def open_table(
     skip_line: Callable[[str], bool] | None = None,
     progress: bool = True,
 ) -> Table:
-    """Opens a table by the ending of its name, of which a last ``.gz`` is taken off.
+    """Opens a table by the ending of its name, of which a last ``.gz`` is taken off; capitals
+    and small letters are the same.
 
     ``.json`` and ``.jsonl`` hold one record a line, JSON or a Python literal of a dict (which
     is parsed, never run); ``.parquet`` is read by pyarrow; everything else is a table of
@@ -61,11 +62,12 @@ def open_table(
         FileNotFoundError: If there is no such file.
         InputError: If the file can't be used, or a row of it with ``on_error="fail"``.
     """
-    check_file(path)
-    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    check_table(path)
+    kind = kind_of(path)
     if kind in PARQUET:
-        return Table(path, "row", _read_parquet(path, [*columns, *optional], progress))
-    lines = read_lines(path, problems, progress)
+        return Table(path, "row", read_parquet(path, [*columns, *optional], progress))
+    has_header = kind not in RECORDS and header is None
+    lines = read_lines(path, problems, progress, has_header)
     if kind in RECORDS:
         wanted = (line for line in lines if not (skip_line and skip_line(line[1])))
         return Table(path, "line", _read_records(path, wanted, columns, optional, problems))
@@ -74,22 +76,22 @@ def open_table(
     )
 
 
-def parse_record(line: str) -> dict:
-    """The dict that a line holds as JSON or as a Python literal; nothing of it is run."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        try:
-            record = ast.literal_eval(line.strip())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            raise BadValue(
-                "neither JSON nor a literal",
-                f"is {shorten(line.strip())}",
-                "JSON or a literal dict",
-            ) from None
-    if not isinstance(record, dict):
-        raise BadValue("not a dict", f"is {shorten(record)}", "a dict")
-    return record
+def check_table(path: Path) -> None:
+    """Fails before any work if there is no table, or pyarrow is needed but missing.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it can't be opened.
+    """
+    check_file(path)
+    if kind_of(path) in PARQUET:
+        import_optional("pyarrow.parquet")
+
+
+def kind_of(path: Path) -> str:
+    """The ending that tells what a table holds, in small letters."""
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return name.suffix.lower()
 
 
 def _read_records(
@@ -118,7 +120,9 @@ def _read_delimited(
     header: Sequence[str] | None,
     problems: Problems,
 ) -> Iterator[tuple[int, list[str]]]:
-    first = next(lines, (1, ""))
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path}: has no line that isn't blank; expected rows")
     delimiter = find_delimiter(first[1])
     if header is None:
         try:
@@ -129,7 +133,7 @@ def _read_delimited(
             ) from None
     else:
         lines = chain([first], lines)
-    wanted = _positions(path, columns, header)
+    wanted = positions(path, columns, header)
     for number, line in lines:
         try:
             row = _split(line, delimiter, len(header))
@@ -147,33 +151,3 @@ def _split(line: str, delimiter: str, width: int) -> list[str]:
     if len(row) != width:
         raise BadValue("wrong number of columns", f"has {len(row)} columns", f"{width} columns")
     return row
-
-
-def _read_parquet(
-    path: Path, columns: Sequence[str], progress: bool
-) -> Iterator[tuple[int, Sequence[Any]]]:
-    arrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
-    try:
-        with parquet.ParquetFile(path) as file:
-            _positions(path, columns, file.schema_arrow.names)
-            bar = progress_bar(None, path.name, progress, total=file.metadata.num_rows)
-            with bar:
-                number = 0
-                for batch in file.iter_batches(columns=list(columns)):
-                    values = batch.to_pydict()
-                    for row in zip(*(values[name] for name in columns)):
-                        number += 1
-                        yield number, row
-                    bar.update(batch.num_rows)
-    except (arrow.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path}: can't be read ({reason(error)}); expected a complete Parquet file"
-        ) from None
-
-
-def _positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list[int]:
-    for name in columns:
-        if header.count(name) != 1:
-            found = "there twice" if name in header else f"not among {', '.join(header)[:200]}"
-            raise InputError(f"{path}: column '{name}' is {found}; expected it once")
-    return [header.index(name) for name in columns]

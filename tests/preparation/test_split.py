@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,38 @@ def test_temporal_cuts_the_time_line():
     assert counts(label) == pytest.approx([800, 100, 100], abs=10)
 
 
+@pytest.mark.parametrize("share", ["0.1", "0.15", "0.2", "0.3", "0.4"])
+def test_shares_of_the_time_line_are_whole_numbers(share):
+    h = Fraction(share)
+    for n in range(10, 200):
+        label = split(np.zeros(n, int), np.arange(n), "temporal", float(share))
+        first_val, first_test = int(n * (1 - 2 * h)), int(n * (1 - h))
+        assert counts(label) == [first_val, first_test - first_val, n - first_test]
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "expected"),
+    [
+        (0.15, 300, [210, 45, 45]),
+        (0.29, 100, [42, 29, 29]),
+        (1 / 3, 300, [100, 100, 100]),
+        (0.0123456789, 10**6, [975309, 12345, 12346]),
+    ],
+)
+@pytest.mark.parametrize("method", ["user", "random"])
+def test_shares_are_exact(share, n, expected, method):
+    assert counts(split(users_of([n]), method=method, held_out=share)) == expected
+
+
+@pytest.mark.parametrize("start", [1609459200123456789, -(2**63), 2**63 - 80])
+def test_integer_times_keep_all_digits(start):
+    time = start + np.arange(80, dtype=np.int64)[::-1]
+    user = np.arange(80) // 8
+    label = split(user, time, "leave-last-out")
+    assert label.reshape(10, 8).tolist() == 10 * [[2, 1, 0, 0, 0, 0, 0, 0]]
+    assert counts(split(user, time, "temporal")) == [64, 8, 8]
+
+
 def test_random_takes_shares_of_all():
     user = users_of([1] * 1000)
     assert counts(split(user, method="random")) == [800, 100, 100]
@@ -96,7 +130,9 @@ def test_random_choices_are_uniform():
         ({"method": "leave-last-out"}, "by time"),
         ({"held_out": 0.5}, "0.5"),
         ({"held_out": 0.0}, "0.0"),
+        ({"held_out": float("nan")}, "held_out: is nan"),
         ({"seed": -1}, "-1"),
+        ({"seed": 1.5}, "seed: is 1.5"),
         ({"method": "temporal", "time": np.zeros(20)}, "no train pairs"),
     ],
 )
