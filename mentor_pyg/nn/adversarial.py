@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn import BatchNorm1d, Linear, ModuleList
 from torch_geometric.nn.inits import reset
 
+from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.functional import at_least_float
-from mentor_pyg.nn.random import uniform
+from mentor_pyg.nn.random import STEPS, uniform
+from mentor_pyg.shapes import check_shapes
 
 NEGATIVE_SLOPE = 0.2
 """Of the critic's LeakyReLU, as in the DCGAN paper (arXiv 1511.06434)."""
@@ -82,11 +84,15 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
             differentiated twice.
         real: Rows [N, F].
         fake: Rows [N, F]; no gradient reaches either.
+
+    Raises:
+        InputError: If the shapes differ.
     """
+    check_shapes("gradient_penalty", real=(real, ("N", "F")), fake=(fake, ("N", "F")))
     mix = torch.rand(real.size(0), 1, dtype=real.dtype, device=real.device)
     between = fake.detach().lerp(real.detach(), mix).requires_grad_()
     (grad,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (grad.norm(dim=1) - 1).square().mean()
+    return (at_least_float(grad).norm(dim=1) - 1).square().mean()
 
 
 def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
@@ -101,6 +107,11 @@ def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = No
         rows: Rows a [N, F].
         tau: Temperature; the smaller, the closer to one-hot rows.
         generator: Source of randomness, the global one if not given.
+
+    Raises:
+        ValueError: If tau isn't positive.
     """
-    gumbel = uniform(rows.shape, rows, generator).log_().neg_().log_().neg_()
+    check_ranges(temperature=tau)
+    draws = uniform(rows.shape, rows, generator).clamp_(min=0.5 / STEPS)  # log(0) is infinite
+    gumbel = draws.log_().neg_().log_().neg_()
     return torch.softmax(gumbel.add_(rows).div_(tau), dim=1).to(rows.dtype)

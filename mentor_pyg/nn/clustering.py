@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mentor_pyg.blocks import block_rows
-from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.functional import at_least_float, normalize, power_of_two
+from mentor_pyg.shapes import check_shapes
 
 
 @torch.no_grad()
@@ -13,7 +14,7 @@ def kmeans(x: Tensor, k: int, num_iters: int = 20) -> tuple[Tensor, Tensor]:
     """Lloyd's algorithm from random rows, drawn by the global generator.
 
     Distances are held for one block of rows at a time. A cluster that loses all of its
-    rows keeps its centre.
+    rows keeps its centre. Where the rows lie and how long they are makes no difference.
 
     Args:
         x: Rows [N, F].
@@ -25,6 +26,11 @@ def kmeans(x: Tensor, k: int, num_iters: int = 20) -> tuple[Tensor, Tensor]:
     """
     if not 1 <= k <= x.size(0):
         raise ValueError(f"'k' must be from 1 to the number of rows {x.size(0)} (got {k})")
+    # Squares of long rows leave the dtype, and those far from zero say little of distances:
+    start, dtype = x.mean(dim=0), x.dtype
+    x = at_least_float(x) - start
+    scale = power_of_two(x.abs().amax())
+    x = x * scale
     centers = x[torch.randperm(x.size(0), device=x.device)[:k]].clone()
     nearest = nearest_rows(x, centers)
     for _ in range(num_iters):
@@ -34,7 +40,7 @@ def kmeans(x: Tensor, k: int, num_iters: int = 20) -> tuple[Tensor, Tensor]:
         before, nearest = nearest, nearest_rows(x, centers)
         if torch.equal(before, nearest):
             break
-    return centers, nearest
+    return (centers / scale + start).to(dtype), nearest
 
 
 def nearest_rows(x: Tensor, others: Tensor) -> Tensor:
@@ -68,6 +74,9 @@ class Prototypes(torch.nn.Module):
 
     Shapes:
         ``x`` [N, F]; ``rows`` [n]
+
+    Raises:
+        InputError: If x has another shape.
     """
 
     centers: Tensor
@@ -85,10 +94,15 @@ class Prototypes(torch.nn.Module):
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """Clusters all rows afresh."""
+        self._check(x)
         centers, cluster = kmeans(x, self.centers.size(0))
         self.centers.copy_(normalize(centers))
         self.cluster.copy_(cluster)
 
     def forward(self, x: Tensor, rows: Tensor, tau: float) -> Tensor:
-        logits = normalize(x.index_select(0, rows)) @ self.centers.t() / tau
-        return F.cross_entropy(logits, self.cluster[rows])
+        self._check(x)
+        unit = normalize(at_least_float(x.index_select(0, rows)))
+        return F.cross_entropy(unit @ self.centers.t() / tau, self.cluster[rows])
+
+    def _check(self, x: Tensor) -> None:
+        check_shapes("Prototypes", x=(x, (self.cluster.size(0), self.centers.size(1))))

@@ -6,6 +6,7 @@ from torch.autograd.function import once_differentiable
 
 from mentor_pyg.blocks import block_rows
 from mentor_pyg.nn.functional import at_least_float, normalize
+from mentor_pyg.shapes import check_shapes
 
 MIN_PLAIN_TAU = 1 / 40
 """Temperature from which exponentials of cosines, and their sums, can't overflow."""
@@ -28,7 +29,8 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     and backward pass need O(N F) memory beside one block of rows.
 
     Products are computed in the dtype of the views, or of autocast where that is on;
-    exponentials and sums, and the result, are float32 at least.
+    exponentials and sums, and the result, are float32 at least. A positive's logit is the
+    same one in the numerator and in the sum, so that rounding makes no loss negative.
 
     Args:
         view1: Anchors a [N, F].
@@ -38,11 +40,9 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     Raises:
         ValueError: If the shapes differ, there are no rows, or tau is not positive.
     """
-    if view1.shape != view2.shape or view1.dim() != 2 or view1.size(0) == 0:
-        raise ValueError(
-            "'view1' and 'view2' need the same shape [N, F] with N > 0 "
-            f"(got {list(view1.shape)} and {list(view2.shape)})"
-        )
+    check_shapes("info_nce", view1=(view1, ("N", "F")), view2=(view2, ("N", "F")))
+    # How many rows there are may depend on a batch; compiled code can't branch on it.
+    torch._check_value(view1.size(0) > 0, lambda: "info_nce: there are no rows; expected N > 0")
     if not tau > 0:
         raise ValueError(f"'tau' must be positive (got {tau})")
     device, dtype = view1.device.type, view1.dtype
@@ -79,11 +79,10 @@ def info_nce_with_grads(
     """InfoNCE of unit rows [N, F] and, if needed, its gradients times N tau for both."""
     in_cache = anchors.device.type == "cpu" and anchors.dtype == torch.bfloat16
     sweep = _sweep_attention if in_cache and tau >= MIN_PLAIN_TAU else _sweep_blocks
-    positive = torch.dot(*(at_least_float(x).flatten() for x in (anchors, others))) / tau
-    log_total, grad_anchors, grad_others = sweep(anchors, others, tau, needs_grad)
+    total, grad_anchors, grad_others = sweep(anchors, others, tau, needs_grad)
     if not needs_grad:
-        grad_anchors, grad_others = (log_total.new_empty(0, anchors.size(1)) for _ in range(2))
-    return (log_total - positive) / anchors.size(0), grad_anchors, grad_others
+        grad_anchors, grad_others = (total.new_empty(0, anchors.size(1)) for _ in range(2))
+    return total / anchors.size(0), grad_anchors, grad_others
 
 
 @info_nce_with_grads.register_fake
@@ -97,8 +96,8 @@ def _(anchors, others, tau, needs_grad):  # type: ignore[no-untyped-def]
 def _sweep_blocks(
     anchors: Tensor, others: Tensor, tau: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Block by block of rows: :math:`\sum_i \log Z_i` of the softmax P, and the gradients
-    :math:`(P - I)` b and :math:`(P - I)^{\top}` a.
+    r"""Block by block of rows: :math:`-\sum_i \log P_{ii}` of the softmax P, and the
+    gradients :math:`(P - I)` b and :math:`(P - I)^{\top}` a.
 
     In float32, P is never normalised as such; its sums Z divide the much smaller products,
     from which b and a are subtracted. Rounded to half precision, those would differ from b
@@ -108,7 +107,7 @@ def _sweep_blocks(
     wide = torch.promote_types(dtype, torch.float32)
     grad_anchors = torch.empty_like(anchors, dtype=wide)
     grad_others = torch.zeros_like(grad_anchors)
-    log_total = torch.zeros((), dtype=wide, device=anchors.device)
+    loss = torch.zeros((), dtype=wide, device=anchors.device)
 
     block = min(num_rows, block_rows(num_rows, anchors.size(1), anchors.device))
     buffer = anchors.new_empty(block, num_rows)  # fresh memory would cost a sixth of the time
@@ -119,12 +118,11 @@ def _sweep_blocks(
         # Unit rows give logits of 1 / tau at most, whose exponential fits as it is,
         # but for a very small tau:
         if tau < MIN_PLAIN_TAU:
-            highest = logits.amax(dim=1, keepdim=True)
-            logits -= highest
-            log_total += highest.sum()
+            logits -= logits.amax(dim=1, keepdim=True)
+        positive = logits.diagonal(start).clone()
         exp = logits.exp_()
         total = exp.sum(dim=1, keepdim=True)
-        log_total += total.log().sum()
+        loss += (total.log().squeeze(1) - positive).sum()
         if needs_grad and dtype == wide:
             torch.mm(exp, others, out=grad_anchors[rows]).div_(total).sub_(others[rows])
             grad_others.addmm_(exp.t(), anchors[rows] / total)
@@ -136,7 +134,7 @@ def _sweep_blocks(
             grad_others += (difference.t() @ anchors[rows]).to(wide)
     if dtype == wide:
         grad_others -= anchors
-    return log_total, grad_anchors, grad_others
+    return loss, grad_anchors, grad_others
 
 
 def _sweep_attention(
@@ -153,14 +151,15 @@ def _sweep_attention(
     a, b = anchors[None, None], others[None, None]
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mean_others, log_total = (x[0, 0] for x in attention(a, b, b, scale=1 / tau))
-    if not needs_grad:
-        return log_total.sum(), mean_others, mean_others
     wide_anchors, wide_others = at_least_float(anchors), at_least_float(others)
     positive = (wide_anchors * wide_others).sum(dim=1) / tau
+    loss = (log_total - positive).clamp(min=0).sum()  # the kernel rounds its exponentials
+    if not needs_grad:
+        return loss, mean_others, mean_others
     if (positive - log_total).exp().mean() > MAX_CERTAINTY:
         return _sweep_blocks(anchors, others, tau, needs_grad)
     center = log_total.mean()
     values = (anchors * (center - log_total).exp().unsqueeze(1)).to(anchors.dtype)
     mean_values, own_total = (x[0, 0] for x in attention(b, a, values[None, None], scale=1 / tau))
     mean_anchors = mean_values * (own_total - center).exp().unsqueeze(1)
-    return log_total.sum(), mean_others - wide_others, mean_anchors - wide_anchors
+    return loss, mean_others - wide_others, mean_anchors - wide_anchors

@@ -2,6 +2,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from mentor_pyg.errors import InputError
+
 
 class UserItemEmbedding(torch.nn.Module):
     r"""Free vectors of all users and items, :math:`\mathbf{E}^{(0)}`.
@@ -30,5 +32,15 @@ class UserItemEmbedding(torch.nn.Module):
         return torch.cat([self.user, self.item])
 
     def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the users and of the items in z [U + I, F]."""
+        """Rows of the users and of the items in z [U + I, F], and those of items after them.
+
+        Raises:
+            InputError: If z has fewer rows.
+        """
+        num_nodes = self.num_users + self.num_items
+        if z.size(0) < num_nodes:
+            raise InputError(
+                f"split: 'z' has {z.size(0)} rows; expected at least those of "
+                f"{self.num_users} users and {self.num_items} items"
+            )
         return z[: self.num_users], z[self.num_users :]

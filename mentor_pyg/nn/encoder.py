@@ -12,6 +12,7 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
 from mentor_pyg.nn.functional import normalize, pad_rows, select
+from mentor_pyg.shapes import check_mask, check_shapes
 
 Graph: TypeAlias = Adj | Adjacency
 
@@ -61,6 +62,12 @@ class Propagation(torch.nn.Module):
             rows: Nodes to read out, [n]; all if not given. Of the last hop no others
                 are perturbed, so the noise of that layer is [n, F].
         """
+        if noise is not None and len(noise) != self.num_layers:
+            raise InputError(
+                f"Propagation: noise of {len(noise)} layers; expected {self.num_layers}"
+            )
+        if first_hop is not None:
+            check_shapes("Propagation", first_hop=(first_hop, tuple(x.shape)))
         hidden = x
         out = select(x, rows)
         for layer in range(self.num_layers):
@@ -142,6 +149,7 @@ class ModalityEncoder(torch.nn.Module):
         if not torch.is_autocast_enabled(x.device.type):
             x = x.to(self.user.dtype)  # features may be stored in half precision
         item = self.mlp(x)
+        check_mask("ModalityEncoder", x.size(0), mask=mask)
         if mask is not None:
             other = item.new_zeros(())
             if self.free_item is not None:

@@ -5,6 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter
 
+from mentor_pyg.errors import InputError
+from mentor_pyg.shapes import check_shapes
+
 
 class GlobalFusion(torch.nn.Module):
     r"""Concatenates representations under one trainable weight each, Eq. 7 of the
@@ -30,6 +33,7 @@ class GlobalFusion(torch.nn.Module):
         torch.nn.init.zeros_(self.logit)
 
     def forward(self, representations: Sequence[Tensor]) -> Tensor:
+        _check("GlobalFusion", representations, self.logit.numel())
         weights = self.logit.softmax(dim=0)
         return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)
 
@@ -54,6 +58,23 @@ class UserFusion(torch.nn.Module):
         self.weight.data = self.weight.data.softmax(dim=1)
 
     def forward(self, representations: Sequence[Tensor]) -> Tensor:
-        num_items = representations[0].size(0) - self.weight.size(0)
+        num_users, num_modalities = self.weight.shape[:2]
+        _check("UserFusion", representations, num_modalities)
+        num_items = representations[0].size(0) - num_users
+        if num_items < 0:
+            raise InputError(
+                f"UserFusion: representations of {representations[0].size(0)} rows; "
+                f"expected at least the {num_users} users"
+            )
         weights = F.pad(self.weight, (0, 0, 0, 0, 0, num_items), value=1.0).unbind(1)
         return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)
+
+
+def _check(where: str, representations: Sequence[Tensor], num_modalities: int) -> None:
+    if len(representations) != num_modalities:
+        raise InputError(
+            f"{where}: {len(representations)} representations; expected {num_modalities}"
+        )
+    check_shapes(
+        where, **{f"representation {n}": (z, ("N", "D")) for n, z in enumerate(representations)}
+    )

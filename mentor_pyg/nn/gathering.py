@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.nn.edges import neighbor_sum
 from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
@@ -32,8 +33,11 @@ class ContentGathering(torch.nn.Module):
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
-        or None; ``adj`` the normalised user-item graph of U + I nodes, users first;
-        result [U + I, M, D], modalities in the order of their names
+        or None; ``adj`` the user-item graph of U + I nodes, users first, whose weights have
+        no say; result [U + I, M, D], modalities in the order of their names
+
+    Raises:
+        InputError: If shapes don't fit; see :func:`~mentor_pyg.nn.bipartite_parts`.
     """
 
     def __init__(
@@ -52,9 +56,13 @@ class ContentGathering(torch.nn.Module):
         projected = self.projections(x, mask).values()
         parts = [dropout(part, self.dropout, self.training) for part in projected]
         num_users = adj.num_targets - parts[0].size(0)
-        # The weights of the graph know the degrees of both ends, here only one counts:
-        root = adj.rowptr.diff().sqrt().unsqueeze(1)
         to_user, to_item = bipartite_parts(adj, num_users)
-        user = to_user.matmul(root[num_users:] * torch.cat(parts, dim=1))
-        item = to_item.matmul(root[:num_users] * user)
+        user = _gather(torch.cat(parts, dim=1), to_user)
+        item = _gather(user, to_item)
         return torch.cat([user, item]).unflatten(1, (len(parts), -1))
+
+
+def _gather(x: Tensor, adj: Adjacency) -> Tensor:
+    """Sums over neighbours by the root of their number."""
+    count = adj.rowptr.diff().clamp(min=1).unsqueeze(1)
+    return neighbor_sum(x, adj) * count.rsqrt()

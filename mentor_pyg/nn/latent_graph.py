@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mentor_pyg.blocks import top_k_products
 from mentor_pyg.nn.functional import SMALLEST_NORM, neighbor_products, normalize
+from mentor_pyg.shapes import check_shapes
 
 
 class LatentGraph(torch.nn.Module):
@@ -44,12 +45,15 @@ class LatentGraph(torch.nn.Module):
     @torch.no_grad()
     def rebuild(self, x: Tensor) -> None:
         """Links the items by their vectors."""
+        check_shapes("LatentGraph", x=(x, (self.neighbor.size(0), "F")))
         unit = normalize(x)
         k = self.neighbor.size(1)
         self.neighbor.copy_(top_k_products(unit, unit, k, lambda products, rows: None)[1])
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """One hop."""
+        num_items = self.neighbor.size(0)
+        check_shapes("LatentGraph", x=(x, (num_items, "F")), hidden=(hidden, (num_items, "D")))
         weight = neighbor_products(normalize(x), self.neighbor).clamp(min=0)
         root = weight.sum(dim=1, keepdim=True).clamp(min=SMALLEST_NORM).rsqrt()
         return root * F.embedding_bag(

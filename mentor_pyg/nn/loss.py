@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mentor_pyg.nn.contrast import info_nce
-from mentor_pyg.nn.functional import at_least_float, select, sum_and_square
+from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float, mean_and_squares, select
+from mentor_pyg.shapes import check_shapes
 from mentor_pyg.typing import Batch
 
 __all__ = [
@@ -28,18 +29,20 @@ __all__ = [
     "triple_rows",
 ]
 
-SMALLEST_NORMS = 1e-8
-"""Product of two rows' norms from which they have a cosine."""
-
 
 def triple_rows(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of a batch's users, positive and negative items, [B, C] each.
+    """Rows of a batch's users, positive and negative items, [B, C] or [B, D] each.
 
     Args:
         user: Rows of all users [U, C].
-        item: Rows of all items [I, C].
+        item: Rows of all items [I, D].
         batch: The triples.
+
+    Raises:
+        InputError: If the shapes don't fit.
     """
+    check_shapes("rows of triples", user=(user, ("U", "C")), item=(item, ("I", "D")))
+    check_shapes("triples", **{name: (ids, ("B",)) for name, ids in batch._asdict().items()})
     return (
         select(user, batch.user),
         select(item, batch.pos_item),
@@ -55,7 +58,11 @@ def score_triples(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Ten
         user: Embeddings of all users [U, C].
         item: Embeddings of all items [I, C].
         batch: The triples.
+
+    Raises:
+        InputError: If the shapes don't fit.
     """
+    check_shapes("score_triples", user=(user, ("U", "C")), item=(item, ("I", "C")))
     anchor, pos, neg = (at_least_float(x) for x in triple_rows(user, item, batch))
     return (anchor * pos).sum(dim=1), (anchor * neg).sum(dim=1)
 
@@ -69,8 +76,13 @@ def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tens
 
     Shapes:
         ``pos_score``, ``neg_score`` [B]
+
+    Raises:
+        InputError: If the shapes differ.
     """
-    return -F.logsigmoid(pos_score - neg_score).mean() / math.log(base)
+    check_shapes("bpr_loss", pos_score=(pos_score, ("B",)), neg_score=(neg_score, ("B",)))
+    margin = at_least_float(pos_score) - at_least_float(neg_score)
+    return -F.logsigmoid(margin).mean() / math.log(base)
 
 
 def batch_info_nce(
@@ -100,18 +112,14 @@ class Moments(NamedTuple):
 def moments(x: Tensor, repeats: int = 1) -> Moments:
     """Mean and unbiased variance over all entries of ``x``.
 
-    From sums and a dot product, which on a CPU take a tenth of the time of
-    :func:`torch.var_mean`; embeddings are centred well enough for it.
-
     Args:
-        x: A representation, of any shape.
+        x: A representation, of any shape; half precision is summed in float32.
         repeats: Counts the entries as if ``x`` were there this many times, which only
             touches the correction n / (n - 1) of the variance.
     """
     count = repeats * x.numel()
-    total, square = sum_and_square(x)
-    mean = repeats * total / count
-    return Moments(mean, (repeats * square - count * mean**2) / (count - 1))
+    mean, squares = mean_and_squares(x)
+    return Moments(mean, repeats * squares / (count - 1))
 
 
 def content_moments(
@@ -166,23 +174,30 @@ def alignment_levels(
 def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
     r"""Mean of :math:`1 - \cos` between online rows and targets, Eq. 23-24 of MENTOR.
 
-    No gradient reaches ``target``. A row of zeros has cosine 0 and no gradient.
+    No gradient reaches ``target``. Rows of zeros, or shorter than 1e-12, have cosine 0 and
+    no gradient.
 
     Shapes:
         ``online``, ``target`` [N, F]
+
+    Raises:
+        InputError: If the shapes differ.
     """
-    target = target.detach()
-    online = online.to(target.dtype)  # autocast may have made it smaller
+    where = "feature_masking_loss"
+    check_shapes(where, online=(online, ("N", "F")), target=(target, ("N", "F")))
+    online, target = at_least_float(online), at_least_float(target.detach())
     # What F.cosine_similarity computes, in half its time:
-    norms = online.norm(dim=1) * target.norm(dim=1)
-    cosine = (online * target).sum(dim=1) / norms.clamp(min=SMALLEST_NORMS)
-    # A row without direction has none to turn to; its gradient would be 1 / SMALLEST_NORMS.
-    return 1 - cosine.masked_fill(norms < SMALLEST_NORMS, 0.0).mean()
+    norm, target_norm = online.norm(dim=1), target.norm(dim=1)
+    # A row without direction has none to turn to; its gradient would be 1 / SMALLEST_NORM.
+    is_short = (norm < SMALLEST_NORM) | (target_norm < SMALLEST_NORM)
+    norms = (norm * target_norm).masked_fill(is_short, 1.0)
+    cosine = (online * target).sum(dim=1) / norms
+    return 1 - cosine.masked_fill(is_short, 0.0).mean()
 
 
 def sum_of_squares(tensors: Sequence[Tensor]) -> Tensor:
     r"""Squared L2 norm :math:`\lVert\theta\rVert^2_2` over all tensors together."""
-    return torch.stack([x.pow(2).sum() for x in tensors]).sum()
+    return torch.stack([at_least_float(x).pow(2).sum() for x in tensors]).sum()
 
 
 def triple_norm(user: Tensor, item: Tensor, batch: Batch) -> Tensor:

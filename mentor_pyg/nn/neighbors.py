@@ -6,7 +6,9 @@ from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.blocks import top_k_products
+from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import normalize
+from mentor_pyg.shapes import check_shapes
 
 
 class NeighborGraph(torch.nn.Module):
@@ -61,7 +63,19 @@ class NeighborGraph(torch.nn.Module):
             user: Vectors of all users [U, F].
             item: Vectors of all items [I, F].
             hidden: Pairs to leave out, with one row per user.
+
+        Raises:
+            InputError: If the shapes don't fit.
         """
+        sizes = {"U": self.num_users, "I": self.num_items}
+        check_shapes(
+            "NeighborGraph", user=(user, (sizes["U"], "F")), item=(item, (sizes["I"], "F"))
+        )
+        if hidden is not None and (hidden.num_targets, hidden.num_sources) != (*sizes.values(),):
+            raise InputError(
+                f"NeighborGraph: 'hidden' is of {hidden.num_targets} users and "
+                f"{hidden.num_sources} items; expected {sizes['U']} and {sizes['I']}"
+            )
 
         def hide(cosine: Tensor, rows: slice) -> None:
             if hidden is not None:
@@ -82,7 +96,7 @@ class NeighborGraph(torch.nn.Module):
         user, rank = (self.neighbor >= 0).nonzero().t()
         item = self.num_users + self.neighbor[user, rank]
         row, col = torch.cat([user, item]), torch.cat([item, user])
-        order = row.argsort(stable=True)
+        order = (row * (self.num_users + self.num_items) + col).argsort()
         row, col = row[order], col[order]
         rowptr = index2ptr(row, self.num_users + self.num_items)
         scale = rowptr.diff().float().rsqrt()  # infinite only where nothing refers to it

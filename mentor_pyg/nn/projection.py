@@ -7,6 +7,7 @@ from torch.nn import Linear, ModuleList, Parameter
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.nn.initialization import Init, draw_weight, reset_linear
+from mentor_pyg.shapes import check_mask, check_shapes
 
 
 class ContentProjection(torch.nn.Module):
@@ -103,6 +104,8 @@ class ModalityProjections(torch.nn.Module):
 
 
 def _project(x: Tensor, weight: Tensor, bias: OptTensor, mask: OptTensor) -> Tensor:
+    check_shapes("projection", x=(x, ("I", weight.size(1))))
+    check_mask("projection", x.size(0), mask=mask)
     if not torch.is_autocast_enabled(x.device.type):
         x = x.to(weight.dtype)  # features may be stored in half precision
     out = F.linear(x, weight, bias)

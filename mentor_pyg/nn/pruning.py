@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.edges import in_transposed_order
 from mentor_pyg.nn.graph import sample_edges, user_item_adjacency
+from mentor_pyg.shapes import check_edge_index, check_mask
 
 
 class MaskedGraph(torch.nn.Module):
@@ -37,7 +37,13 @@ class MaskedGraph(torch.nn.Module):
         self.kept = None
 
     def keep(self, edge_index: Tensor, kept: Tensor) -> None:
-        """Leaves the pairs for which ``kept`` bool [E] is true, until the next call."""
+        """Leaves the pairs for which ``kept`` bool [E] is true, until the next call.
+
+        Raises:
+            InputError: If ``kept`` is of another number of pairs, or not bool.
+        """
+        check_edge_index("MaskedGraph", edge_index)
+        check_mask("MaskedGraph", edge_index.size(1), kept=kept)
         self.kept = kept
         self.forward(edge_index)
 
@@ -106,4 +112,4 @@ class EdgeDropout(torch.nn.Module):
         if not self.training or self.p == 0:
             return adj
         weight = adj.weight * (torch.rand_like(adj.weight) >= self.p) / (1 - self.p)
-        return adj._replace(weight=weight, weight_t=in_transposed_order(adj.col, weight))
+        return adj.with_weight(weight)

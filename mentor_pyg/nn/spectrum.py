@@ -7,6 +7,9 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg.errors import InputError
+from mentor_pyg.shapes import check_shapes
+
 
 class SpectrumFusion(torch.nn.Module):
     r"""Filters each modality by frequency, and fuses all by the product of their spectra,
@@ -43,6 +46,12 @@ class SpectrumFusion(torch.nn.Module):
     def forward(
         self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor]
     ) -> tuple[dict[str, Tensor], Tensor]:
+        num_modalities = self.weight.size(0) - 1
+        if len(x) != num_modalities:
+            raise InputError(
+                f"SpectrumFusion: features of {len(x)} modalities; expected {num_modalities}"
+            )
+        check_shapes("SpectrumFusion", **{m: (h, ("I", "D")) for m, h in x.items()})
         *filters, fused_filter = torch.view_as_complex(self.weight).unbind()
         spectra = {m: torch.fft.rfft(h, norm="ortho") for m, h in x.items()}
         width = next(iter(x.values())).size(1)

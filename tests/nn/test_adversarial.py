@@ -2,6 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mentor_pyg import InputError
+from mentor_pyg.nn import adversarial
 from mentor_pyg.nn.adversarial import Critic, gradient_penalty, gumbel_rows
 from mentor_pyg.nn.random import uniform
 
@@ -141,3 +143,16 @@ def test_gumbel_rows_of_half_precision_are_computed_in_float32(dtype):
     )
     assert half.dtype == dtype
     assert torch.equal(half, single.to(dtype))
+
+
+def test_every_draw_of_gumbel_rows_is_finite(monkeypatch):
+    """The least draws are zero, whose logarithm is infinite."""
+    monkeypatch.setattr(adversarial, "uniform", lambda shape, *given: torch.zeros(shape))
+    torch.testing.assert_close(gumbel_rows(torch.zeros(2, 4), 0.5), torch.full((2, 4), 0.25))
+
+
+def test_rows_of_other_shapes_and_temperatures_are_refused():
+    with pytest.raises(InputError, match=r"'fake' has shape \[1, 4\]; expected \[3, 4\]"):
+        gradient_penalty(lambda x: x.sum(1), torch.rand(3, 4), torch.rand(1, 4))
+    with pytest.raises(ValueError, match="'temperature' must be more than 0"):
+        gumbel_rows(torch.zeros(2, 4), 0.0)

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mentor_pyg import InputError
 from mentor_pyg.nn import Prototypes
 from mentor_pyg.nn.clustering import kmeans, nearest_rows
 
@@ -105,3 +106,23 @@ def test_clusters_are_no_more_than_rows_and_travel_with_the_state():
     assert torch.equal(other(x, torch.arange(4), 0.1), prototypes(x, torch.arange(4), 0.1))
     prototypes.reset_parameters()
     assert prototypes.centers.abs().sum() == prototypes.cluster.sum() == 0
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1e-25), (0.0, 1e25), (1e3, 1.0)])
+def test_place_and_scale_of_rows_make_no_difference(shift, scale):
+    torch.manual_seed(0)
+    x = 8 * torch.randn(5, 4).repeat(12, 1) + 0.3 * torch.randn(60, 4)
+    results = []
+    for rows in (x, scale * (shift + x)):
+        torch.manual_seed(1)
+        results.append(kmeans(rows, 5))
+    (centers, nearest), (others, theirs) = results
+    assert torch.equal(nearest, theirs)
+    torch.testing.assert_close(others / scale, centers + shift, rtol=1e-5, atol=1e-4)
+
+
+def test_rows_of_another_number_are_refused():
+    prototypes = Prototypes(6, 2, 4)
+    for x in (torch.randn(1, 4), torch.randn(6, 3)):
+        with pytest.raises(InputError, match=r"Prototypes: 'x' has shape .*; expected \[6, 4\]"):
+            prototypes.fit(x)

@@ -90,7 +90,8 @@ def test_both_roads_give_the_same(set_block, sweep, num_rows, tau):
     a, b = (x.double() for x in rows)
     logits = a @ b.t() / tau
     difference = logits.softmax(dim=1) - torch.eye(num_rows)
-    expected = logits.logsumexp(dim=1).sum(), difference @ b, difference.t() @ a
+    loss = (logits.logsumexp(dim=1) - logits.diagonal()).sum()
+    expected = loss, difference @ b, difference.t() @ a
     for ours, other in zip(sweep(*rows, tau, True), expected):
         torch.testing.assert_close(ours.double(), other, rtol=1e-5, atol=1e-5)
 
@@ -128,6 +129,26 @@ def test_half_precision_of_views_that_agree(dtype, tau):
     )
     for grad, other in zip(grads, expected):
         assert (grad - other).norm() < 0.05 * other.norm()
+
+
+@pytest.mark.parametrize("tau", [0.005, 0.026, 0.03, 0.1])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 1.0])
+def test_rounding_makes_no_loss_negative(dtype, tau, noise):
+    torch.manual_seed(0)
+    x = F.normalize(torch.randn(100, 64)).to(dtype)
+    y = F.normalize(x.float() + noise / 8 * torch.randn(100, 64)).to(dtype)
+    expected = dense(x.double(), y.double(), tau).item()
+    for view in (x, x.clone().requires_grad_()):  # whose roads differ
+        loss = info_nce(view, y, tau).item()
+        assert loss > -1e-6
+        assert loss == pytest.approx(expected, rel=0.05, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-13, 1e20, 1e30])
+def test_scale_of_views_makes_no_difference(scale):
+    a, b = (x.detach() for x in views(20))
+    torch.testing.assert_close(info_nce(scale * a, b, 0.2), info_nce(a, b, 0.2))
 
 
 def test_autocast_computes_in_its_dtype():
@@ -178,8 +199,8 @@ def test_memory_is_linear_in_the_rows(set_block):
 @pytest.mark.parametrize(
     ("shapes", "tau", "message"),
     [
-        (((3, 4), (4, 4)), 0.2, r"same shape .*\(got \[3, 4\] and \[4, 4\]\)"),
-        (((3,), (3,)), 0.2, r"same shape \[N, F\]"),
+        (((3, 4), (4, 4)), 0.2, r"'view2' has shape \[4, 4\]; expected \[3, 4\]"),
+        (((3,), (3,)), 0.2, r"'view1' has shape \[3\]; expected \[N, F\]"),
         (((0, 4), (0, 4)), 0.2, "N > 0"),
         (((3, 4), (3, 4)), 0.0, r"'tau' must be positive \(got 0.0\)"),
         (((3, 4), (3, 4)), -1.0, "'tau' must be positive"),

@@ -1,7 +1,9 @@
+import pytest
 import torch
 
-from mentor_pyg import Adjacency
-from mentor_pyg.nn.edges import edge_dot, edge_softmax, edge_sum, weighted_sum
+from mentor_pyg import Adjacency, InputError
+from mentor_pyg.adjacency import edge_dot, in_transposed_order
+from mentor_pyg.nn.edges import edge_softmax, neighbor_sum, weighted_sum
 
 TARGETS, SOURCES = 6, 5
 
@@ -53,10 +55,10 @@ def test_operators_are_sound():
     _, adj = graph()
     structure = adj.rowptr, adj.col, adj.rowptr_t, adj.col_t
     query, key = torch.randn(TARGETS, 3), torch.randn(SOURCES, 3)
-    weight = torch.randn(adj.col.numel())
-    for operator, inputs in [(edge_dot, (query, key)), (edge_sum, (weight, key))]:
-        inputs = [x.requires_grad_() for x in inputs]
-        torch.library.opcheck(operator, (*structure, *inputs))
+    inputs = [x.requires_grad_() for x in (query, key)]
+    torch.library.opcheck(edge_dot, (*structure, *inputs))
+    weight = torch.randn(adj.col.numel(), requires_grad=True)
+    torch.library.opcheck(in_transposed_order, (adj.col, adj.col_t, weight))
 
 
 def test_half_precision_and_no_edges():
@@ -69,3 +71,34 @@ def test_half_precision_and_no_edges():
     share = edge_softmax(query, key, nothing)
     assert share.numel() == 0
     assert not weighted_sum(key, nothing, share).any()
+
+
+def test_sum_without_weights():
+    links, adj = graph()
+    x = torch.randn(SOURCES, 3, requires_grad=True)
+    upstream = torch.randn(TARGETS, 3)
+    ours, theirs = neighbor_sum(x, adj), links.float() @ x
+    torch.testing.assert_close(ours, theirs)
+    grads = (torch.autograd.grad(out, x, upstream)[0] for out in (ours, theirs))
+    torch.testing.assert_close(*grads)
+
+
+def test_shapes_of_another_graph_are_refused():
+    _, adj = graph()
+    query, key = torch.randn(TARGETS, 3), torch.randn(SOURCES, 3)
+    weight = torch.randn(adj.col.numel())
+    for rows in (1, SOURCES - 1, SOURCES + 1):
+        x = torch.randn(rows, 3)
+        with pytest.raises(InputError, match=r"weighted_sum: 'x' has shape .*; expected \[5, F\]"):
+            weighted_sum(x, adj, weight)
+        with pytest.raises(
+            InputError, match=r"edge_softmax: 'key' has shape .*; expected \[5, 3\]"
+        ):
+            edge_softmax(query, x, adj)
+    with pytest.raises(InputError, match=r"edge_softmax: 'query' has shape .*; expected \[6, F\]"):
+        edge_softmax(query[1:], key, adj)
+    with pytest.raises(InputError, match=r"edge_softmax: 'key' has shape \[5, 2\]"):
+        edge_softmax(query, key[:, 1:], adj)
+    for other in (weight[1:], weight[:1], weight.unsqueeze(1)):
+        with pytest.raises(InputError, match=r"weighted_sum: 'weight' has shape"):
+            weighted_sum(key, adj, other)

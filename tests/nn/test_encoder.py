@@ -296,3 +296,14 @@ def test_modality_encoders():
 def test_modality_of_impossible_name(name):
     with pytest.raises(InputError, match="expected a name like 'visual'"):
         modality_encoders({name: 3}, USERS, ITEMS)
+
+
+def test_parts_of_other_graphs_are_refused():
+    edge_index, x = torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.randn(3, 4)
+    propagation = Propagation(2, conv=NoisyLightGCNConv())
+    with pytest.raises(InputError, match="noise of 1 layers; expected 2"):
+        propagation(x, edge_index, noise=[torch.rand(3, 4)])
+    with pytest.raises(InputError, match=r"'first_hop' has shape \[1, 4\]; expected \[3, 4\]"):
+        propagation(x, edge_index, first_hop=x[:1])
+    with pytest.raises(InputError, match=r"'mask' has shape \[1\]; expected \[2\]"):
+        ModalityEncoder(4, 1).initial(x[:2], torch.ones(1, dtype=torch.bool))

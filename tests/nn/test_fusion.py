@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.nn import GlobalFusion, UserFusion
 
 USERS, ITEMS, HIDDEN = 4, 3, 5
@@ -67,3 +68,18 @@ def test_reset_parameters(fusion):
     torch.manual_seed(1)
     fusion.reset_parameters()
     assert torch.equal(parameter, first)
+
+
+@pytest.mark.parametrize("fusion", [GlobalFusion(2), UserFusion(2, 3)])
+def test_other_representations_are_refused(fusion):
+    z = torch.randn(5, 4)
+    for wrong in ([z], [z, z, z]):
+        with pytest.raises(InputError, match=f"{len(wrong)} representations; expected 2"):
+            fusion(wrong)
+    with pytest.raises(InputError, match=r"has shape \[1, 4\]; expected \[5, 4\]"):
+        fusion([z, z[:1]])
+
+
+def test_fewer_rows_than_users_are_refused():
+    with pytest.raises(InputError, match="2 rows; expected at least the 3 users"):
+        UserFusion(2, 3)([torch.randn(2, 4)] * 2)

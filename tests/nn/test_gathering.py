@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.nn.gathering import ContentGathering
 from mentor_pyg.nn.graph import user_item_adjacency
 
@@ -67,3 +68,18 @@ def test_dropout_is_for_training_alone(given):
 def test_without_modalities():
     with pytest.raises(ValueError, match="at least one modality"):
         ContentGathering({}, 5)
+
+
+def test_weights_of_the_graph_make_no_difference(given):
+    x, mask, pairs, adj = given
+    weighted = user_item_adjacency(
+        pairs.nonzero().t(), USERS, ITEMS, torch.rand(int(pairs.sum())) + 0.1
+    )
+    layer = ContentGathering(CHANNELS, 5)
+    torch.testing.assert_close(layer(x, mask, weighted), layer(x, mask, adj))
+
+
+def test_masks_of_other_items_are_refused(given):
+    x, mask, _, adj = given
+    with pytest.raises(InputError, match=r"'mask' has shape \[1\]; expected \[6\]"):
+        ContentGathering(CHANNELS, 5)(x, mask | {"b": torch.ones(1, dtype=torch.bool)}, adj)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.nn.latent_graph import LatentGraph
 
 
@@ -71,3 +72,11 @@ def test_at_most_all_items_are_neighbours():
     assert LatentGraph(3, 10).neighbor.shape == (3, 3)
     with pytest.raises(ValueError, match="'k' must be positive"):
         LatentGraph(3, 0)
+
+
+def test_vectors_of_other_items_are_refused():
+    graph = LatentGraph(6, 2)
+    with pytest.raises(InputError, match=r"'x' has shape \[1, 3\]; expected \[6, F\]"):
+        graph.rebuild(torch.randn(1, 3))
+    with pytest.raises(InputError, match=r"'hidden' has shape \[7, 3\]; expected \[6, D\]"):
+        graph(torch.randn(6, 3), torch.randn(7, 3))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mentor_pyg import Batch
+from mentor_pyg import Batch, InputError
 from mentor_pyg.nn import (
     Moments,
     alignment_levels,
@@ -156,3 +156,65 @@ def test_sum_of_squares():
     tensors = [torch.randn(3, 4), torch.randn(5), torch.randn(())]
     flat = torch.cat([x.flatten() for x in tensors])
     assert sum_of_squares(tensors).item() == pytest.approx(flat.norm().item() ** 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(1e3, 1.0), (0.0, 1e-15), (-1e4, 1e10)])
+def test_moments_far_from_zero(shift, scale):
+    x = scale * (shift + torch.randn(500, 40))
+    var, mean = torch.var_mean(x.double())
+    assert moments(x).mean.item() == pytest.approx(mean.item(), rel=1e-6, abs=1e-8 * scale)
+    assert moments(x).var.item() == pytest.approx(var.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_moments_of_half_precision(dtype):
+    x = (300 * torch.randn(200, 40)).to(dtype)  # of squares beyond 65,504
+    var, mean = torch.var_mean(x.double())
+    assert moments(x).var.item() == pytest.approx(var.item(), rel=1e-4)
+    assert moments(x).mean.item() == pytest.approx(mean.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_repeated_moments(repeats):
+    x = torch.randn(5, 4) + 2
+    var, mean = torch.var_mean(x.repeat(repeats, 1))
+    torch.testing.assert_close(moments(x, repeats), Moments(mean, var))
+
+
+@pytest.mark.parametrize("scales", [(1e-9, 1.0), (1e-9, 1e-9), (1e15, 1e-5), (1e12, 1e12)])
+def test_feature_masking_loss_at_any_scale(scales):
+    online, target = torch.randn(2, 6, 4)
+    found = feature_masking_loss(scales[0] * online, scales[1] * target)
+    torch.testing.assert_close(found, feature_masking_loss(online, target))
+
+
+def test_feature_masking_loss_in_half_precision():
+    online, target = 300 * torch.randn(2, 6, 4)
+    expected = feature_masking_loss(online.half().float(), target.half().float())
+    torch.testing.assert_close(feature_masking_loss(online.half(), target.half()), expected)
+
+
+def test_losses_in_half_precision_are_float32():
+    pos, neg = torch.randn(2, 3000).half()
+    torch.testing.assert_close(bpr_loss(pos, neg), bpr_loss(pos.float(), neg.float()))
+    x = torch.full((300, 4), 16.0).half()
+    assert sum_of_squares([x]).item() == 300 * 4 * 256
+
+
+def test_shapes_that_would_broadcast_are_refused():
+    user, item, ids = torch.randn(4, 3), torch.randn(5, 3), torch.tensor([0, 3, 3])
+    batch = Batch(ids, ids, ids)
+    for other in (user[:, :1], user[0]):
+        with pytest.raises(InputError, match=r"score_triples: .* has shape"):
+            score_triples(other, item, batch)
+    for name in Batch._fields:
+        with pytest.raises(InputError, match=r"triples: .* has shape \[[13]\]; expected \[[13]\]"):
+            triple_norm(user, item, batch._replace(**{name: ids[:1]}))
+    with pytest.raises(InputError, match=r"'neg_score' has shape \[3, 1\]; expected \[3\]"):
+        bpr_loss(torch.randn(3), torch.randn(3, 1))
+    with pytest.raises(InputError, match=r"'neg_score' has shape \[1\]; expected \[3\]"):
+        bpr_loss(torch.randn(3), torch.randn(1))
+    with pytest.raises(InputError, match=r"'target' has shape \[1, 3\]; expected \[4, 3\]"):
+        feature_masking_loss(user, user[:1])
+    with pytest.raises(InputError, match=r"info_nce: 'view2' has shape"):
+        batch_info_nce((user, item), (user[:, 1:], item), batch, 0.2)

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mentor_pyg import InputError
 from mentor_pyg.nn.graph import bipartite_parts, user_item_adjacency
 from mentor_pyg.nn.neighbors import NeighborGraph
 
@@ -102,3 +103,25 @@ def test_state_holds_the_neighbours_alone_and_brings_the_matrix_back(observed, v
 def test_k_must_be_positive():
     with pytest.raises(ValueError, match="'k' must be positive"):
         NeighborGraph(USERS, ITEMS, 0)
+
+
+def test_the_matrix_is_sorted_as_others_are(observed, vectors):
+    """Weights of edges travel to the transpose by it."""
+    adj = build(observed, vectors, 4)()
+    weight = torch.rand_like(adj.weight)
+    x, eye = torch.randn(USERS + ITEMS, 3, requires_grad=True), torch.eye(USERS + ITEMS)
+    dense = adj.with_weight(weight).matmul(eye)
+    upstream = torch.randn(USERS + ITEMS, 3)
+    (grad,) = torch.autograd.grad(adj.with_weight(weight).matmul(x), x, upstream)
+    torch.testing.assert_close(grad, dense.t() @ upstream)
+
+
+def test_vectors_of_others_are_refused(observed, vectors):
+    graph, (user, item) = NeighborGraph(USERS, ITEMS, 3), vectors
+    with pytest.raises(InputError, match=r"'user' has shape \[1, 6\]; expected \[30, F\]"):
+        graph.rebuild(user[:1], item)
+    with pytest.raises(InputError, match=r"'item' has shape \[19, 6\]; expected \[20, 6\]"):
+        graph.rebuild(user, item[1:])
+    whole = user_item_adjacency(observed.nonzero().t(), USERS, ITEMS)
+    with pytest.raises(InputError, match="'hidden' is of 50 users and 50 items; expected 30"):
+        graph.rebuild(user, item, whole)

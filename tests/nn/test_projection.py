@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.nn import ContentProjection, ModalityProjections
 
 WIDTHS = {"b": 3, "a": 2, "c": 4}
@@ -77,3 +78,12 @@ def test_projections_of_half_precision_features_and_without_bias():
 def test_projections_need_a_modality():
     with pytest.raises(ValueError, match="at least one modality"):
         ModalityProjections({}, 6)
+
+
+def test_masks_and_features_of_others_are_refused():
+    x = {"a": torch.randn(3, 4)}
+    for layer in (ContentProjection({"a": 4}, 2), ModalityProjections({"a": 4}, 2)):
+        with pytest.raises(InputError, match=r"'mask' has shape \[1\]; expected \[3\]"):
+            layer(x, {"a": torch.ones(1, dtype=torch.bool)})
+        with pytest.raises(InputError, match=r"'x' has shape \[3, 3\]; expected \[I, 4\]"):
+            layer({"a": x["a"][:, 1:]}, {"a": None})

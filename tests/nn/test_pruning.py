@@ -4,6 +4,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.checkpoint import epoch_state
 from mentor_pyg.nn import EdgeDropout, MaskedGraph, PrunedGraph, user_item_adjacency
@@ -167,3 +168,21 @@ def test_dropout_does_nothing_outside_of_training_or_without_p():
     assert EdgeDropout(0.0)(adj) is adj
     with pytest.raises(ValueError, match="less than 1"):
         EdgeDropout(1.0)
+
+
+def test_pairs_and_masks_of_another_graph_are_refused(edge_index):
+    graph, kept = MaskedGraph(USERS, ITEMS), torch.ones(edge_index.size(1))
+    with pytest.raises(InputError, match=r"'kept' has shape \[1\]"):
+        graph.keep(edge_index, kept[:1].bool())
+    with pytest.raises(InputError, match=r"'kept' has dtype torch.float32; expected bool"):
+        graph.keep(edge_index, kept)
+    with pytest.raises(InputError, match=r"'edge_index' has shape"):
+        graph.keep(edge_index.t(), kept.bool())
+
+
+def test_dropout_passes_gradients_to_learned_weights():
+    adj = rectangle()
+    weight = adj.weight.clone().requires_grad_()
+    dropped = EdgeDropout(0.3)(adj._replace(weight=weight))
+    dropped.matmul(torch.ones(5, 1)).sum().backward()
+    torch.testing.assert_close(weight.grad, (dropped.weight != 0) / 0.7)

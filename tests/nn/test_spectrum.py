@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.nn.spectrum import SpectrumFusion
 
 
@@ -52,3 +53,11 @@ def test_an_item_without_content_is_zero():
     assert fused[0].any()
     assert not fused[1].any()
     assert not filtered["a"][1].any()
+
+
+def test_other_modalities_are_refused():
+    x = {"a": torch.randn(3, 4), "b": torch.randn(3, 4), "c": torch.randn(3, 4)}
+    with pytest.raises(InputError, match="features of 3 modalities; expected 2"):
+        SpectrumFusion(2, 4)(x, dict.fromkeys(x))
+    with pytest.raises(InputError, match=r"'b' has shape \[1, 4\]; expected \[3, 4\]"):
+        SpectrumFusion(3, 4)(x | {"b": x["b"][:1]}, dict.fromkeys(x))

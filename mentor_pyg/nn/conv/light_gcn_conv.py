@@ -3,11 +3,13 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import Adj, OptTensor, SparseTensor
-from torch_geometric.utils import scatter, spmm, to_edge_index
-from torch_geometric.utils.sparse import is_sparse
+from torch_geometric.utils import scatter, spmm
+from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, select
+from mentor_pyg.shapes import check_edge_index, check_shapes
 
 
 def light_gcn_norm(
@@ -24,21 +26,36 @@ def light_gcn_norm(
 
     where the degrees are sums of edge weights, in float32 at least: half precision holds
     neither the sums nor the products of popular nodes. Nodes of degree zero stay without
-    messages.
+    messages. The scale of the weights makes no difference.
 
     Shapes:
         ``edge_index`` [2, num_edges], ``edge_weight`` [num_edges] (ones if ``None``),
         result [num_edges]
+
+    Raises:
+        InputError: If the shapes don't fit, or ``edge_index`` has no integers.
     """
-    src, dst = edge_index[0], edge_index[1]
+    check_edge_index("light_gcn_norm", edge_index)
+    src, dst = edge_index[0].long(), edge_index[1].long()
     if edge_weight is None:
         edge_weight = torch.ones(src.numel(), dtype=dtype, device=edge_index.device)
+    check_shapes("light_gcn_norm", edge_weight=(edge_weight, (src.numel(),)))
     weight = at_least_float(edge_weight)
-    out_degree = scatter(weight, src, dim_size=num_sources, reduce="sum")
-    in_degree = scatter(weight, dst, dim_size=num_targets, reduce="sum")
+    out_degree, out_root = _split_degree(scatter(weight, src, dim_size=num_sources, reduce="sum"))
+    in_degree, in_root = _split_degree(scatter(weight, dst, dim_size=num_targets, reduce="sum"))
     degrees = out_degree[src] * in_degree[dst]
+    weight = weight / (out_root[src] * in_root[dst])
     normalized = weight * degrees.rsqrt().masked_fill(degrees == 0, 0.0)
     return normalized.to(edge_weight.dtype) if edge_weight.is_floating_point() else normalized
+
+
+def _split_degree(degree: Tensor) -> tuple[Tensor, Tensor]:
+    """Degrees as a part from 1/2 to 2 times the square of a power of two, which is returned
+    as it is: products of two degrees could be too large or small for their dtype, and to
+    multiply by powers of two rounds nothing."""
+    exponent = degree.detach().frexp().exponent
+    root = torch.ldexp(torch.ones_like(degree), exponent // 2)
+    return degree / root / root, root
 
 
 class LightGCNConv(MessagePassing):
@@ -60,14 +77,21 @@ class LightGCNConv(MessagePassing):
         **kwargs (optional): Additional arguments of
             :class:`torch_geometric.nn.conv.MessagePassing`.
 
+    Gradients reach the features and the weights, whatever form those are given in. Half
+    precision is summed in float32.
+
     Shapes:
         - **input:** node features :math:`(|\mathcal{V}|, F)` or
           :math:`((|\mathcal{V}_s|, F), (|\mathcal{V}_t|, F))` if bipartite, where the
           second entry may be :obj:`None` if the adjacency says how many targets
           there are; edge indices :math:`(2, |\mathcal{E}|)` or a transposed sparse
-          matrix; edge weights :math:`(|\mathcal{E}|)` *(optional)*; the targets
-          wanted, :math:`(n)` *(optional, all if not given)*
+          matrix of any layout; edge weights :math:`(|\mathcal{E}|)` *(optional, for edge
+          indices alone)*; the targets wanted, :math:`(n)` *(optional, all if not given)*
         - **output:** node features :math:`(|\mathcal{V}_t|, F)` or :math:`(n, F)`
+
+    Raises:
+        InputError: If shapes don't fit, weights come beside a matrix, which has its own, or
+            an :class:`~mentor_pyg.Adjacency` is to be aggregated by anything but sums.
     """
 
     SUPPORTS_FUSED_EDGE_INDEX = True
@@ -84,42 +108,55 @@ class LightGCNConv(MessagePassing):
         edge_weight: OptTensor = None,
         rows: OptTensor = None,
     ) -> Tensor:
+        where = self.__class__.__name__
         x_src, x_dst = (x, x) if isinstance(x, Tensor) else x
+        check_shapes(where, x=(x_src, ("N", "F")))
+        if edge_weight is not None and (
+            isinstance(edge_index, Adjacency) or _is_matrix(edge_index)
+        ):
+            raise InputError(
+                f"{where}: 'edge_weight' was given beside a matrix; "
+                "expected the weights as its entries"
+            )
         if isinstance(edge_index, Adjacency):
+            _check_targets(where, x, edge_index.num_targets)
+            if self.aggr not in ("add", "sum"):
+                raise InputError(f"{where}: aggr='{self.aggr}' of an Adjacency; expected 'add'")
             return select(edge_index.matmul(x_src), rows)
 
-        size = (x_src.size(0), None if x_dst is None else x_dst.size(0))
-        if isinstance(edge_index, EdgeIndex):
-            size = (size[0], edge_index.sparse_size(1) if x_dst is None else size[1])
-            if edge_index.sparse_size() != (size[0], size[0]):
-                # PyG's product guesses sizes it isn't told, and its gradient needs both equal.
-                edge_index = edge_index.as_tensor()
+        if _is_matrix(edge_index):
+            num_targets, num_sources = edge_index.size(0), edge_index.size(1)
+            _check_targets(where, x, num_targets)
+            check_shapes(where, x=(x_src, (num_sources, "F")))
+            index, edge_weight = _edges(where, edge_index)
+        else:
+            index = edge_index.as_tensor() if isinstance(edge_index, EdgeIndex) else edge_index
+            check_edge_index(where, index)
+            num_sources = x_src.size(0)
+            if x_dst is not None:
+                num_targets = x_dst.size(0)
+            elif isinstance(edge_index, EdgeIndex) and edge_index.sparse_size(1) is not None:
+                num_targets = edge_index.sparse_size(1)
+            else:
+                raise InputError(
+                    f"{where}: an edge_index doesn't say how many targets there are; "
+                    "expected the features of the targets, too"
+                )
+
+        dtype = x_src.dtype
+        if edge_weight is not None:
+            check_shapes(where, edge_weight=(edge_weight, (index.size(1),)))
+            if edge_weight.is_floating_point():
+                dtype = torch.promote_types(dtype, edge_weight.dtype)
+        wide = torch.promote_types(dtype, torch.float32)
+        edge_weight = None if edge_weight is None else edge_weight.to(wide)
         if self.normalize:
-            edge_index, edge_weight = self._normalize(edge_index, edge_weight, x_src, size)
+            edge_weight = light_gcn_norm(index, edge_weight, num_sources, num_targets, wide)
+        size = num_sources, num_targets
+        graph, edge_weight = _quickest(edge_index, index, edge_weight, size, wide)
         # propagate_type: (x: Tensor, edge_weight: OptTensor)
-        out = self.propagate(edge_index, x=(x_src, None), edge_weight=edge_weight, size=size)
-        return select(out, rows)
-
-    def _normalize(
-        self, adj: Adj, edge_weight: OptTensor, x: Tensor, size: tuple[int, int | None]
-    ) -> tuple[Adj, OptTensor]:
-        if not is_sparse(adj):
-            num_targets = size[1]
-            if num_targets is None:
-                raise ValueError("an 'edge_index' needs the features of the targets, too")
-            index = adj.as_tensor() if isinstance(adj, EdgeIndex) else adj
-            return adj, light_gcn_norm(index, edge_weight, size[0], num_targets, x.dtype)
-
-        # Sparse matrices are transposed: rows are targets, columns are sources.
-        num_targets, num_sources = adj.size(0), adj.size(1)
-        if isinstance(adj, SparseTensor):
-            row, col, value = adj.coo()
-            index = torch.stack([col, row])
-            weight = light_gcn_norm(index, value, num_sources, num_targets, x.dtype)
-            return adj.set_value(weight, layout="coo"), None
-        index, value = to_edge_index(adj)
-        weight = light_gcn_norm(index.flip(0), value, num_sources, num_targets, x.dtype)
-        return _with_values(adj, weight), None
+        out = self.propagate(graph, x=(x_src.to(wide), None), edge_weight=edge_weight, size=size)
+        return select(out.to(dtype), rows)
 
     def message(self, x_j: Tensor, edge_weight: OptTensor) -> Tensor:
         return x_j if edge_weight is None else edge_weight.view(-1, 1) * x_j
@@ -129,17 +166,41 @@ class LightGCNConv(MessagePassing):
     ) -> Tensor:
         if isinstance(adj_t, EdgeIndex):
             return adj_t.matmul(x[0], edge_weight, reduce=self.aggr, transpose=True)
-        return spmm(adj_t, x[0], reduce=self.aggr)
+        with torch.autocast(x[0].device.type, enabled=False):  # no kernels for half precision
+            return spmm(adj_t, x[0], reduce=self.aggr)
 
 
-def _with_values(adj: Tensor, values: Tensor) -> Tensor:
-    """The torch.sparse matrix ``adj`` with other values, given in its own order."""
-    if adj.layout == torch.sparse_csr:
-        parts = (adj.crow_indices(), adj.col_indices())
-    elif adj.layout == torch.sparse_csc:
-        parts = (adj.ccol_indices(), adj.row_indices())
-    else:
-        return torch.sparse_coo_tensor(
-            adj.coalesce().indices(), values, adj.size(), is_coalesced=True
-        )
-    return torch.sparse_compressed_tensor(*parts, values, adj.size(), layout=adj.layout)
+def _is_matrix(adj: Adj) -> bool:
+    return isinstance(adj, SparseTensor) or adj.layout != torch.strided
+
+
+def _check_targets(where: str, x: Tensor | tuple[Tensor, OptTensor], num_targets: int) -> None:
+    if not isinstance(x, Tensor) and x[1] is not None:
+        check_shapes(where, x_dst=(x[1], (num_targets, "F")))
+
+
+def _edges(where: str, adj: Tensor | SparseTensor) -> tuple[Tensor, OptTensor]:
+    """Edges from sources to targets, sorted by targets, and the values of a matrix whose rows
+    are the targets."""
+    if isinstance(adj, SparseTensor):
+        row, col, value = adj.coo()
+        return torch.stack([col, row]), value
+    if adj.dim() != 2:
+        raise InputError(f"{where}: the matrix has shape {list(adj.shape)}; expected [N, N]")
+    adj = adj.to_sparse_coo().coalesce()
+    return adj.indices().flip(0), adj.values()
+
+
+def _quickest(
+    adj: Adj, index: Tensor, weight: OptTensor, size: tuple[int, int], dtype: torch.dtype
+) -> tuple[Adj, OptTensor]:
+    """The form of a graph, and the weights beside it, that is multiplied in the least time."""
+    if isinstance(adj, EdgeIndex):
+        # PyG's product guesses sizes it isn't told, and its gradient needs both equal.
+        return (adj if adj.sparse_size() == (size[0], size[0]) else index), weight
+    if not _is_matrix(adj) or (weight is not None and weight.requires_grad):
+        return index, weight
+    if weight is None:
+        weight = torch.ones(index.size(1), dtype=dtype, device=index.device)
+    parts = index2ptr(index[1], size[1]), index[0], weight
+    return torch.sparse_csr_tensor(*parts, (size[1], size[0]), check_invariants=False), None

@@ -6,7 +6,10 @@ from torch import Tensor
 from torch.nn import Linear
 
 from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.errors import InputError
+from mentor_pyg.nn.edges import neighbor_sum
 from mentor_pyg.nn.initialization import reset_linear
+from mentor_pyg.shapes import check_shapes
 
 
 class MMGCNConv(torch.nn.Module):
@@ -34,8 +37,11 @@ class MMGCNConv(torch.nn.Module):
         combine: :obj:`"concat"` or :obj:`"sum"`, the first or the second form.
 
     Shapes:
-        ``x`` [N, F]; ``id_embedding`` [N, D]; ``adj`` as
-        :func:`~mentor_pyg.nn.user_item_adjacency` makes it without weights; result [N, D]
+        ``x`` [N, F]; ``id_embedding`` [N, D]; ``adj`` an :class:`~mentor_pyg.Adjacency` of N
+        nodes, whose weights have no say; result [N, D]
+
+    Raises:
+        InputError: If shapes don't fit, or ``adj`` is a graph of another form.
     """
 
     def __init__(
@@ -59,14 +65,17 @@ class MMGCNConv(torch.nn.Module):
             reset_linear(linear, "xavier_normal")
 
     def forward(self, x: Tensor, id_embedding: Tensor, adj: Adjacency) -> Tensor:
-        neighbors = F.leaky_relu(_neighbor_mean(self.lin_neighbor(x), adj))
+        if not isinstance(adj, Adjacency):
+            raise InputError(f"MMGCNConv: 'adj' is of {type(adj)}; expected an Adjacency")
+        num_nodes = adj.num_targets
+        check_shapes(
+            "MMGCNConv",
+            x=(x, (num_nodes, self.lin_self.in_features)),
+            id_embedding=(id_embedding, (num_nodes, self.lin_self.out_features)),
+        )
+        count = adj.rowptr.diff().clamp(min=1).unsqueeze(1)
+        neighbors = F.leaky_relu(neighbor_sum(self.lin_neighbor(x), adj) / count)
         own = F.leaky_relu(self.lin_self(x)) + id_embedding
         if self.combine == "concat":
             return F.leaky_relu(self.lin_out(torch.cat([neighbors, own], dim=1)))
         return F.leaky_relu(self.lin_out(neighbors) + own)
-
-
-def _neighbor_mean(x: Tensor, adj: Adjacency) -> Tensor:
-    """By a matrix whose weights know the degrees of both ends, where only one counts."""
-    root = adj.rowptr.diff().clamp(min=1).sqrt().unsqueeze(1)
-    return adj.matmul(root * x) / root

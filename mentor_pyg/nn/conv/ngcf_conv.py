@@ -6,6 +6,7 @@ from torch_geometric.typing import Adj, OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
+from mentor_pyg.shapes import check_shapes
 
 
 class NGCFConv(torch.nn.Module):
@@ -27,6 +28,9 @@ class NGCFConv(torch.nn.Module):
 
     Shapes:
         ``x`` [N, F]; result [N, out_channels]
+
+    Raises:
+        InputError: If shapes don't fit; see :class:`~mentor_pyg.nn.LightGCNConv`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, negative_slope: float = 0.2) -> None:
@@ -45,5 +49,6 @@ class NGCFConv(torch.nn.Module):
         self, x: Tensor, edge_index: Adj | Adjacency, edge_weight: OptTensor = None
     ) -> Tensor:
         neighbors = self.hop(x, edge_index, edge_weight)
+        check_shapes("NGCFConv", x=(x, tuple(neighbors.shape)))
         out = self.lin_sum(x + neighbors) + self.lin_product(x * neighbors)
         return F.leaky_relu(out, self.negative_slope)

@@ -6,6 +6,7 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
 from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float
 from mentor_pyg.nn.random import uniform
+from mentor_pyg.shapes import check_shapes
 
 
 class NoisyLightGCNConv(LightGCNConv):
@@ -69,6 +70,8 @@ class NoisyLightGCNConv(LightGCNConv):
             return x
         if noise is None:
             noise = uniform(x.shape, x, generator)
+        else:
+            check_shapes("NoisyLightGCNConv", x=(x, ("N", "F")), noise=(noise, ("N", "F")))
         wide, noise = at_least_float(x), at_least_float(noise)
         scale = self.eps / noise.norm(dim=-1, keepdim=True).clamp(min=SMALLEST_NORM)
         return torch.addcmul(wide, wide.detach().sign(), noise * scale).to(x.dtype)

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ from torch_geometric.testing import withPackage
 from torch_geometric.typing import SparseTensor
 from torch_geometric.utils import dense_to_sparse
 
-from mentor_pyg import Adjacency
+from mentor_pyg import Adjacency, InputError
 from mentor_pyg.nn import LightGCNConv, light_gcn_norm
 
-# What PyG and PyTorch say to COO and CSC matrices:
+# What PyTorch says to layouts other than COO:
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:Converting sparse tensor to CSR format", "ignore:Sparse CSC tensor support is in beta"
+    "ignore:Sparse CSC tensor support is in beta",
+    "ignore:Sparse BSR tensor support is in beta",
+    "ignore:Sparse BSC tensor support is in beta",
 )
 
 
@@ -66,12 +69,35 @@ def as_sparse_tensor(dense, normalize):
     return SparseTensor.from_dense(dense, has_value=True), None
 
 
+def as_unsorted_coo(dense, normalize):
+    """Each entry twice, under a quarter and under three quarters of its weight."""
+    edge_index, weight = edges(dense)
+    index = edge_index.flip(0).repeat(1, 2)
+    values = torch.cat([weight / 4, weight * 3 / 4])
+    return torch.sparse_coo_tensor(index, values, dense.shape), None
+
+
+def as_unsorted_csr(dense, normalize):
+    """The columns of a row in falling order."""
+    row, col = dense.flip(1).nonzero().t()
+    col = dense.size(1) - 1 - col
+    count = (dense != 0).sum(dim=1)
+    rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    values = dense[row, col]
+    return torch.sparse_csr_tensor(rowptr, col, values, dense.shape, check_invariants=False), None
+
+
 FORMATS = {
     "edge_index": as_edge_index,
     "EdgeIndex": as_sorted_edge_index,
     "csr": lambda dense, _: (dense.to_sparse_csr(), None),
     "csc": lambda dense, _: (dense.to_sparse_csc(), None),
     "coo": lambda dense, _: (dense.to_sparse_coo(), None),
+    "transposed coo": lambda dense, _: (dense.t().to_sparse_coo().t(), None),
+    "unsorted coo": as_unsorted_coo,
+    "unsorted csr": as_unsorted_csr,
+    "bsr": lambda dense, _: (dense.to_sparse_bsr((1, 1)), None),
+    "bsc": lambda dense, _: (dense.to_sparse_bsc((1, 1)), None),
     "SparseTensor": as_sparse_tensor,
     "Adjacency": as_adjacency,
 }
@@ -134,6 +160,170 @@ def test_gradient_of_edge_weights(convert, normalize):
     assert torch.allclose(grad, expected[dst, src], atol=1e-6)
 
 
+MATRICES = ["csr", "csc", "coo", "unsorted coo", "bsr", "SparseTensor"]
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_gradient_of_the_entries_of_a_matrix(name, normalize):
+    dense = random_weights(6, 5)
+    adj, _ = FORMATS[name](dense, normalize)
+    entries = adj.requires_grad_() if name != "SparseTensor" else adj.storage.value()
+    entries.requires_grad_()
+    x, upstream = torch.randn(5, 3), torch.randn(6, 3)
+    (grad,) = torch.autograd.grad(LightGCNConv(normalize)((x, None), adj), entries, upstream)
+    dense.requires_grad_()
+    (expected,) = torch.autograd.grad(dense_formula(dense, normalize) @ x, dense, upstream)
+    expected = expected[dense != 0]
+    if name != "SparseTensor":
+        grad = grad.to_dense()[dense != 0]
+    assert torch.allclose(grad, expected, atol=1e-6)
+
+
+def test_gradient_of_the_weights_of_an_adjacency():
+    dense = random_weights(6, 5)
+    edge_index, weight = edges(dense)
+    weight.requires_grad_()
+    adj = Adjacency.from_edge_index(edge_index, light_gcn_norm(edge_index, weight, 5, 6), (5, 6))
+    x, upstream = torch.randn(5, 3), torch.randn(6, 3)
+    (grad,) = torch.autograd.grad(LightGCNConv()((x, None), adj), weight, upstream)
+    dense.requires_grad_()
+    (expected,) = torch.autograd.grad(dense_formula(dense) @ x, dense, upstream)
+    assert torch.allclose(grad, expected[edge_index[1], edge_index[0]], atol=1e-6)
+
+
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("name", ["edge_index", "EdgeIndex", "csr", "coo", "SparseTensor"])
+@pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.bool])
+def test_dtypes(name, dtype):
+    """Of features and of weights, which are ones."""
+    dense = (random_weights(9, 9) > 0).float()
+    adj, weight = FORMATS[name](dense, True)
+    adj, weight = (adj.to(dtype), None) if weight is None else (adj, weight.to(dtype))
+    for x_dtype, normalize in product(FLOATS, (True, False)):
+        x = torch.randn(9, 3).to(x_dtype)
+        out = LightGCNConv(normalize)(x, adj, weight)
+        is_float = dtype.is_floating_point
+        assert out.dtype == (torch.promote_types(x_dtype, dtype) if is_float else x_dtype)
+        expected = dense_formula(dense, normalize).double() @ x.double()
+        epsilon = max(1e-6, torch.finfo(out.dtype).eps)
+        assert torch.allclose(out.double(), expected, rtol=epsilon, atol=epsilon)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_messages_in_half_precision_are_summed_in_float32(dtype):
+    """Of 3,000 neighbours, whose number bfloat16 does not even count."""
+    edge_index = torch.stack([torch.arange(3000), torch.zeros(3000, dtype=torch.long)])
+    x = torch.rand(3000, 2).to(dtype)
+    out = LightGCNConv(normalize=False)((x, x[:1]), edge_index)
+    torch.testing.assert_close(out, x.float().sum(0, keepdim=True).to(dtype))
+
+
+@pytest.mark.parametrize("convert", params)
+def test_autocast_changes_nothing(convert):
+    dense = random_weights(8, 8)
+    adj, edge_weight = convert(dense, True)
+    x = torch.randn(8, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = LightGCNConv()(x, adj, edge_weight)
+    assert torch.allclose(out, dense_formula(dense) @ x, atol=1e-6)
+
+
+def test_matrix_without_values():
+    sparse = pytest.importorskip("torch_sparse").SparseTensor
+    dense = (random_weights(8, 5) > 0).float()
+    row, col = dense.nonzero().t()
+    adj = sparse(row=row, col=col, sparse_sizes=(8, 5))
+    x = torch.randn(5, 3)
+    for normalize in (True, False):
+        out = LightGCNConv(normalize)((x, None), adj)
+        assert torch.allclose(out, dense_formula(dense, normalize) @ x, atol=1e-6)
+
+
+@pytest.mark.parametrize("sort_order", [None, "row", "col"])
+@pytest.mark.parametrize("is_undirected", [False, True])
+@pytest.mark.parametrize("size", [None, (9, 9)])
+def test_flags_of_the_edge_index_class(sort_order, is_undirected, size):
+    """Weights, and degrees of weights, may differ in both directions of an edge."""
+    dense = random_weights(9, 9)
+    dense = (dense > 0).float() + dense.t()
+    dense *= (dense * dense.t()) > 0  # of symmetric pattern
+    edge_index, weight = edges(dense)
+    edge_index = EdgeIndex(edge_index, sparse_size=size, is_undirected=is_undirected)
+    if sort_order is not None:
+        edge_index, perm = edge_index.sort_by(sort_order)
+        weight = weight[perm]
+    x = torch.randn(9, 4, requires_grad=True)
+    upstream = torch.randn(9, 4)
+    out = LightGCNConv()(x, edge_index, weight)
+    assert torch.allclose(out, dense_formula(dense) @ x, atol=1e-6)
+    (grad,) = torch.autograd.grad(out, x, upstream)
+    assert torch.allclose(grad, dense_formula(dense).t() @ upstream, atol=1e-6)
+
+
+@pytest.mark.parametrize("convert", params[2:])
+def test_weights_beside_a_matrix_are_refused(convert):
+    adj, _ = convert(random_weights(8, 8), True)
+    for x in (torch.randn(8, 4), (torch.randn(8, 4), None)):
+        with pytest.raises(InputError, match=r"LightGCNConv: 'edge_weight' .* beside a matrix"):
+            LightGCNConv()(x, adj, torch.rand(5))
+
+
+@pytest.mark.parametrize("convert", params[2:])
+@pytest.mark.parametrize("rows", [10, 1, 4])
+def test_features_of_other_nodes_are_refused(convert, rows):
+    adj, _ = convert(random_weights(8, 5), True)
+    with pytest.raises(InputError, match=rf"'x' has shape \[{rows}, 4\]; expected \[5, F\]"):
+        LightGCNConv()((torch.randn(rows, 4), None), adj)
+    with pytest.raises(InputError, match=rf"'x_dst' has shape \[{rows}, 4\]; expected \[8, F\]"):
+        LightGCNConv()((torch.randn(5, 4), torch.randn(rows, 4)), adj)
+
+
+NO_GRAPH = {
+    "a dense matrix": (torch.rand(8, 8), None, r"'edge_index' has shape \[8, 8\]"),
+    "floats": (torch.zeros(2, 3), None, "'edge_index' has dtype"),
+    "of blocks": (torch.rand(8, 8, 2).to_sparse_coo(), None, r"matrix has shape \[8, 8, 2\]"),
+    "of vectors": (torch.rand(8, 8, 2).to_sparse(2), None, r"matrix has shape \[8, 8, 2\]"),
+    "weights of others": (torch.zeros(2, 3).long(), torch.rand(4), "'edge_weight' has shape"),
+    "weights in a column": (torch.zeros(2, 3).long(), torch.rand(3, 1), "'edge_weight' has shape"),
+}
+
+
+@pytest.mark.parametrize(("graph", "weight", "message"), NO_GRAPH.values(), ids=NO_GRAPH)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_what_is_no_graph_is_refused(graph, weight, message, normalize):
+    with pytest.raises(InputError, match=f"^LightGCNConv: .*{message}.*; expected"):
+        LightGCNConv(normalize)(torch.randn(8, 4), graph, weight)
+
+
+def test_an_adjacency_is_summed_alone():
+    adj, _ = as_adjacency(random_weights(8, 8), True)
+    with pytest.raises(InputError, match="aggr='mean' of an Adjacency; expected 'add'"):
+        LightGCNConv(aggr="mean")(torch.randn(8, 4), adj)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1.0, 1e20, 1e30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scale_of_weights_makes_no_difference(scale, dtype):
+    dense = random_weights(8, 8).to(dtype)
+    edge_index, weight = edges(dense)
+    expected = light_gcn_norm(edge_index, weight, 8, 8)
+    torch.testing.assert_close(light_gcn_norm(edge_index, scale * weight, 8, 8), expected)
+
+
+def test_degrees_of_every_scale():
+    """A product of two of them leaves float32, and no edge does."""
+    size = torch.tensor([1e-18, 1e18, 1.0, 1e-12])
+    weight = torch.rand(4, 4) * size * size[:, None]
+    edge_index = torch.ones(4, 4).nonzero().t()
+    found = light_gcn_norm(edge_index, weight.flatten(), 4, 4)
+    wide = weight.double()
+    expected = wide / torch.outer(wide.sum(1), wide.sum(0)).sqrt()
+    torch.testing.assert_close(found.double(), expected.flatten(), rtol=1e-5, atol=0)
+
+
 @parametrize_formats
 @pytest.mark.parametrize("normalize", [True, False])
 def test_no_edges(convert, normalize):
@@ -141,9 +331,8 @@ def test_no_edges(convert, normalize):
     x = torch.randn(2, 4, requires_grad=True)
     out = LightGCNConv(normalize)((x, torch.randn(3, 4)), adj, edge_weight)
     assert torch.equal(out, torch.zeros(3, 4))
-    if convert is not as_sparse_tensor:  # PyG multiplies it without a graph
-        out.sum().backward()
-        assert torch.equal(x.grad, torch.zeros(2, 4))
+    out.sum().backward()
+    assert torch.equal(x.grad, torch.zeros(2, 4))
 
 
 def test_naive_loop_on_bipartite_graph():

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mentor_pyg import InputError
 from mentor_pyg.nn import MMGCNConv, user_item_adjacency
 
 USERS, ITEMS = 6, 5
@@ -49,3 +50,22 @@ def test_equals_the_formulas_node_by_node(edge_index, combine):
 def test_knows_two_ways_to_combine():
     with pytest.raises(ValueError, match="'concat' or 'sum'"):
         MMGCNConv(4, 3, "mean")
+
+
+def test_weights_of_the_graph_make_no_difference(edge_index):
+    conv = MMGCNConv(4, 3)
+    x, id = torch.randn(USERS + ITEMS, 4), torch.randn(USERS + ITEMS, 3)
+    adj = user_item_adjacency(edge_index, USERS, ITEMS, torch.rand(edge_index.size(1)))
+    torch.testing.assert_close(conv(x, id, adj), naive(conv, x, id, edge_index))
+
+
+def test_other_shapes_and_graphs_are_refused(edge_index):
+    conv = MMGCNConv(4, 3)
+    x, id = torch.randn(USERS + ITEMS, 4), torch.randn(USERS + ITEMS, 3)
+    adj = user_item_adjacency(edge_index, USERS, ITEMS)
+    with pytest.raises(InputError, match=r"'id_embedding' has shape \[1, 3\]; expected \[11, 3\]"):
+        conv(x, id[:1], adj)
+    with pytest.raises(InputError, match=r"'x' has shape \[10, 4\]; expected \[11, 4\]"):
+        conv(x[1:], id, adj)
+    with pytest.raises(InputError, match=r"Tensor.*; expected an Adjacency"):
+        conv(x, id, edge_index)

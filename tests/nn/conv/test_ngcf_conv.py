@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch_geometric.utils import dense_to_sparse
 
-from mentor_pyg import Adjacency
+from mentor_pyg import Adjacency, InputError
 from mentor_pyg.nn import NGCFConv
 
 NODES = 7
@@ -44,3 +44,26 @@ def test_takes_a_frozen_adjacency(links):
     weight = (degree[edge_index[0]] * degree[edge_index[1]]).rsqrt()
     adj = Adjacency.from_edge_index(edge_index, weight, (NODES, NODES), symmetric=True)
     torch.testing.assert_close(conv(x, adj), naive(conv, x, links))
+
+
+def test_forms_of_a_graph(links):
+    """Entries of a matrix may be unsorted and come in parts."""
+    conv, x = NGCFConv(5, 3), torch.randn(NODES, 5)
+    edge_index = dense_to_sparse(links)[0]
+    parts = torch.cat([edge_index, edge_index.flip(1)], dim=1)
+    halves = torch.full((parts.size(1),), 0.5)
+    for adj in (
+        torch.sparse_coo_tensor(parts, halves, links.shape),
+        links.to_sparse_coo().t(),
+        links.to_sparse_csr(),
+    ):
+        torch.testing.assert_close(conv(x, adj), naive(conv, x, links))
+
+
+def test_graphs_of_other_nodes_are_refused():
+    conv, x = NGCFConv(5, 3), torch.randn(NODES, 5)
+    adj = Adjacency.from_edge_index(torch.tensor([[0], [0]]), torch.ones(1), (NODES, 1))
+    with pytest.raises(InputError, match=r"NGCFConv: 'x' has shape \[7, 5\]; expected \[1, 5\]"):
+        conv(x, adj)
+    with pytest.raises(InputError, match="beside a matrix"):
+        conv(x, adj, torch.ones(1))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mentor_pyg import Adjacency
+from mentor_pyg import Adjacency, InputError
 from mentor_pyg.nn import LightGCNConv, NoisyLightGCNConv
 
 EPS = 0.3
@@ -117,6 +117,20 @@ def test_compiles_in_one_graph(graph):
     outs = [f(*graph, noise=noise) for f in (compiled, conv)]
     assert torch.allclose(*outs, atol=1e-6)
     assert not torch.equal(compiled(*graph), compiled(*graph))
+
+
+def test_forms_of_a_graph(graph):
+    x, edge_index = graph
+    conv, noise = NoisyLightGCNConv(EPS), torch.rand_like(x)
+    expected = conv(x, edge_index, noise=noise)
+    adj = torch.sparse_coo_tensor(edge_index.flip(0), torch.ones(30), (9, 9))
+    for matrix in (adj, adj.coalesce(), adj.coalesce().t().to_sparse_csr().t()):
+        torch.testing.assert_close(conv(x, matrix, noise=noise), expected)
+
+
+def test_noise_of_another_shape_is_refused(graph):
+    with pytest.raises(InputError, match=r"'noise' has shape \[1, 5\]; expected \[9, 5\]"):
+        NoisyLightGCNConv(EPS)(*graph, noise=torch.rand(1, 5))
 
 
 def test_negative_eps_raises():
