@@ -1,3 +1,4 @@
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -6,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.utils.sparse import index2ptr
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.typing import INTERACTS, ITEM, USER, Batch
 
 
@@ -19,7 +20,7 @@ class NegativeSampler:
     :math:`r + |\{j : c_j - j \le r\}|`.
 
     Args:
-        edge_index: Training pairs [2, E], without duplicates.
+        edge_index: Training pairs [2, E].
         num_users: U.
         num_items: I.
 
@@ -28,8 +29,8 @@ class NegativeSampler:
     """
 
     def __init__(self, edge_index: Tensor, num_users: int, num_items: int) -> None:
-        # Sort pairs by user, then item:
-        key = (edge_index[0] * num_items + edge_index[1]).sort().values
+        # Sort pairs by user, then item, each once:
+        key = (edge_index[0] * num_items + edge_index[1]).unique()
         user, item = key // num_items, key % num_items
         self.num_items = num_items
         self.rowptr = index2ptr(user, num_users)
@@ -57,20 +58,25 @@ class NegativeSampler:
 class BPRSampler:
     """Iterates over an epoch of BPR triples on the device of the data.
 
-    Every training pair comes once, in random order, with one fresh negative.
+    Every training pair comes once, in random order, with one fresh negative. The pairs of
+    users who have interacted with every item are left out, with a warning: there is nothing
+    to contrast them with.
 
     Args:
         data: The graph.
         batch_size: Number of triples in a batch; the last one may be smaller.
         generator: Source of randomness, on the device of the data.
+
+    Raises:
+        InputError: If there are no training pairs, or none but of such users.
     """
 
     def __init__(
         self, data: HeteroData, batch_size: int, generator: torch.Generator | None = None
     ) -> None:
-        self.edge_index = data[INTERACTS].edge_index
-        if self.edge_index.numel() == 0:
+        if data[INTERACTS].edge_index.numel() == 0:
             raise InputError("the dataset has no training pairs; expected at least one")
+        self.edge_index = _with_negatives(data)
         self.batch_size = batch_size
         if generator is None:
             seed = int(torch.randint(2**62, ()))
@@ -122,3 +128,32 @@ class BPRSampler:
         self.step, self._start = state["step"], state["start"]
         self.generator.set_state(state["now"])
         self._is_resumed = self.step > 0
+
+
+def _with_negatives(data: HeteroData) -> Tensor:
+    """The training pairs [2, E'] of users who have an unseen item."""
+    pairs, num_items = data[INTERACTS].edge_index, data[ITEM].num_nodes
+    full = pairs[0].bincount(minlength=data[USER].num_nodes) >= num_items
+    if full.any():  # or pairs come twice
+        users = (pairs[0] * num_items + pairs[1]).unique() // num_items
+        full = users.bincount(minlength=data[USER].num_nodes) >= num_items
+    rows = full.nonzero().flatten().tolist()
+    if not rows:
+        return pairs
+    left = pairs[:, ~full[pairs[0]]]
+    ids = data[USER].get("original_id", range(full.numel()))
+    named = ", ".join(shown(str(_plain(ids[row]))) for row in rows[:3])
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    found = f"user {named}{more}: has interacted with all {num_items} items in training"
+    if not left.numel():
+        raise InputError(f"{found}, as has every other; expected at least one unseen item")
+    warnings.warn(
+        f"{found}, so there is no unseen item to contrast; "
+        f"{pairs.size(1) - left.size(1)} pairs are left out of the loss",
+        stacklevel=3,
+    )
+    return left
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, Tensor) else label

@@ -121,11 +121,6 @@ def item_ids(edit):
     return spoil
 
 
-def everything(lines):
-    """User 7 trains on all 40 items."""
-    return [s for s in lines if not s.startswith("7\t")] + [f"7\t{item}\t0" for item in range(40)]
-
-
 def preset(text, name="mine.yaml"):
     return write(name, text if isinstance(text, bytes) else text.encode())
 
@@ -222,7 +217,6 @@ CASES = [
         "toy.inter: line 502 repeats the pair of line 4",
         "each pair once",
     ),
-    case("user with all items", table(everything), "user 7", "all 40 items", "at least one"),
     case(
         "nobody to test",
         table(lambda lines: [s for s in lines if s[-1] != "2" and s[:2] != "9\t"] + ["9\t0\t2"]),

@@ -3,6 +3,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg import InputError
+from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.sampler import BPRSampler, NegativeSampler
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
@@ -123,3 +124,41 @@ def test_no_training_pairs(data):
     data[INTERACTS].edge_index = torch.empty(2, 0, dtype=torch.long)
     with pytest.raises(InputError, match="no training pairs"):
         BPRSampler(data, 6)
+
+
+@pytest.fixture
+def power_users(data):
+    """Two users more, who have interacted with everything."""
+    full = torch.tensor([(user, item) for user in (7, 8) for item in range(NUM_ITEMS)]).t()
+    data[USER].num_nodes = 9
+    data[INTERACTS].edge_index = torch.cat([full, data[INTERACTS].edge_index], dim=1)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("ids", "named"),
+    [(None, "'7', '8'"), (torch.arange(9) + 100, "'107', '108'"), ([*"abcdefghi"], "'h', 'i'")],
+)
+def test_users_with_all_items_are_left_out(power_users, edge_index, ids, named):
+    if ids is not None:
+        power_users[USER].original_id = OriginalIds(ids) if isinstance(ids, list) else ids
+    with pytest.warns(UserWarning, match=rf"user {named}: has .* all 9 items.*; 18 pairs are left"):
+        sampler = BPRSampler(power_users, 6, torch.Generator().manual_seed(0))
+    batches = [torch.stack(batch) for batch in sampler]
+    assert len(sampler) == len(batches)
+    triples = torch.cat(batches, dim=1).t().tolist()
+    assert sorted([u, i] for u, i, _ in triples) == sorted(edge_index.t().tolist())
+    assert all(i not in SEEN[u] for u, _, i in triples)
+
+
+def test_nobody_has_an_unseen_item(data):
+    full = torch.arange(len(SEEN) * NUM_ITEMS)
+    data[INTERACTS].edge_index = torch.stack([full // NUM_ITEMS, full % NUM_ITEMS])
+    with pytest.raises(InputError, match=r"user '0', '1', '2' and 4 more: .* all 9.*at least one"):
+        BPRSampler(data, 6)
+
+
+def test_pairs_that_come_twice_make_no_user_full(data):
+    pairs = data[INTERACTS].edge_index
+    data[INTERACTS].edge_index = torch.cat([pairs, pairs[:, pairs[0] == 2]], dim=1)
+    assert BPRSampler(data, 6).edge_index.size(1) == pairs.size(1) + 8
