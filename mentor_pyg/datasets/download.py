@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.files import check_writable
+from mentor_pyg.locks import sole_writer
 from mentor_pyg.progress import progress_bar
 
 logger = logging.getLogger("mentor_pyg")
@@ -76,26 +77,32 @@ def download(
         timeout: Seconds to wait for a server's next bytes.
 
     Raises:
-        InputError: If a file can't be had or doesn't have the checksum, or the folder
-            can't take it; the message says how to get it by hand.
+        InputError: If a file can't be had or doesn't have the checksum, the folder can't
+            take it, or another process downloads to it; the message says how to get it by
+            hand.
     """
-    missing = [file for file in files if not (folder / file.name).exists()]
-    if not missing:
+    if not _missing(files, folder):
         return
     mirror = mirror or os.environ.get(MIRROR)
-    urls = [_address(file, folder, page, mirror) for file in missing]
+    urls = {file: _address(file, folder, page, mirror) for file in _missing(files, folder)}
     check_writable(folder)
-    _check_space(missing, folder)
-    for file, url in zip(missing, urls):
-        path = folder / file.name
-        logger.info("downloading %s from %s", path, url)
-        try:
-            _fetch(file, url, path, progress, attempts, timeout)
-        except _Failed as error:
-            raise InputError(
-                f"{path}: can't be downloaded from {url} ({error}); expected it there, or put "
-                f"in place by hand from {page}"
-            ) from None
+    with sole_writer(folder):  # two that append to one part would spoil it, even once checked
+        missing = _missing(files, folder)
+        _check_space(missing, folder)
+        for file in missing:
+            path, url = folder / file.name, urls[file]
+            logger.info("downloading %s from %s", path, url)
+            try:
+                _fetch(file, url, path, progress, attempts, timeout)
+            except _Failed as error:
+                raise InputError(
+                    f"{path}: can't be downloaded from {url} ({error}); expected it there, or "
+                    f"put in place by hand from {page}"
+                ) from None
+
+
+def _missing(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile]:
+    return [file for file in files if not (folder / file.name).exists()]
 
 
 class _Failed(Exception):

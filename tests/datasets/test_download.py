@@ -333,3 +333,26 @@ def test_a_folder_that_cant_be_written(server, tmp_path):
     message = error_of(download, [remote()], tmp_path / "file" / "toy", PAGE, server.url)
     assert "can't be written to" in message
     assert server.sent == []
+
+
+def test_one_process_downloads_at_a_time(server, folder, monkeypatch):
+    """Another one that appends to the same part would spoil it, even after its check."""
+    monkeypatch.setattr("mentor_pyg.locks.GRACE", 0)
+    fetch, errors = module._fetch, []
+
+    def fetch_twice(*args):
+        monkeypatch.setattr(module, "_fetch", fetch)
+        other = threading.Thread(
+            target=lambda: errors.append(
+                error_of(download, [remote()], folder, PAGE, server.url, progress=False)
+            )
+        )
+        other.start()
+        other.join()
+        return fetch(*args)
+
+    monkeypatch.setattr(module, "_fetch", fetch_twice)
+    download([remote()], folder, PAGE, server.url)
+    assert "toy: is being written by process" in errors[0]
+    assert names(folder) == ["x_feat.npy"]
+    assert (folder / "x_feat.npy").read_bytes() == CONTENT
