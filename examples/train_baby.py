@@ -10,8 +10,7 @@ replaced with --force only. README shows the loop in Python.
 
 import sys
 
-from mentor_pyg.cli import run_command
-from mentor_pyg.commands import train
+from mentor_pyg.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run_command(train, __doc__))
+    sys.exit(main(["train", *sys.argv[1:]]))

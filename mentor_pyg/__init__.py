@@ -1,12 +1,16 @@
 """Multimodal recommendation on PyTorch Geometric: MENTOR, its layers and its baselines."""
 
-from .adjacency import Adjacency
-from .errors import InputError
-from .evaluation import Evaluator, evaluate, top_k
-from .serving import Recommendations, Recommender
-from .train import fit
-from .train_config import FitResult, TrainConfig
-from .typing import Batch, RecommenderModel
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .adjacency import Adjacency
+    from .errors import InputError
+    from .evaluation import Evaluator, evaluate, top_k
+    from .serving import Recommendations, Recommender
+    from .train import fit
+    from .train_config import FitResult, TrainConfig
+    from .typing import Batch, RecommenderModel
 
 __version__ = "0.1.0"
 
@@ -24,3 +28,37 @@ __all__ = [
     "fit",
     "top_k",
 ]
+
+_MODULES = {
+    "Adjacency": "adjacency",
+    "Batch": "typing",
+    "Evaluator": "evaluation",
+    "FitResult": "train_config",
+    "InputError": "errors",
+    "Recommendations": "serving",
+    "Recommender": "serving",
+    "RecommenderModel": "typing",
+    "TrainConfig": "train_config",
+    "evaluate": "evaluation",
+    "fit": "train",
+    "top_k": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for, so that a command can handle Ctrl-C before PyTorch is there."""
+    if name in _MODULES:
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):
+        try:
+            return import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

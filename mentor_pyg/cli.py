@@ -1,5 +1,7 @@
 """The command ``mentor-pyg``: arguments, exit codes, logging."""
 
+# What takes long to import, PyTorch first of all, is imported by functions that `run_program`
+# runs: Ctrl-C in the meantime ends the program as it does later.
 import argparse
 import importlib
 import io
@@ -10,28 +12,39 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from types import ModuleType
-
-from tqdm.contrib.logging import logging_redirect_tqdm
+from types import FrameType, ModuleType
 
 import mentor_pyg
 from mentor_pyg.commands import Output, commands
 from mentor_pyg.errors import InputError
+from mentor_pyg.escaping import PrintableMessages, printable
 from mentor_pyg.interrupts import handling
 
 USER_ERROR, INTERRUPTED = 2, 130
+PRINTABLE = PrintableMessages()
 
 DESCRIPTION = """Multimodal recommendation on PyTorch Geometric.
 
-  mentor-pyg prepare raw/ --out data/toys      raw files to a dataset
-  mentor-pyg train --data data/toys            train a model on it
-  mentor-pyg recommend runs/toys --user A1B2   and ask it
+  mentor-pyg prepare raw/ --out data/toys --no-text      raw files to a dataset
+  mentor-pyg train --data data/toys --out runs/toys      train a model on it
+  mentor-pyg recommend runs/toys --user A1B2             and ask it
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; its exit code."""
-    return _run(make_parser().parse_args(argv))
+    return run_program(lambda: _run(_parse(argv)))
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    # A KeyboardInterrupt within an import may come out as an error of the module's:
+    with handling(_leave, signal.SIGINT, signal.SIGTERM):
+        parser = make_parser()
+    return parser.parse_args(argv)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -56,16 +69,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run_command(module: ModuleType, description: str | None = None) -> int:
-    """Runs one command as a program of its own; its exit code."""
-    parser = argparse.ArgumentParser(
-        description=description or module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_arguments(parser, module)
-    return _run(parser.parse_args())
-
-
 def _add_arguments(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     module.add_arguments(parser)
     output = parser.add_argument_group("output")
@@ -76,17 +79,23 @@ def _add_arguments(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     parser.set_defaults(run=module.run)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     level = logging.WARNING if args.quiet else logging.INFO
     logging.getLogger("mentor_pyg").setLevel(level)
     logging.captureWarnings(True)
+    for name in ("mentor_pyg", "py.warnings"):
+        logging.getLogger(name).addFilter(PRINTABLE)
     warnings.filterwarnings("ignore", "Sparse (CSR|invariant)")  # of PyTorch; no news to users
-    return run_program(lambda: _print(args.run(args), args.json))
+    with logging_redirect_tqdm():
+        output = args.run(args)
+    _print(output, args.json)
 
 
 def _print(output: Output, as_json: bool) -> None:
-    text = json.dumps(output.data, indent=2) if as_json else output.text
+    text = json.dumps(output.data, indent=2) if as_json else printable(output.text)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII has no ±
     if text:
@@ -101,12 +110,12 @@ def run_program(program: Callable[[], object]) -> int:
     SIGTERM, which is what schedulers send.
     """
     try:
-        with logging_redirect_tqdm(), handling(signal.default_int_handler, signal.SIGTERM):
+        with handling(signal.default_int_handler, signal.SIGTERM):
             program()
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Presets and options of a run, from YAML and the command line, checked before use."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,12 @@ class RunConfig:
     def model_class(self) -> Any:
         return getattr(models, self.model)
 
+    @property
+    def needs_content(self) -> bool:
+        """Whether the items need features, for the model or a graph."""
+        parameters = inspect.signature(self.model_class).parameters
+        return self.graph is not None or "in_channels" in parameters
+
     def to_dict(self) -> dict[str, Any]:
         plain = dataclasses.asdict(self)
         plain["train"]["ks"] = list(plain["train"]["ks"])
@@ -67,6 +74,11 @@ class RunConfig:
 def preset_names() -> list[str]:
     """Presets that come with the package."""
     return PRESETS.names()
+
+
+def presets_without_content() -> list[str]:
+    """Those of the package for data without features."""
+    return [name for name in preset_names() if not load_config(name).needs_content]
 
 
 def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunConfig:

@@ -1,14 +1,20 @@
 """What a run depends on beside its data and settings: the device, versions, memory."""
 
 import platform
-import resource
 import sys
+from types import ModuleType
 
 import torch
 import torch_geometric
 
 import mentor_pyg
 from mentor_pyg.errors import InputError, reason
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,9 +43,14 @@ def versions() -> dict[str, str]:
     }
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory so far: of the GPU if one is used, else of the process."""
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Largest memory so far: of the GPU if one is used, else of the process.
+
+    None where the system doesn't tell, as Windows.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    if resource is None:
+        return None
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -17,6 +17,7 @@ EXTRAS = {
     "scipy": "stats",
     "sentence_transformers": "text",
     "transformers": "text",
+    "huggingface_hub": "text",
     "torchvision": "image",
     "timm": "image",
     "PIL": "image",
@@ -41,18 +42,24 @@ def optional(module: str) -> Any:
         module: Its full name.
 
     Raises:
-        InputError: If the package isn't installed, or is built for another PyTorch.
+        InputError: If the package isn't installed or can't be imported.
     """
     package = module.partition(".")[0]
     try:
         importlib.import_module(package)
         return importlib.import_module(module)
-    except ModuleNotFoundError:
+    except Exception as error:  # whatever a package raises where something of it is missing
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            raise InputError(
+                f"{package} isn't installed; expected {pip_install(package)}"
+            ) from None
         raise InputError(
-            f"{package} isn't installed; expected `pip install mentor_pyg[{EXTRAS[package]}]`"
+            f"{package} is installed but can't be imported ({reason(error)}); "
+            f"expected a build for torch {torch.__version__} with everything that it needs, "
+            f"as by {pip_install(package)}"
         ) from None
-    except RuntimeError as error:  # torchvision, if built for another torch
-        raise InputError(
-            f"{package} can't be imported ({reason(error)}); "
-            f"expected a build for torch {torch.__version__}"
-        ) from None
+
+
+def pip_install(package: str) -> str:
+    """The command that installs an optional package, quoted for every shell."""
+    return f"`pip install 'mentor_pyg[{EXTRAS[package]}]'`"

@@ -13,10 +13,11 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.checkpoint import Checkpoint
-from mentor_pyg.config import RunConfig, check_config
+from mentor_pyg.config import RunConfig, check_config, presets_without_content
 from mentor_pyg.environment import peak_memory_mb, versions
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
+from mentor_pyg.extras import pip_install
 from mentor_pyg.files import load_tensors, save_tensors, write_text
 from mentor_pyg.locks import sole_writer
 from mentor_pyg.run_files import BEST, CONFIG, HISTORY, LAST, METRICS, check_no_run, remove_run
@@ -30,6 +31,15 @@ from mentor_pyg.transforms import (
     LightGCNNorm,
     UserCooccurrence,
 )
+from mentor_pyg.typing import modalities
+
+
+FEATURES = (
+    "at least one <name>_feat.npy (mentor-pyg prepare makes them of texts, with "
+    f"{pip_install('sentence_transformers')}, of images, with {pip_install('torchvision')}, "
+    "or of arrays)"
+)
+"""What a model of content needs, and where it is from."""
 
 
 def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
@@ -45,6 +55,12 @@ def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) ->
     with _refusals_told("the data can't be prepared"):
         if config.content is not None:
             data = ContentVariant(**config.content)(data)
+        if config.needs_content and not modalities(data):
+            raise InputError(
+                f"{config.model}: the items of the data have no features; "
+                f"expected {FEATURES}; or a preset that needs none, "
+                f"--preset {' or '.join(presets_without_content())}"
+            )
         if config.graph is not None:
             data = ItemKNN(**config.graph)(data)
         if config.user_graph is not None:
@@ -165,6 +181,7 @@ def _train_run(
         remove_run(out)
     result = trainer.fit(finish_epoch)
     save_best()
+    memory = peak_memory_mb(device)
     metrics = {
         "dataset": source.name,
         "data_source": source.origin,
@@ -178,7 +195,7 @@ def _train_run(
         "test": test(*encode(model, data)),
         "popularity": test(*popularity(data)),
         "seconds_per_epoch": round(result.seconds_per_epoch, 3),
-        "peak_memory_mb": round(peak_memory_mb(device)),
+        "peak_memory_mb": None if memory is None else round(memory),
         "device": device.type,
         "versions": versions(),
     }
@@ -257,9 +274,11 @@ def summary(metrics: dict[str, Any]) -> str:
     lines += synthetic_warning(metrics["data_source"])
     lines.append(f"{'':<20}" + "".join(f"{c:>12}" for c in columns))
     lines += [f"{name:<20}" + "".join(f"{m[c]:>12.4f}" for c in columns) for name, m in rows]
+    memory = metrics["peak_memory_mb"]
     lines.append(
         f"best epoch {metrics['best_epoch']} of {metrics['epochs_run']}, "
-        f"{metrics['seconds_per_epoch']:.1f} s an epoch, {metrics['peak_memory_mb']} MB at most"
+        f"{metrics['seconds_per_epoch']:.1f} s an epoch, "
+        + ("memory not known" if memory is None else f"{memory} MB at most")
     )
     return "\n".join(lines)
 

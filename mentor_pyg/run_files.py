@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mentor_pyg.errors import InputError
@@ -22,7 +23,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "test": dict,
     "popularity": dict,
     "seconds_per_epoch": (int, float),
-    "peak_memory_mb": (int, float),
+    "peak_memory_mb": (int, float, NoneType),
     "device": str,
     "versions": dict,
 }

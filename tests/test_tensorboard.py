@@ -70,6 +70,8 @@ def test_a_real_run(toy_folder, tmp_path):
 
 def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    expected = pytest.raises(InputError, match=r"expected `pip install mentor_pyg\[tensorboard\]`")
+    expected = pytest.raises(
+        InputError, match=r"expected `pip install 'mentor_pyg\[tensorboard\]'`"
+    )
     with expected, tensorboard_logger(tmp_path):
         pass

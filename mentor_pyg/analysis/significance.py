@@ -62,7 +62,7 @@ def paired_test(difference: np.ndarray, test: str = "permutation", seed: int = 0
                      see a difference other than that of the means
     ===============  ==================================================================
 
-    The last two need SciPy (``pip install mentor_pyg[stats]``).
+    The last two need SciPy (``pip install 'mentor_pyg[stats]'``).
 
     Args:
         difference: Differences of n pairs in M metrics [n, M].

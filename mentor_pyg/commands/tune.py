@@ -22,7 +22,7 @@ from mentor_pyg.commands import Output, check_not_empty, integers
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import is_installed
+from mentor_pyg.extras import is_installed, pip_install
 from mentor_pyg.plots import heat_map, read_grid, save_figure
 from mentor_pyg.source import open_source
 from mentor_pyg.tuning import Search, space_of, tune_run
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> Output:
 def _draw_heat_maps(out: Path) -> None:
     """A picture beside every heat map in CSV, where there is matplotlib."""
     if not is_installed("matplotlib"):
-        logger.info("heat maps aren't drawn: that takes `pip install mentor_pyg[plot]`")
+        logger.info(f"heat maps aren't drawn: that takes {pip_install('matplotlib')}")
         return
     for path in sorted(out.glob("heatmap-*.csv")):
         grid = read_grid(path)

@@ -64,6 +64,12 @@ class Result:
         total = sum(run["seconds_per_epoch"] * run["epochs_run"] for run in self.runs)
         return total / len(self.runs)
 
+    @property
+    def memory(self) -> float | None:
+        """Mean of the largest memory in MB; None if it isn't known of all runs."""
+        is_known = all(run["peak_memory_mb"] is not None for run in self.runs)
+        return self.mean("peak_memory_mb") if is_known else None
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -127,8 +133,7 @@ class Comparison:
             result.cell("test", m, m in differences and differences[m].p_holm < SIGNIFICANT)
             for m in self.metrics
         ]
-        cost = [result.mean("seconds_per_epoch"), result.mean("epochs_run")]
-        cost.append(result.mean("peak_memory_mb"))
+        cost = [result.mean("seconds_per_epoch"), result.mean("epochs_run"), result.memory]
         return [name, len(result.runs), result.cell("val", self.metrics[0]), *test, *cost]
 
     def published(self) -> Table:
@@ -153,17 +158,16 @@ class Comparison:
         return Table(columns, rows, f"{self.dataset}, beside published figures", note)
 
     def points(self, cost: str) -> list[tuple[str, float, float]]:
-        """Name, cost and first metric of every model, for a plot.
+        """Name, cost and first metric of every model whose cost is known, for a plot.
 
         Args:
             cost: :obj:`"seconds"` of training or :obj:`"memory"` in MB.
         """
-        values = [
-            r.seconds if cost == "seconds" else r.mean("peak_memory_mb") for r in self.results
-        ]
+        values = [r.seconds if cost == "seconds" else r.memory for r in self.results]
         return [
             (result.variant.name, value, result.mean("test", self.metrics[0]))
             for result, value in zip(self.results, values)
+            if value is not None
         ]
 
 

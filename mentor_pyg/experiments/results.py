@@ -10,7 +10,7 @@ import numpy as np
 
 from mentor_pyg.analysis import Findings
 from mentor_pyg.experiments.comparison import Comparison, Result
-from mentor_pyg.extras import is_installed
+from mentor_pyg.extras import is_installed, pip_install
 from mentor_pyg.files import write_text
 from mentor_pyg.plots import TradeOff, bars, heat_map, save_figure, sensitivity, trade_off
 
@@ -50,7 +50,7 @@ def write_results(comparison: Comparison, findings: Findings | None, out: Path) 
         for name, figure in _figures(comparison):
             save_figure(figure, out / f"{comparison.dataset}-{name}.png")
     else:
-        logger.info("nothing is plotted: that takes `pip install mentor_pyg[plot]`")
+        logger.info(f"nothing is plotted: that takes {pip_install('matplotlib')}")
     return content
 
 
@@ -67,7 +67,8 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, "Figure"]]:
     metric, title = comparison.metrics[0], comparison.dataset
     for cost, label in COSTS.items():
         points = [TradeOff(*point) for point in comparison.points(cost)]
-        yield cost, trade_off(points, label, f"test {metric}", title)
+        if points:
+            yield cost, trade_off(points, label, f"test {metric}", title)
     if len(comparison.results) <= MAX_BARS:
         values = {
             r.variant.name: {m: r.mean("test", m) for m in comparison.metrics}

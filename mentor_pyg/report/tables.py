@@ -57,7 +57,7 @@ def overview_table(runs: Sequence[RunResult]) -> Table:
         "best epoch": lambda m: f"{m['best_epoch']} of {m['epochs_run']}",
         "time of an epoch": lambda m: f"{m['seconds_per_epoch']:.1f} s",
         "training in all": lambda m: duration(m["seconds_per_epoch"] * m["epochs_run"]),
-        "memory at most": lambda m: f"{m['peak_memory_mb']:,.0f} MB",
+        "memory at most": lambda m: memory(m["peak_memory_mb"]),
         "device": lambda m: m["device"],
     }
     rows = [
@@ -79,6 +79,11 @@ def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def memory(megabytes: float | None) -> str:
+    """The size of the memory, if the system told it."""
+    return MISSING if megabytes is None else f"{megabytes:,.0f} MB"
 
 
 def results_table(runs: Sequence[RunResult]) -> Table:

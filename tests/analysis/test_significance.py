@@ -74,7 +74,7 @@ def test_no_difference_at_all(test):
 def test_without_scipy(difference, test, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(
-        InputError, match=r"scipy isn't installed; .*pip install mentor_pyg\[stats\]"
+        InputError, match=r"scipy isn't installed; .*pip install 'mentor_pyg\[stats\]'"
     ):
         paired_test(difference, test)
     assert paired_test(difference)[0] < 0.5

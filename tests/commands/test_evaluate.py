@@ -240,5 +240,5 @@ def test_without_scipy(trained, run, monkeypatch):
     args = [trained["a0"], trained["b"], "--test"]
     code, _, err = run(*args, "wilcoxon")
     assert code == 2
-    assert "scipy isn't installed; expected `pip install mentor_pyg[stats]`" in err
+    assert "scipy isn't installed; expected `pip install 'mentor_pyg[stats]'`" in err
     assert run(*args, "permutation")[0] == 0

@@ -1,11 +1,9 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from mentor_pyg.cli import run_command
-from mentor_pyg.commands import prepare
+from mentor_pyg.cli import main
 from mentor_pyg.datasets import MMRecDataset
 from mentor_pyg.typing import INTERACTS, ITEM
 
@@ -18,8 +16,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(*args):
-        monkeypatch.setattr(sys, "argv", ["prepare", *map(str, args), "--quiet"])
-        code = run_command(prepare)
+        code = main(["prepare", *map(str, args), "--quiet"])
         return code, *capsys.readouterr()
 
     return run

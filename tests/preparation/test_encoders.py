@@ -105,7 +105,7 @@ def test_says_how_to_go_on_without_network(text_model, offline):
 def test_says_which_extra_is_missing(encode, monkeypatch):
     for package in ("sentence_transformers", "torchvision.models", "torchvision"):
         monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=r"isn't installed; expected `pip install mentor_pyg\["):
+    with pytest.raises(InputError, match=r"isn't installed; expected `pip install 'mentor_pyg\["):
         encode()
 
 

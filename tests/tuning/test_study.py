@@ -252,7 +252,7 @@ def test_a_file_that_is_no_study(tmp_path):
 
 def test_without_optuna_the_extra_is_named(study, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r"expected `pip install mentor_pyg\[tune\]`"):
+    with pytest.raises(InputError, match=r"expected `pip install 'mentor_pyg\[tune\]'`"):
         study()
     assert not (tmp_path / "study.db").exists()
 
