@@ -2,9 +2,8 @@
 
 import logging
 import re
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Sequence
+from typing import Any
 
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # but tabs and line ends; C1 controls, too
@@ -25,13 +24,13 @@ def printable(text: str) -> str:
     return CONTROLS.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
-def formula_safe(value: T) -> T | str:
-    """A cell of a CSV file that no spreadsheet takes for a formula.
+def without_formulas(row: Sequence[Any]) -> list[Any]:
+    """A row of a CSV file in which no spreadsheet finds a formula.
 
     Texts that begin like one get an apostrophe before them, which spreadsheets take for the
     mark of a text; numbers stay as they are.
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for v in row]
 
 
 class PrintableMessages(logging.Filter):

@@ -1,5 +1,6 @@
 """YAML files by path, or by name if they come with the package."""
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ class NamedYaml(NamedTuple):
         return content
 
     def _text(self, name: str) -> str:
-        path = Path(name)
+        path = Path(os.path.expanduser(name))
         if path.suffix in (".yaml", ".yml"):
             check_file(path, f"a {self.kind} in YAML")
             try:

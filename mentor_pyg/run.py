@@ -33,7 +33,6 @@ from mentor_pyg.transforms import (
 )
 from mentor_pyg.typing import modalities
 
-
 FEATURES = (
     "at least one <name>_feat.npy (mentor-pyg prepare makes them of texts, with "
     f"{pip_install('sentence_transformers')}, of images, with {pip_install('torchvision')}, "

@@ -340,13 +340,25 @@ CASES = [
         "at least one present",
     ),
     case("damaged mask", write("text_mask.npy", b"0101"), "text_mask.npy: can't be read"),
-    case("no features", without_features, "items have no features", "at least one modality"),
+    case(
+        "no features",
+        without_features,
+        "MENTOR: the items of the data have no features",
+        "at least one <name>_feat.npy",
+        "`pip install 'mentor_pyg[text]'`",
+        "--preset hccf or layergcn or lightgcn",
+    ),
     case(
         "no features, no graph",
         without_features,
-        "MENTOR",
-        "at least one modality of item features (got none)",
+        "MENTOR: the items of the data have no features",
         args=setting("graph=null"),
+    ),
+    case(
+        "features left out",
+        nothing,
+        "MENTOR: the items of the data have no features",
+        args=setting("content.modalities=[]"),
     ),
     # Presets:
     case("unknown preset", nothing, "preset 'papers'", "baby, bm3", args=("--preset", "papers")),

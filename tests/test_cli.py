@@ -55,6 +55,85 @@ def test_as_a_module():
     assert json.loads(result.stdout)["presets"] == preset_names()
 
 
+NO_PATHS = {
+    *("confidence", "device", "duplicates", "features", "feature_ids", "groups", "heat_map"),
+    *("item_column", "item_id_column", "items_of_new_user", "ks", "metric", "metrics", "name"),
+    *("new_scale", "rating_column", "seeds", "set", "similar_to", "text_columns", "time_column"),
+    *("title", "user", "user_bounds", "user_column"),
+}
+"""Options whose values are texts, but no paths; `--data NAME=DIR` and `--features` have some."""
+
+
+@pytest.mark.parametrize("name", commands)
+def test_every_path_may_begin_at_home(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    parsers = next(a.choices for a in cli.make_parser()._actions if a.choices)
+    for action in parsers[name]._actions:
+        is_text = action.nargs != 0 and not action.choices and action.dest not in NO_PATHS
+        if is_text and action.type not in (int, float) and action.metavar != "NAME=DIR":
+            assert str(action.type("~/x")) == "/home/me/x", action.dest
+            assert str(action.type("x~")) == "x~"
+
+
+def test_home_in_pairs_of_names_and_paths(toy_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.yaml").write_text("models: [LightGCN]\ndatasets: {toy: ~/nowhere}\n")
+    for args in (["--data=toy=~/nowhere"], []):
+        assert main(["compare", "~/plan.yaml", "--out=~/out", *args]) == 2
+        assert f"error: {tmp_path}/nowhere: not found" in capsys.readouterr().err
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_home_that_nobody_knows(monkeypatch, capsys):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert exit_code(["train", "--out=~/runs"]) == 2
+    assert "~/runs: there is no home folder; expected a path without ~" in capsys.readouterr().err
+
+
+def test_an_empty_path_is_no_folder(capsys):
+    assert exit_code(["prepare", "log.csv", "--out", ""]) == 2
+    assert "--out: is ''; expected a path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_during_imports_is_quiet(sent):
+    """The module that is slow here is what PyTorch is at other times."""
+    code = f"""
+import importlib, os, signal, sys
+from mentor_pyg import cli
+def slow_import(name):
+    os.kill(os.getpid(), signal.{sent})
+importlib.import_module = slow_import
+sys.exit(cli.main(["info"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_what_takes_long_is_imported_where_an_interrupt_is_handled():
+    code = "import sys, mentor_pyg.cli, mentor_pyg.__main__; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_everything_can_be_imported_on_windows():
+    """Where there are no modules of POSIX, and the system doesn't tell the memory."""
+    code = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import filelock, torch, torch_geometric  # as they are for Windows
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+from mentor_pyg import cli, environment
+cli.make_parser()
+assert environment.peak_memory_mb(torch.device("cpu")) is None
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_train_prints_json_and_nothing_else(toy_folder, tmp_path, capsys):
     args = ["--preset", "lightgcn", "--epochs", "2", "--out", str(tmp_path / "out")]
     assert main(["train", "--data", str(toy_folder), *args, "--json", "--quiet"]) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from mentor_pyg.escaping import without_formulas
 from mentor_pyg.evaluation import Evaluator
 
 
@@ -60,7 +61,10 @@ def mean_over_runs(runs: Sequence[UserMetrics]) -> UserMetrics:
 
 
 def write_user_metrics(
-    path: Path, runs: Mapping[str, UserMetrics], user_ids: Sequence[str | int]
+    path: Path,
+    runs: Mapping[str, UserMetrics],
+    user_ids: Sequence[str | int],
+    safe_csv: bool = False,
 ) -> None:
     """Writes a CSV file with a row for every run and user.
 
@@ -68,6 +72,8 @@ def write_user_metrics(
         path: The file.
         runs: Metrics by the name of the run.
         user_ids: Original ids of all users in the graph.
+        safe_csv: Whether to change ids that a spreadsheet would take for formulas, see
+            :func:`~mentor_pyg.escaping.without_formulas`.
     """
     names = next(iter(runs.values())).names
     with open(path, "w", encoding="utf-8", newline="") as file:
@@ -76,4 +82,5 @@ def write_user_metrics(
         for run, metrics in runs.items():
             for user, row in zip(metrics.users.tolist(), metrics.values.tolist()):
                 # The values were computed in float32, which has 7 digits.
-                writer.writerow([run, user_ids[user], *(f"{value:.7g}" for value in row)])
+                cells = [run, user_ids[user], *(f"{value:.7g}" for value in row)]
+                writer.writerow(without_formulas(cells) if safe_csv else cells)

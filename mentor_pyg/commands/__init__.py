@@ -5,7 +5,9 @@ examples; ``add_arguments(parser)``; and ``run(args)``, which returns an :class:
 """
 
 import argparse
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mentor_pyg.errors import InputError
@@ -34,6 +36,32 @@ class Output:
 
     text: str
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def expanded(text: str) -> str:
+    """The type of every option that may be a path: ``~`` is the home folder, as after
+    ``--out=`` or in a file of variables, where the shell leaves it as it is.
+
+    Raises:
+        ArgumentTypeError: If nobody knows where that is.
+    """
+    path = os.path.expanduser(text)
+    if path == "~" or path.startswith("~/"):
+        raise argparse.ArgumentTypeError(
+            f"{text}: there is no home folder; expected a path without ~, or $HOME to be set"
+        )
+    return path
+
+
+def as_path(text: str) -> Path:
+    """Likewise for options that are nothing but a path.
+
+    Raises:
+        ArgumentTypeError: If it is an empty text, which an unset ``$VARIABLE`` becomes.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("is ''; expected a path")
+    return Path(expanded(text))
 
 
 def check_not_empty(args: argparse.Namespace, *names: str) -> None:

@@ -16,7 +16,7 @@ import dataclasses
 from pathlib import Path
 
 from mentor_pyg.analysis import FORMATS
-from mentor_pyg.commands import Output, check_not_empty, integers
+from mentor_pyg.commands import Output, check_not_empty, expanded, integers
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments import Plan, collect, plan_names, read_plan, run_plan
 from mentor_pyg.experiments.results import write_results
@@ -27,7 +27,10 @@ QUICK = ("train.epochs=2", "train.eval_every=1")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "plan", metavar="PLAN", help=f"a YAML file, or one of {', '.join(plan_names())}"
+        "plan",
+        metavar="PLAN",
+        type=expanded,
+        help=f"a YAML file, or one of {', '.join(plan_names())}",
     )
     parser.add_argument(
         "--data",
@@ -36,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="a dataset, in place of the plan's; may be given several times",
     )
-    parser.add_argument("--out", required=True, help="folder of all results")
+    parser.add_argument("--out", type=expanded, required=True, help="folder of all results")
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
     parser.add_argument("--seeds", metavar="N,N", help="in place of the plan's")
     parser.add_argument(
@@ -85,7 +88,7 @@ def _dataset(text: str) -> tuple[str, str]:
     name, separator, folder = text.partition("=")
     if not separator or not name or not folder:
         raise InputError(f"--data {text}: names no dataset; expected NAME=DIR")
-    return name, folder
+    return name, expanded(folder)
 
 
 def _shortened(plan: Plan) -> Plan:

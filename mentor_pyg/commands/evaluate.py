@@ -29,7 +29,7 @@ from mentor_pyg.analysis import (
     make_tables,
     write_user_metrics,
 )
-from mentor_pyg.commands import Output, integers
+from mentor_pyg.commands import Output, expanded, integers
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import atomic_path, check_writable
@@ -41,8 +41,10 @@ FORMATS = ("text", "markdown", "latex", "html", "csv", "json")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     bounds = ",".join(map(str, MMSSL_BOUNDS))
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a trained run")
-    parser.add_argument("--data", help="folder of the data, if it has moved")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", type=expanded, help="folder of a trained run"
+    )
+    parser.add_argument("--data", type=expanded, help="folder of the data, if it has moved")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--split", choices=["val", "test"], default="test")
     parser.add_argument("--ks", default="10,20", help="lengths of the lists (default: 10,20)")
@@ -72,8 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="paired test over users (default: permutation)",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the result")
-    parser.add_argument("--out", metavar="FILE", help="write the result there")
-    parser.add_argument("--per-user", metavar="FILE", help="write every user's metrics as CSV")
+    parser.add_argument("--out", metavar="FILE", type=expanded, help="write the result there")
+    parser.add_argument(
+        "--per-user", metavar="FILE", type=expanded, help="write every user's metrics as CSV"
+    )
+    parser.add_argument(
+        "--safe-csv",
+        action="store_true",
+        help="put ' before ids in --per-user that a spreadsheet would take for formulas",
+    )
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -102,6 +111,8 @@ def run(args: argparse.Namespace) -> Output:
 
 def _files(args: argparse.Namespace) -> list[Path]:
     """The files to write, which could be written before any work is done."""
+    if args.safe_csv and not args.per_user:
+        raise InputError("--safe-csv: there is no --per-user; expected both or neither")
     files = [Path(file) for file in (args.out, args.per_user) if file]
     if len({file.resolve() for file in files}) < len(files):
         raise InputError(f"--out and --per-user: are both {files[0]}; expected different files")
@@ -131,7 +142,7 @@ def _write(args: argparse.Namespace, text: str, evaluations: list[RunEvaluation]
         if args.per_user:
             path = stack.enter_context(atomic_path(args.per_user))
             runs = {str(e.folder): e.overall for e in evaluations}
-            write_user_metrics(path, runs, evaluations[0].user_ids)
+            write_user_metrics(path, runs, evaluations[0].user_ids, args.safe_csv)
 
 
 def _names(text: str) -> list[str]:

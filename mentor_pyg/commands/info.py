@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mentor_pyg.checkpoint import read_checkpoint
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, expanded
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import versions
 from mentor_pyg.extras import EXTRAS, is_installed
@@ -22,7 +22,7 @@ from mentor_pyg.source import open_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", help="a dataset, or a run")
+    parser.add_argument("folder", nargs="?", type=expanded, help="a dataset, or a run")
 
 
 def run(args: argparse.Namespace) -> Output:

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, expanded
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import check_writable
 from mentor_pyg.plots.curves import curves
@@ -43,9 +43,9 @@ OPTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=list(OPTIONS), help="what to plot")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="runs; a dataset; or a grid in CSV"
+        "inputs", nargs="+", metavar="INPUT", type=expanded, help="runs; a dataset; a grid in CSV"
     )
-    parser.add_argument("--out", help="a .png or .svg file (default: <kind>.png)")
+    parser.add_argument("--out", type=expanded, help="a .png or .svg file (default: <kind>.png)")
     parser.add_argument(
         "--metric",
         action="append",
@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--items", type=int, help=f"embeddings: how many (default: {NUM_ITEMS})")
     parser.add_argument("--seed", type=int, help="embeddings: of the items and of t-SNE")
-    parser.add_argument("--data", help="embeddings: the data, where it isn't at its old place")
+    parser.add_argument(
+        "--data", type=expanded, help="embeddings: the data, where it isn't at its old place"
+    )
     parser.add_argument(
         "--lowest", action="store_true", default=None, help="heat-map: the lowest value is best"
     )

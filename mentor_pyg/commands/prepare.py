@@ -16,7 +16,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, as_path, expanded
 from mentor_pyg.errors import InputError
 from mentor_pyg.preparation import (
     AmazonImages,
@@ -42,8 +42,8 @@ OF_SHAPE = ("k_core", "split", "held_out", "seed", "duplicates", "min_rating")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", nargs="?", metavar="SOURCE", type=Path, help="raw files")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the dataset")
+    parser.add_argument("source", nargs="?", metavar="SOURCE", type=as_path, help="raw files")
+    parser.add_argument("--out", required=True, type=as_path, help="folder of the dataset")
     parser.add_argument("--name", help="of the dataset (default: that of the folder)")
     parser.add_argument("--force", action="store_true", help="replace an earlier result")
     parser.add_argument(
@@ -82,8 +82,8 @@ def _add_shape(group: argparse._ArgumentGroup) -> None:
 
 def _add_amazon(group: argparse._ArgumentGroup) -> None:
     for name, what in (("reviews", "reviews or ratings"), ("meta", "descriptions")):
-        group.add_argument(f"--{name}", nargs="+", type=Path, metavar="FILE", help=what)
-    group.add_argument("--images", nargs="+", type=Path, metavar="FILE", help="image features")
+        group.add_argument(f"--{name}", nargs="+", type=as_path, metavar="FILE", help=what)
+    group.add_argument("--images", nargs="+", type=as_path, metavar="FILE", help="image features")
 
 
 def _add_table(group: argparse._ArgumentGroup) -> None:
@@ -94,11 +94,11 @@ def _add_table(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_contents(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--items", type=Path, metavar="FILE", help="table of the items' texts")
+    group.add_argument("--items", type=as_path, metavar="FILE", help="table of the items' texts")
     group.add_argument("--item-id-column", default="itemID", help="(default: itemID)")
     group.add_argument("--text-columns", metavar="A,B", help="of --items, in this order")
     group.add_argument(
-        "--image-folder", type=Path, metavar="DIR", help="images named by the items' ids"
+        "--image-folder", type=as_path, metavar="DIR", help="images named by the items' ids"
     )
     group.add_argument(
         "--features",
@@ -107,9 +107,13 @@ def _add_contents(group: argparse._ArgumentGroup) -> None:
         metavar="STEM=FILE",
         help="ready features (.npy), which become STEM_feat.npy",
     )
-    group.add_argument("--feature-ids", type=Path, metavar="FILE", help="ids of their rows")
-    group.add_argument("--text-model", default=TEXT_MODEL, help=f"(default: {TEXT_MODEL})")
-    group.add_argument("--image-model", default=IMAGE_MODEL, help=f"(default: {IMAGE_MODEL})")
+    group.add_argument("--feature-ids", type=as_path, metavar="FILE", help="ids of their rows")
+    group.add_argument(
+        "--text-model", type=expanded, default=TEXT_MODEL, help=f"(default: {TEXT_MODEL})"
+    )
+    group.add_argument(
+        "--image-model", type=expanded, default=IMAGE_MODEL, help=f"(default: {IMAGE_MODEL})"
+    )
     group.add_argument("--batch-size", type=int, default=64, help="of both (default: 64)")
     group.add_argument("--no-text", action="store_true", help="leave texts out")
     group.add_argument("--no-images", action="store_true", help="leave images out")
@@ -197,7 +201,7 @@ def _contents(args: argparse.Namespace) -> list[Content]:
             raise InputError(f"--features: is '{text}'; expected STEM=FILE")
         if args.feature_ids is None:
             raise InputError(f"--features: no ids for {path}; expected --feature-ids")
-        contents.append(ReadyFeatures(Path(path), stem, args.feature_ids))
+        contents.append(ReadyFeatures(Path(expanded(path)), stem, args.feature_ids))
     return contents
 
 

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, expanded
 from mentor_pyg.datasets.features import find_features, read_features, read_ids
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
@@ -30,12 +30,14 @@ NEW_USER = "new user"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="RUN", help="folder of a trained run")
-    parser.add_argument("--data", help="folder of its data, where it isn't at its old place")
+    parser.add_argument("folder", metavar="RUN", type=expanded, help="folder of a trained run")
+    parser.add_argument(
+        "--data", type=expanded, help="folder of its data, where it isn't at its old place"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     whom = parser.add_argument_group("for whom").add_mutually_exclusive_group()
     whom.add_argument("--user", nargs="+", metavar="ID", help="these users")
-    whom.add_argument("--users", metavar="FILE", help="the users in a file")
+    whom.add_argument("--users", metavar="FILE", type=expanded, help="the users in a file")
     whom.add_argument("--all-users", action="store_true", help="all users of the data")
     whom.add_argument(
         "--items-of-new-user", metavar="ID,ID", help="somebody new who likes these items"
@@ -43,14 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     whom.add_argument("--similar-to", metavar="ID", help="the items most like this one")
     what = parser.add_argument_group("what")
     what.add_argument("--k", type=int, default=20, help="length of the lists (default: 20)")
-    what.add_argument("--new-items", metavar="FOLDER", help="add items that training didn't see")
+    what.add_argument(
+        "--new-items", metavar="FOLDER", type=expanded, help="add items that training didn't see"
+    )
     what.add_argument(
         "--new-scale",
         default="fair",
         help="factor of their embeddings; fair gives them their share of places (default: fair)",
     )
-    what.add_argument("--allow", metavar="FILE", help="the only items that may appear")
-    what.add_argument("--deny", metavar="FILE", help="items that may not")
+    what.add_argument(
+        "--allow", metavar="FILE", type=expanded, help="the only items that may appear"
+    )
+    what.add_argument("--deny", metavar="FILE", type=expanded, help="items that may not")
     what.add_argument("--include-seen", action="store_true", help="seen items, too")
     what.add_argument(
         "--seen",
@@ -61,9 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"splits whose pairs count as seen, out of {', '.join(SPLITS)} (default: train)",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--out", metavar="FILE", help="lists, as .csv, .jsonl or .parquet")
-    files.add_argument("--embeddings", metavar="DIR", help="embeddings as .npy, with their ids")
-    files.add_argument("--faiss", metavar="FILE", help="items as an inner-product index of FAISS")
+    files.add_argument(
+        "--out", metavar="FILE", type=expanded, help="lists, as .csv, .jsonl or .parquet"
+    )
+    files.add_argument(
+        "--safe-csv",
+        action="store_true",
+        help="put ' before ids that a spreadsheet would take for formulas (=, +, -, @)",
+    )
+    files.add_argument(
+        "--embeddings", metavar="DIR", type=expanded, help="embeddings as .npy, with their ids"
+    )
+    files.add_argument(
+        "--faiss", metavar="FILE", type=expanded, help="items as an inner-product index of FAISS"
+    )
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -92,6 +109,8 @@ def _check(args: argparse.Namespace) -> None:
         if not _asks(args):
             raise InputError(f"--out {args.out}: there are no lists; expected --user or the like")
         check_format(args.out)
+    if args.safe_csv and Path(args.out or "").suffix != ".csv":
+        raise InputError(f"--safe-csv: --out is {args.out}; expected a .csv file")
     if args.faiss:
         optional("faiss")
 
@@ -154,6 +173,6 @@ def _write(
         save_faiss(recommender, args.faiss)
         written["index"] = args.faiss
     if args.out and lists is not None:
-        lists.save(args.out)
+        lists.save(args.out, args.safe_csv)
         written["lists"] = args.out
     return written

@@ -10,16 +10,22 @@ It needs the extra ``plot``.
 
 import argparse
 
-from mentor_pyg.commands import Output
+from mentor_pyg.commands import Output, expanded
 from mentor_pyg.plots.sample import NUM_ITEMS
 from mentor_pyg.report import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
-    parser.add_argument("--out", default="report.html", help="a .html file (default: %(default)s)")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", type=expanded, help="folders of finished runs"
+    )
+    parser.add_argument(
+        "--out", type=expanded, default="report.html", help="a .html file (default: %(default)s)"
+    )
     parser.add_argument("--title", help="title of the page (default: the runs' names)")
-    parser.add_argument("--data", help="folder of the data, where it isn't at its old place")
+    parser.add_argument(
+        "--data", type=expanded, help="folder of the data, where it isn't at its old place"
+    )
     parser.add_argument(
         "--items",
         type=int,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor_pyg.checkpoint import read_checkpoint
-from mentor_pyg.commands import Output, check_not_empty
+from mentor_pyg.commands import Output, check_not_empty, expanded
 from mentor_pyg.config import RunConfig, check_config, load_config, preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
@@ -36,11 +36,14 @@ DEFAULT_DATA = "data/baby"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
+        type=expanded,
         help="folder with <name>.inter and *_feat.npy; baby, sports or clothing, which are "
         f"downloaded; or synthetic (default: {DEFAULT_DATA}, else baby, else synthetic)",
     )
     parser.add_argument(
-        "--preset", help=f"a YAML file, or one of {', '.join(preset_names())} (default: by dataset)"
+        "--preset",
+        type=expanded,
+        help=f"a YAML file, or one of {', '.join(preset_names())} (default: by dataset)",
     )
     parser.add_argument("--epochs", type=int, help="epochs at most")
     parser.add_argument("--seed", type=int, help="seed of everything random")
@@ -50,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", default=None, help="run the losses by torch.compile"
     )
     parser.add_argument(
-        "--out", help="folder for the results (default: runs/<dataset>/<preset>-seed<seed>)"
+        "--out",
+        type=expanded,
+        help="folder for the results (default: runs/<dataset>/<preset>-seed<seed>)",
     )
     parser.add_argument("--force", action="store_true", help="replace the run that is there")
     parser.add_argument(
@@ -59,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="write curves to <out>/tensorboard"
     )
-    parser.add_argument("--resume", metavar="DIR", help="go on with an interrupted run")
+    parser.add_argument(
+        "--resume", metavar="DIR", type=expanded, help="go on with an interrupted run"
+    )
 
 
 def run(args: argparse.Namespace) -> Output:

@@ -18,7 +18,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from mentor_pyg.commands import Output, check_not_empty, integers
+from mentor_pyg.commands import Output, check_not_empty, expanded, integers
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
@@ -34,12 +34,18 @@ logger = logging.getLogger("mentor_pyg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder of the dataset, or 'synthetic'")
     parser.add_argument(
-        "--preset", required=True, help=f"a YAML file, or one of {', '.join(preset_names())}"
+        "--data", type=expanded, required=True, help="folder of the dataset, or 'synthetic'"
+    )
+    parser.add_argument(
+        "--preset",
+        type=expanded,
+        required=True,
+        help=f"a YAML file, or one of {', '.join(preset_names())}",
     )
     parser.add_argument(
         "--space",
+        type=expanded,
         help=f"a YAML file, or one of {', '.join(space_names())} "
         "(default: that of the preset's model)",
     )
@@ -51,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--search-only", action="store_true", help="write best.yaml and don't look at test"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--out", help="folder for the results (default: runs/tune-<dataset>)")
+    parser.add_argument(
+        "--out", type=expanded, help="folder for the results (default: runs/tune-<dataset>)"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
     )

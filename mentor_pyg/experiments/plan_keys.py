@@ -1,6 +1,7 @@
 """Values of a plan's keys, checked; ``where`` is the file and the key, for messages."""
 
 import json
+import os
 import re
 from typing import Any
 
@@ -16,7 +17,7 @@ def folders_by_name(where: str, value: Any) -> dict[str, str]:
     for name in value:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", name, re.ASCII):
             raise InputError(f"{where}: name {name!r}; expected letters, digits and any of .=+-_")
-    return dict(value)
+    return {name: os.path.expanduser(folder) for name, folder in value.items()}
 
 
 def texts(where: str, value: Any, example: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.escaping import without_formulas
 from mentor_pyg.extras import optional
 from mentor_pyg.files import atomic_path, write_text
 from mentor_pyg.serving.ids import IdMap
@@ -87,7 +88,7 @@ class Recommendations:
             for label, items, scores in self.lists()
         ]
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, safe_csv: bool = False) -> None:
         """Writes a table, or JSON lines, as the path's suffix says.
 
         ============  ==============================================================
@@ -95,6 +96,12 @@ class Recommendations:
         ``.jsonl``    a line for each of :meth:`to_records`
         ``.parquet``  the columns of :meth:`columns`; needs pyarrow
         ============  ==============================================================
+
+        Args:
+            path: The file.
+            safe_csv: Whether ids in a ``.csv`` that a spreadsheet would take for formulas get
+                an apostrophe before them, see :func:`~mentor_pyg.escaping.without_formulas`. They
+                aren't the ids of the data any more then.
 
         Raises:
             InputError: If there is no such format, or pyarrow isn't installed.
@@ -107,18 +114,17 @@ class Recommendations:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow(self.columns())
-            writer.writerows(self.to_rows())
+            rows = self.to_rows()
+            writer.writerows(map(without_formulas, rows) if safe_csv else rows)
             write_text(path, text.getvalue())
         else:
             records = (json.dumps(record, ensure_ascii=False) for record in self.to_records())
             write_text(path, "".join(f"{record}\n" for record in records))
 
     def _save_parquet(self, path: Path | str) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
+        arrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
         with atomic_path(path) as temporary:
-            pyarrow.parquet.write_table(pyarrow.table(self.columns()), temporary)
+            parquet.write_table(arrow.table(self.columns()), temporary)
 
     def __str__(self) -> str:
         """A table for the terminal."""

@@ -99,3 +99,11 @@ def test_file_has_original_ids(tmp_path):
     assert rows[0] == ["run", "user", "recall@1", "ndcg@1"]
     assert rows[1:3] == [["runs/a", 'a,"b"', "0.5", "0.3333333"], ["runs/a", "Ünal", "0", "1"]]
     assert [row[0] for row in rows[3:]] == ["runs/b", "runs/b"]
+
+
+@pytest.mark.parametrize("safe", [False, True])
+def test_file_for_spreadsheets(tmp_path, safe):
+    metrics = UserMetrics(np.array([0]), ("recall@1",), np.array([[0.5]]), 1)
+    write_user_metrics(tmp_path / "users.csv", {"a": metrics}, ["@SUM(1)"], safe)
+    written = (tmp_path / "users.csv").read_text().splitlines()[1]
+    assert written == ("a,'@SUM(1),0.5" if safe else "a,@SUM(1),0.5")

@@ -1,4 +1,5 @@
 import logging
+import re
 import socket
 import sys
 
@@ -117,6 +118,18 @@ def test_says_that_a_package_is_of_another_torch(tmp_path, monkeypatch):
     for package in [p for p in sys.modules if p.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, package)
     with pytest.raises(InputError, match=r"can't be imported .*; expected a build for torch"):
+        encode_images([__file__])
+
+
+def test_says_that_a_package_lacks_another_one(tmp_path, monkeypatch):
+    """Which isn't that it isn't installed itself."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("import no_such_package")
+    monkeypatch.syspath_prepend(tmp_path)
+    for package in [p for p in sys.modules if p.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, package)
+    message = "torchvision is installed but can't be imported (No module named 'no_such_package')"
+    with pytest.raises(InputError, match=re.escape(message)):
         encode_images([__file__])
 
 

@@ -38,6 +38,20 @@ def test_csv(lists, tmp_path):
     assert [(kind(u), int(r), kind(i), float(s)) for u, r, i, s in rows] == lists.to_rows()
 
 
+@pytest.mark.parametrize("safe", [False, True])
+def test_csv_for_spreadsheets(tmp_path, safe):
+    """On request no cell is a formula; else ids are those of the data."""
+    formula = '=HYPERLINK("http://x")'
+    lists = Recommendations(
+        np.array(["-u"]), np.array([formula]), np.array([-1.5], np.float32), np.array([0, 1])
+    )
+    lists.save(tmp_path / "lists.csv", safe_csv=safe)
+    with open(tmp_path / "lists.csv", encoding="utf-8", newline="") as file:
+        (row,) = list(csv.reader(file))[1:]
+    mark = "'" if safe else ""
+    assert row == [f"{mark}-u", "1", f"{mark}{formula}", "-1.5"]
+
+
 def test_json_lines(lists, tmp_path):
     lists.save(tmp_path / "lists.jsonl")
     lines = (tmp_path / "lists.jsonl").read_text(encoding="utf-8").splitlines()
