@@ -36,9 +36,14 @@ from mentor_pyg.preparation import (
 from mentor_pyg.preparation.encoders import IMAGE_MODEL, TEXT_MODEL, check_batch_size
 from mentor_pyg.preparation.features import Content
 from mentor_pyg.preparation.prepare import InteractionSource
+from mentor_pyg.preparation.problems import MissingColumn
 
 OF_SHAPE = ("k_core", "split", "held_out", "seed", "duplicates", "min_rating")
 """Options that don't go with splits that are given."""
+
+OF_INTERACTIONS = ("user_column", "item_column", "time_column", "rating_column")
+OF_ITEMS = ("item_id_column", "text_columns")
+"""Options that name columns of a table."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,16 +135,27 @@ def run(args: argparse.Namespace) -> Output:
         option = next(iter(given)).replace("_", "-")
         raise InputError(f"--{option}: doesn't go with a given split; expected no such option")
     given.pop("min_rating", None)
-    report = prepare(
-        interactions,
-        [content for content in contents if content.stem not in unwanted],
-        args.out,
-        PrepareSettings(**given, on_error=args.on_error),
-        name=args.name,
-        force=args.force,
-        progress=not args.quiet,
-    )
+    try:
+        report = prepare(
+            interactions,
+            [content for content in contents if content.stem not in unwanted],
+            args.out,
+            PrepareSettings(**given, on_error=args.on_error),
+            name=args.name,
+            force=args.force,
+            progress=not args.quiet,
+        )
+    except MissingColumn as error:
+        raise InputError(f"{error}{_other_name(args, error)}") from None
     return Output(f"{report}\nwritten to {args.out.resolve()}", report.to_dict())
+
+
+def _other_name(args: argparse.Namespace, error: MissingColumn) -> str:
+    """The options that name a column otherwise, for the end of a message."""
+    is_of_items = args.items and str(error).startswith(f"{args.items}: ")
+    names = OF_ITEMS if is_of_items else OF_INTERACTIONS
+    given = [name for name in names if error.column in (getattr(args, name) or "").split(",")]
+    return "".join(f", or another name by --{name.replace('_', '-')}" for name in given[:1])
 
 
 def _source(args: argparse.Namespace) -> tuple[InteractionSource, list[Content]]:

@@ -12,12 +12,21 @@ logger = logging.getLogger("mentor_pyg")
 OnError = Literal["fail", "skip"]
 
 
-class BadValue(ValueError):
-    """A row that can't be used: a short reason to count it by, what it has, what was expected."""
+class MissingColumn(InputError):
+    """A table or a record of it lacks a column; whoever named the column may say how."""
 
-    def __init__(self, reason: str, found: str, expected: str) -> None:
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+class BadValue(ValueError):
+    """A row that can't be used: a short reason to count it by, what it has, what was expected,
+    and which column it lacks, if it lacks one."""
+
+    def __init__(self, reason: str, found: str, expected: str, lacks: str | None = None) -> None:
         super().__init__(reason, found, expected)
-        self.reason, self.found, self.expected = reason, found, expected
+        self.reason, self.found, self.expected, self.lacks = reason, found, expected, lacks
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Problems:
         """Raises an :class:`InputError`, or counts the row and logs the first of a kind."""
         message = " ".join(f"{where} {bad.found}; expected {bad.expected}".splitlines())
         if self.on_error == "fail":
-            raise InputError(message) from None
+            raise MissingColumn(message, bad.lacks) if bad.lacks else InputError(message) from None
         if not self.skipped[bad.reason]:
             logger.warning(f"skipped: {message}")
         self.skipped[bad.reason] += 1

@@ -106,7 +106,8 @@ def _read_records(
             record = parse_record(line)
             for name in columns:
                 if name not in record:
-                    raise BadValue(f"no '{name}'", f"has no '{name}'", f"'{name}' in every record")
+                    expected = f"'{name}' in every record"
+                    raise BadValue(f"no '{name}'", f"has no '{name}'", expected, lacks=name)
         except BadValue as bad:
             problems.add(f"{path}: line {number}", bad)
         else:

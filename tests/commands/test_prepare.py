@@ -123,13 +123,35 @@ def test_a_given_split(run, mmssl, tmp_path):
         (["raw", "--features", "a=x.npy"], ["x.npy", "--feature-ids"]),
         (["raw", "--image-folder", "empty"], ["both of modality"]),
         (["raw", "--meta", "no.json.gz"], ["no.json.gz: not found"]),
-        (["raw/ratings_Toys.csv"], ["column 'userID' is not among u0, B000000000, 5.0, 0"]),
+        (
+            ["raw/ratings_Toys.csv"],
+            [
+                "column 'userID' is not among u0, B000000000, 5.0, 0",
+                "expected it once, or another name by --user-column\n",
+            ],
+        ),
+        (["raw/ratings_Toys.csv", "--user-column", "u0"], ["another name by --item-column\n"]),
+        (
+            ["log.jsonl", "--user-column", "u", "--item-column", "i", "--time-column", "t"],
+            ["log.jsonl: line 1 has no 't'", "another name by --time-column\n"],
+        ),
+        (
+            [
+                *("log.jsonl", "--user-column", "u", "--item-column", "i"),
+                *("--items", "raw/ratings_Toys.csv", "--text-columns", "title,about"),
+                *("--item-id-column", "u0"),
+            ],
+            ["column 'title' is not among u0,", "another name by --text-columns\n"],
+        ),
         (["mmssl", "--k-core", "5"], ["--k-core: doesn't go with a given split"]),
         (["mmssl", "--min-rating", "3"], ["--min-rating: doesn't go with a given split"]),
     ],
 )
 def test_mistakes(run, amazon, mmssl, tmp_path, args, fragments):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "log.jsonl").write_text(
+        "".join(f'{{"u": {u}, "i": {i}}}\n' for u in range(6) for i in range(6))
+    )
     before = sorted(tmp_path.rglob("*"))
     code, out, err = run(*args, "--out", "toys")
     assert (code, out) == (2, "")
