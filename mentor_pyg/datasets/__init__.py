@@ -2,6 +2,7 @@
 
 from .amazon import AmazonBaby, AmazonClothing, AmazonSports
 from .mmrec import MMRecDataset
+from .original_ids import OriginalIds
 from .statistics import DatasetStatistics, statistics
 from .synthetic import SyntheticDataset
 
@@ -11,6 +12,7 @@ __all__ = [
     "AmazonSports",
     "DatasetStatistics",
     "MMRecDataset",
+    "OriginalIds",
     "SyntheticDataset",
     "statistics",
 ]

@@ -53,9 +53,6 @@ class MMSSLFolder:
             InputError: If a file can't be used, or the features have other items.
         """
         pieces = [_read_split(path, problems) for path in self.files]
-        for path, piece in zip(self.files, pieces):
-            if not piece.size:
-                raise InputError(f"{path}: has no pairs; expected a user with an item, or more")
         user, item = np.concatenate(pieces, axis=1)
         label = np.repeat(np.arange(len(SPLITS)), [piece.shape[1] for piece in pieces])
         _check_gaps(self.folder, "user", user)
@@ -68,7 +65,13 @@ class MMSSLFolder:
             [str(row) for row in range(num_items)],
             label=label,
         )
-        return self._once(pairs, problems)
+        pairs = self._once(pairs, problems)
+        for number, path in enumerate(self.files):
+            if not (pairs.label == number).any():
+                raise InputError(
+                    f"{path}: has no pairs that can be used; expected a user with an item, or more"
+                )
+        return pairs
 
     def _num_items(self, least: int) -> int:
         """As many as the features have rows."""

@@ -415,6 +415,20 @@ def test_bad_rows_of_mmssl(tmp_path, split, found):
     assert report.pairs == {"train": 3, "val": 1, "test": 1}
 
 
+@pytest.mark.parametrize("name", ["train", "val", "test"])
+@pytest.mark.parametrize("content", [{}, {"0": []}, {"x": [0]}], ids=str)
+def test_mmssl_without_pairs_of_a_split(tmp_path, name, content):
+    """What is prepared can be loaded."""
+    with pytest.raises(InputError, match=rf"{name}\.json: has no pairs that can be used; expected"):
+        run_mmssl(tmp_path / "raw", tmp_path / "out", on_error="skip", **{name: content})
+    assert not (tmp_path / "out").exists()
+
+
+def test_mmssl_whose_split_lies_in_another_one(tmp_path):
+    with pytest.raises(InputError, match=r"val\.json: has no pairs that can be used"):
+        run_mmssl(tmp_path / "raw", tmp_path / "out", on_error="skip", val=SPLITS["train"])
+
+
 @pytest.mark.parametrize(
     ("changed", "found"),
     [
