@@ -11,7 +11,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.initialization import reset_linear
 from mentor_pyg.nn.loss import feature_masking_loss
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
 from mentor_pyg.typing import Batch
@@ -118,7 +118,7 @@ class BM3(torch.nn.Module):
         return losses
 
     def _online(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        z = self.propagation(self.embedding(), data.adjacency)
+        z = self.propagation(self.embedding(), user_item_graph(data))
         user, item = self.embedding.split(z)
         return user, item + self.embedding.item
 

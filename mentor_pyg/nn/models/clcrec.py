@@ -12,7 +12,7 @@ from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.loss import triple_norm
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
 from mentor_pyg.nn.projection import ContentProjection
 from mentor_pyg.typing import ITEM, Batch
 
@@ -108,7 +108,7 @@ class CLCRec(torch.nn.Module):
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Vectors of users [U, D], copied, and items [I, D], of content for those without pairs."""
         free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        degree = data.adjacency.rowptr.diff()[self.embedding.num_users :]
+        degree = user_item_graph(data).rowptr.diff()[self.embedding.num_users :]
         item = torch.where(degree.unsqueeze(1) > 0, free, self._content(data))
         return self.embedding.user.clone(), item
 

@@ -8,7 +8,13 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
 from mentor_pyg.nn.fusion import UserFusion
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_adjacency
+from mentor_pyg.nn.models.inputs import (
+    content,
+    content_sizes,
+    sizes,
+    user_adjacency,
+    user_item_graph,
+)
 from mentor_pyg.typing import Batch
 
 
@@ -81,7 +87,7 @@ class DualGNN(torch.nn.Module):
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
         x, mask = content(data, list(self.encoders))
-        parts = [e(x[m], data.adjacency, mask[m]) for m, e in self.encoders.items()]
+        parts = [e(x[m], user_item_graph(data), mask[m]) for m, e in self.encoders.items()]
         fused = self.fusion(parts).unflatten(1, (len(parts), -1)).sum(dim=1)
         user, item = fused[: self.num_users], fused[self.num_users :]
         return user + user_adjacency(data).matmul(user), item

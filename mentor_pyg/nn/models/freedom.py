@@ -9,7 +9,13 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
+from mentor_pyg.nn.models.inputs import (
+    content,
+    content_sizes,
+    hear_neighbors,
+    sizes,
+    user_item_graph,
+)
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -94,7 +100,7 @@ class FREEDOM(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        adj = data.adjacency
+        adj = user_item_graph(data)
         if self.training and self.graph is not None:
             adj = self.graph(data[INTERACTS].edge_index)
         free = pad_rows(self.embedding.item, data[ITEM].num_nodes)

@@ -13,7 +13,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.typing import ITEM, Batch
 
@@ -106,7 +106,7 @@ class GRCN(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Vectors of users and items, of the IDs and of each modality beside each other."""
-        adj = data.adjacency
+        adj = user_item_graph(data)
         nodes = self._prototypes(data)
         shares = [edge_softmax(x, x, adj) for x in nodes]
         parts = [x + weighted_sum(x, adj, share) for x, share in zip(nodes, shares)]
@@ -123,7 +123,7 @@ class GRCN(torch.nn.Module):
 
     def _prototypes(self, data: HeteroData) -> list[Tensor]:
         """Routed users and features of items [U + I, content_channels] by modality."""
-        to_user, _ = bipartite_parts(data.adjacency, self.embedding.num_users)
+        to_user, _ = bipartite_parts(user_item_graph(data), self.embedding.num_users)
         projected = self.projections(*content(data, self.projections.modalities))
         nodes = []
         for rows, item in zip(self.user, projected.values()):
@@ -146,6 +146,6 @@ class GRCN(torch.nn.Module):
         free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
         hidden = out = normalize(torch.cat([self.embedding.user, free]))
         for _ in range(self.num_layers):
-            hidden = weighted_sum(hidden, data.adjacency, weight)
+            hidden = weighted_sum(hidden, user_item_graph(data), weight)
             out = out + hidden
         return out

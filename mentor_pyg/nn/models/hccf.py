@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.hypergraph import LowRankHypergraph
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, sum_of_squares
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.nn.pruning import EdgeDropout
 from mentor_pyg.typing import Batch
 
@@ -121,7 +121,7 @@ class HCCF(torch.nn.Module):
         out = hidden = self.embedding()
         hops = []
         for _ in range(self.num_layers):
-            adj = self.edge_dropout(data.adjacency)
+            adj = self.edge_dropout(user_item_graph(data))
             near = F.leaky_relu(adj.matmul(hidden), self.negative_slope)
             users, items = self.embedding.split(hidden)
             wide = torch.cat(

@@ -1,10 +1,15 @@
-"""What models take from the data."""
+"""What models take from the data.
+
+What is wrong with the data is told in one line. Values are looked at once, where a model is
+built for them; later on there is time for shapes alone.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
@@ -13,6 +18,8 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, normalize, select
 from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
 
+_cleaned = WeakTensorKeyDictionary()
+
 
 def sizes(data: HeteroData) -> dict[str, Any]:
     """Numbers of users and items, by the names that models' arguments have."""
@@ -20,8 +27,28 @@ def sizes(data: HeteroData) -> dict[str, Any]:
 
 
 def content_sizes(data: HeteroData) -> dict[str, Any]:
-    """Widths of the features, likewise."""
-    return {"in_channels": {m: data[ITEM][f"x_{m}"].size(1) for m in modalities(data)}}
+    """Widths of the features, likewise.
+
+    Raises:
+        InputError: If there are no features, they or their masks don't fit the items, or
+            features that aren't masked are NaN or infinite.
+    """
+    names = modalities(data)
+    if not names:
+        raise InputError(
+            "data: the items have no features; expected at least one modality, 'x_<name>'"
+        )
+    for name in names:
+        x, mask = _features(data, name)
+        finite = x.isfinite().all(dim=1)
+        broken = ~finite if mask is None else mask & ~finite
+        if broken.any():
+            raise InputError(
+                f"data: row {int(broken.nonzero()[0])} of 'x_{name}' isn't finite "
+                f"({int(broken.sum())} rows in all); expected finite features, and "
+                f"'mask_{name}' false where there are none"
+            )
+    return {"in_channels": {m: data[ITEM][f"x_{m}"].size(1) for m in names}}
 
 
 def incomplete(data: HeteroData) -> list[str]:
@@ -33,31 +60,85 @@ def content(
     data: HeteroData, names: Sequence[str], rows: OptTensor = None
 ) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
     """Features by modality, and which items have them (None if all); of some items [n], or
-    of all."""
-    store = data[ITEM]
-    x = {m: select(store[f"x_{m}"], rows) for m in names}
-    masks = {m: store.get(f"mask_{m}") for m in names}
-    return x, {m: None if mask is None else select(mask, rows) for m, mask in masks.items()}
+    of all.
+
+    Raises:
+        InputError: If a modality isn't there, or its features or mask don't fit the items.
+    """
+    x, masks = {}, {}
+    for name in names:
+        features, mask = _features(data, name)
+        if mask is not None:
+            features, mask = _without_missing(features, mask), select(mask, rows)
+        x[name], masks[name] = select(features, rows), mask
+    return x, masks
+
+
+def _features(data: HeteroData, name: str) -> tuple[Tensor, OptTensor]:
+    """Features and mask of a modality, whose shapes fit the items."""
+    store, num_items = data[ITEM], data[ITEM].num_nodes
+    x, mask = store.get(f"x_{name}"), store.get(f"mask_{name}")
+    if x is None:
+        raise InputError(
+            f"data: the items have no 'x_{name}'; expected the modalities of the training, "
+            f"found {', '.join(modalities(data)) or 'none'}"
+        )
+    if x.dim() != 2 or x.size(0) != num_items or not x.is_floating_point():
+        raise InputError(
+            f"data: 'x_{name}' has shape {list(x.shape)} and dtype {x.dtype}; expected "
+            f"floating-point numbers [{num_items}, *], a row for each item"
+        )
+    if mask is not None and (mask.shape != (num_items,) or mask.dtype != torch.bool):
+        raise InputError(
+            f"data: 'mask_{name}' has shape {list(mask.shape)} and dtype {mask.dtype}; "
+            f"expected bool [{num_items}], an entry for each item"
+        )
+    return x, mask
+
+
+def _without_missing(x: Tensor, mask: Tensor) -> Tensor:
+    """x with zeros in masked rows if anything there isn't finite, since zero times that
+    would be a gradient of NaN. Made once for the same tensors."""
+    if torch.compiler.is_compiling():
+        return x.masked_fill(~mask.unsqueeze(1), 0)
+    version = (x._version, mask, mask._version)
+    known, cleaned = _cleaned.get(x, (None, None))
+    if known is None or any(a is not b for a, b in zip(known, version)):
+        is_clean = bool(x.isfinite().all())
+        cleaned = None if is_clean else x.masked_fill(~mask.unsqueeze(1), 0)
+        _cleaned[x] = (version, cleaned)
+    return x if cleaned is None else cleaned
+
+
+def user_item_graph(data: HeteroData) -> Adjacency:
+    """The normalised user-item graph of U + I nodes, users first.
+
+    Raises:
+        InputError: If the data has none, or one of other sizes.
+    """
+    num_nodes = data[USER].num_nodes + data[ITEM].num_nodes
+    return _square(data.stores[0], num_nodes, "the data", "LightGCNNorm")
 
 
 def item_adjacency(data: HeteroData, edge_type: tuple[str, str, str]) -> Adjacency:
     """The matrix of an item graph.
 
     Raises:
-        InputError: If the data has no such graph.
+        InputError: If the data has no such graph, or one of other sizes.
     """
     if edge_type not in data.edge_types:
         raise InputError(
             f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, with "
             "'merge' for one graph of all modalities, without for one of each"
         )
-    return data[edge_type].adjacency
+    what = f"the item graph '{edge_type[1]}'"
+    return _square(data[edge_type], data[ITEM].num_nodes, what, "ItemKNN")
 
 
 def item_graphs(data: HeteroData, names: Sequence[str]) -> list[Adjacency]:
     """The item graphs of these modalities, or the merged one alone if there is one."""
     if SIMILAR in data.edge_types:
-        return [data[SIMILAR].adjacency]
+        return [item_adjacency(data, SIMILAR)]
     return [item_adjacency(data, similar(m)) for m in names]
 
 
@@ -74,13 +155,26 @@ def user_adjacency(data: HeteroData) -> Adjacency:
     """The matrix of the user graph.
 
     Raises:
-        InputError: If the data has none.
+        InputError: If the data has none, or one of other sizes.
     """
     if COOCCURS not in data.edge_types:
         raise InputError(
             f"the data has no user graph '{COOCCURS[1]}'; expected one made by UserCooccurrence"
         )
-    return data[COOCCURS].adjacency
+    return _square(data[COOCCURS], data[USER].num_nodes, "the user graph", "UserCooccurrence")
+
+
+def _square(store: Any, num_nodes: int, what: str, transform: str) -> Adjacency:
+    """The ``adjacency`` of a part of the data, which has to be one of so many nodes."""
+    adj = store.get("adjacency")
+    if adj is None:
+        raise InputError(f"{what} has no 'adjacency'; expected one made by {transform}")
+    if adj.num_targets != num_nodes or adj.num_sources != num_nodes:
+        raise InputError(
+            f"{what} has an 'adjacency' [{adj.num_targets}, {adj.num_sources}]; "
+            f"expected [{num_nodes}, {num_nodes}], as {transform} makes it of this data"
+        )
+    return adj
 
 
 def unit_content(

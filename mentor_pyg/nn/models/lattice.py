@@ -13,7 +13,13 @@ from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import SMALLEST_NORM, normalize, pad_rows
 from mentor_pyg.nn.latent_graph import LatentGraph
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, item_adjacency, sizes
+from mentor_pyg.nn.models.inputs import (
+    content,
+    content_sizes,
+    item_adjacency,
+    sizes,
+    user_item_graph,
+)
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.typing import ITEM, Batch, similar
 
@@ -116,7 +122,7 @@ class LATTICE(torch.nn.Module):
         """Embeddings of users [U, D] and items [I, D]."""
         free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
         start = torch.cat([self.embedding.user, free])
-        user, item = self.embedding.split(self.propagation(start, data.adjacency))
+        user, item = self.embedding.split(self.propagation(start, user_item_graph(data)))
         return user, item + normalize(self._neighbors(free, data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, refine
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -82,7 +82,7 @@ class LayerGCN(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        adj = data.adjacency
+        adj = user_item_graph(data)
         if self.training and self.graph is not None:
             adj = self.graph(data[INTERACTS].edge_index)
         ego = self.embedding()

@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.typing import Batch
 
 
@@ -57,7 +57,7 @@ class LightGCN(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self.propagation(self.embedding(), data.adjacency))
+        return self.embedding.split(self.propagation(self.embedding(), user_item_graph(data)))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}

@@ -9,7 +9,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ContentProjection
 from mentor_pyg.typing import ITEM, Batch
 
@@ -88,4 +88,4 @@ class LightGCNM(torch.nn.Module):
 
     def _propagate(self, item: Tensor, data: HeteroData) -> tuple[Tensor, Tensor]:
         start = torch.cat([self.embedding.user, item])
-        return self.embedding.split(self.propagation(start, data.adjacency))
+        return self.embedding.split(self.propagation(start, user_item_graph(data)))

@@ -23,7 +23,14 @@ from mentor_pyg.nn.loss import (
     score_triples,
     sum_of_squares,
 )
-from mentor_pyg.nn.models.inputs import content, content_sizes, incomplete, item_adjacency, sizes
+from mentor_pyg.nn.models.inputs import (
+    content,
+    content_sizes,
+    incomplete,
+    item_adjacency,
+    sizes,
+    user_item_graph,
+)
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
 from mentor_pyg.nn.random import dropout, subset
 from mentor_pyg.typing import SIMILAR, Batch, similar
@@ -203,7 +210,7 @@ class MENTOR(torch.nn.Module):
 
     def _propagate(self, data: HeteroData) -> dict[str, Encoding]:
         x, mask = content(data, self.encoder.modalities)
-        return self.encoder.propagate(x, data.adjacency, mask)
+        return self.encoder.propagate(x, user_item_graph(data), mask)
 
     def _perturb(
         self,
@@ -214,10 +221,10 @@ class MENTOR(torch.nn.Module):
     ) -> dict[str, Tensor]:
         """A noisy view of every modality, before the item graph."""
         if self.views is None:
-            return self.encoder.perturb(encodings, data.adjacency, rows)
+            return self.encoder.perturb(encodings, user_item_graph(data), rows)
         x, mask = content(data, self.encoder.modalities)
         return {
-            m: encoder(x[m], data.adjacency, mask[m], rows=rows)
+            m: encoder(x[m], user_item_graph(data), mask[m], rows=rows)
             for m, encoder in cast(ModuleDict, self.views[view]).items()
         }
 
@@ -243,7 +250,7 @@ class MENTOR(torch.nn.Module):
         gaussians, fused_gaussian = content_moments(parts, fused, present)
         id_gaussian = fused_gaussian
         if self.id_encoder is not None:
-            z = self.id_encoder(self.id_item, data.adjacency)
+            z = self.id_encoder(self.id_item, user_item_graph(data))
             if self.item_graph == "merged":
                 z = self._enhance({"id": z}, data)["id"]
             id_gaussian = moments(z, repeats=len(parts))

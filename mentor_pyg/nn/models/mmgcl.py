@@ -12,7 +12,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
@@ -138,7 +138,7 @@ class MMGCL(torch.nn.Module):
         return [pad_rows(self.embedding.item, data[ITEM].num_nodes), *projected.values()]
 
     def _full_graphs(self, data: HeteroData) -> list[Adjacency]:
-        return [data.adjacency] * (1 + len(self.projections.modalities))
+        return [user_item_graph(data)] * (1 + len(self.projections.modalities))
 
     def _encode(
         self, items: Sequence[Tensor], graphs: Sequence[Adjacency]

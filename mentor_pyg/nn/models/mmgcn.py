@@ -11,7 +11,7 @@ from mentor_pyg.nn.conv import MMGCNConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.typing import ITEM, Batch
 
@@ -102,7 +102,7 @@ class MMGCN(torch.nn.Module):
             assert isinstance(convs, ModuleList)
             hidden = normalize(torch.cat([user, item]))
             for conv in convs:
-                hidden = conv(hidden, id, data.adjacency)
+                hidden = conv(hidden, id, user_item_graph(data))
             parts.append(hidden)
         return self.embedding.split(torch.stack(parts).mean(dim=0))
 

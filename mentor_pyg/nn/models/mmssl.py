@@ -18,7 +18,7 @@ from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.gathering import ContentGathering
 from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.neighbors import NeighborGraph
 from mentor_pyg.nn.random import subset
 from mentor_pyg.typing import Batch, Objective
@@ -172,7 +172,7 @@ class MMSSL(torch.nn.Module):
             self.content.eval()
             user, item = self.embedding.split(self._content(data))
             self.content.train()
-        observed, _ = bipartite_parts(data.adjacency, self.num_users)
+        observed, _ = bipartite_parts(user_item_graph(data), self.num_users)
         hidden = None if self.link_observed else observed
         for m, graph in enumerate(self.graphs.values()):
             cast(NeighborGraph, graph).rebuild(user[:, m], item[:, m], hidden)
@@ -228,11 +228,11 @@ class MMSSL(torch.nn.Module):
         hops = [cast(NeighborGraph, graph)().matmul(free) for graph in self.graphs.values()]
         modal = torch.stack(hops, dim=1)
         fused = normalize(self.attention(modal))
-        out = self.propagation(free + self.attention_weight * fused, data.adjacency)
+        out = self.propagation(free + self.attention_weight * fused, user_item_graph(data))
         return Representations(content, unit, modal, out + self.content_weight * unit.sum(dim=1))
 
     def _content(self, data: HeteroData) -> Tensor:
-        return self.content(*content(data, list(self.graphs)), data.adjacency)
+        return self.content(*content(data, list(self.graphs)), user_item_graph(data))
 
     def _contrast(self, z: Representations, batch: Batch) -> Tensor:
         users = batch.user.unique()
@@ -243,7 +243,7 @@ class MMSSL(torch.nn.Module):
     def _observe(self, data: HeteroData, batch: Batch) -> tuple[Tensor, Tensor]:
         """Users of the batch [B] and their rows of the training pairs [B, I]."""
         users = subset(batch.user.unique(), self.critic_limit)
-        to_user, _ = bipartite_parts(data.adjacency, self.num_users)
+        to_user, _ = bipartite_parts(user_item_graph(data), self.num_users)
         observed = to_user.weight.new_zeros(users.numel(), self.num_items)
         observed[to_user.entries(users)] = 1
         return users, observed

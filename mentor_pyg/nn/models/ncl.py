@@ -10,7 +10,7 @@ from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.typing import Batch
 
 
@@ -99,7 +99,7 @@ class NCL(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self.propagation(self.embedding(), data.adjacency))
+        return self.embedding.split(self.propagation(self.embedding(), user_item_graph(data)))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         layers = self._layers(data)
@@ -121,7 +121,7 @@ class NCL(torch.nn.Module):
         layers = [self.embedding()]
         hops = self.structure_hops if self.structure_weight > 0 else 0
         for _ in range(max(self.propagation.num_layers, hops)):
-            layers.append(data.adjacency.matmul(layers[-1]))
+            layers.append(user_item_graph(data).matmul(layers[-1]))
         return layers
 
     def _structure(self, far: Tensor, rows: tuple[Tensor, Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ from mentor_pyg.nn.conv.ngcf_conv import NGCFConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import bpr_loss, score_triples, sum_of_squares, triple_norm
-from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.typing import Batch
 
 
@@ -80,7 +80,7 @@ class NGCF(torch.nn.Module):
         hidden = self.embedding()
         layers = [hidden]
         for conv in self.convs:
-            hidden = F.dropout(conv(hidden, data.adjacency), self.dropout, self.training)
+            hidden = F.dropout(conv(hidden, user_item_graph(data)), self.dropout, self.training)
             layers.append(normalize(hidden) if self.normalize else hidden)
         return self.embedding.split(torch.cat(layers, dim=1))
 

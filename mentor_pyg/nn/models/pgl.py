@@ -12,7 +12,13 @@ from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import content, content_sizes, hear_neighbors, sizes
+from mentor_pyg.nn.models.inputs import (
+    content,
+    content_sizes,
+    hear_neighbors,
+    sizes,
+    user_item_graph,
+)
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.typing import INTERACTS, Batch
@@ -108,7 +114,7 @@ class PGL(torch.nn.Module):
         projected = self.projections(*content(data, names))
         item = torch.cat([normalize(z) for z in projected.values()], dim=1)
         user = torch.cat(self.user.unbind(), dim=1)
-        adj = self.graph(data[INTERACTS].edge_index) if self.training else data.adjacency
+        adj = self.graph(data[INTERACTS].edge_index) if self.training else user_item_graph(data)
         out = self.propagation(torch.cat([user, item]), adj)
         heard = hear_neighbors(item, data, names, self.num_item_layers)
         return out[: len(user)], out[len(user) :] + heard

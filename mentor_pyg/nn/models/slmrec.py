@@ -14,7 +14,7 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.initialization import reset_linear
 from mentor_pyg.nn.loss import batch_info_nce
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content
+from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
 from mentor_pyg.typing import ITEM, Batch, Objective
@@ -121,11 +121,12 @@ class SLMRec(torch.nn.Module):
 
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Fused embeddings of users [U, D] and items [I, D]."""
-        return self._fuse(self._propagate(self._start(data), data.adjacency))
+        return self._fuse(self._propagate(self._start(data), user_item_graph(data)))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         start = self._start(data)
-        parts = self._propagate(start, data.adjacency)
+        graph = user_item_graph(data)
+        parts = self._propagate(start, graph)
         user, item = self._fuse(parts)
         pairs = user.index_select(0, batch.user), item.index_select(0, batch.pos_item)
         losses = {"contrast": info_nce(*pairs, self.temperature)}
@@ -134,7 +135,7 @@ class SLMRec(torch.nn.Module):
             losses["coarse"] = self.coarse_weight * self._fine_and_coarse(own)
         if self.dropout_weight > 0:
             view1, view2 = (
-                self._fuse(self._propagate(start, data.adjacency, self.dropout)) for _ in range(2)
+                self._fuse(self._propagate(start, graph, self.dropout)) for _ in range(2)
             )
             task = batch_info_nce(view1, view2, batch, self.task_temperature)
             losses["dropout"] = self.dropout_weight * task

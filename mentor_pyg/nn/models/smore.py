@@ -16,7 +16,13 @@ from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, item_adjacency, sizes
+from mentor_pyg.nn.models.inputs import (
+    content,
+    content_sizes,
+    item_adjacency,
+    sizes,
+    user_item_graph,
+)
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.spectrum import SpectrumFusion
 from mentor_pyg.typing import ITEM, Batch, similar
@@ -135,7 +141,7 @@ class SMORE(torch.nn.Module):
     def _views(self, data: HeteroData) -> Views:
         free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
         start = torch.cat([self.embedding.user, free])
-        behavior = self.propagation(start, data.adjacency)
+        behavior = self.propagation(start, user_item_graph(data))
         *parts, fused = self._content_parts(free, data)
         heard = [query(fused) * part for query, part in zip(self.queries, parts)]
         chosen = [
@@ -151,7 +157,7 @@ class SMORE(torch.nn.Module):
         filtered, fused = self.spectrum(self.projections(x, mask), mask)
         graphs = [item_adjacency(data, similar(m)) for m in filtered]
         graphs.append(self._merged_graph(data))
-        to_user, _ = bipartite_parts(data.adjacency, self.embedding.num_users)
+        to_user, _ = bipartite_parts(user_item_graph(data), self.embedding.num_users)
         parts = []
         for z, gate, graph in zip([*filtered.values(), fused], self.gates, graphs):
             item = free * gate(z)

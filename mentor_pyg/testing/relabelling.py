@@ -1,0 +1,119 @@
+"""Other numbers for the same users and items, and more of them."""
+
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.serving.new_items import append_copies
+from mentor_pyg.testing.subject import Subject, contract, embeddings, expect, start_epoch
+from mentor_pyg.typing import ITEM, USER
+
+
+@contract
+def check_relabelling(subject: Subject) -> None:
+    """Users and items with other numbers have the same embeddings.
+
+    The parameters' rows are renumbered along; what a model rebuilds before an epoch is
+    rebuilt.
+    """
+    generator = torch.Generator().manual_seed(0)
+    new = {k: torch.randperm(subject.raw[k].num_nodes, generator=generator) for k in (USER, ITEM)}
+    other = subject.on(_renumbered(subject.raw, new))
+    model, relabelled = subject.build(), other.build(seed=1)
+    relabelled.load_state_dict(_renumbered_state(subject, model.state_dict(), new))
+    for each, data in ((model, subject.data), (relabelled, other.data)):
+        torch.manual_seed(0)
+        start_epoch(each, data)
+    expected, found = embeddings(model, subject.data), embeddings(relabelled, other.data)
+    for kind, x in found.items():
+        expect(
+            _close(x[new[kind]], expected[kind]),
+            f"expected the same embeddings of each {kind} under other numbers",
+        )
+
+
+@contract
+def check_new_items(subject: Subject) -> None:
+    """If content is enough to embed an item, new ones are embedded and change no others."""
+    if not getattr(subject.cls, "uses_content", False):
+        return
+    model, rows = subject.build(), torch.arange(5)
+    before = embeddings(model, subject.data)
+    num_items = subject.raw[ITEM].num_nodes
+    after = embeddings(model, append_copies(subject.data, rows))
+    expect(
+        len(after[ITEM]) == num_items + len(rows),
+        f"expected an embedding of each of {num_items + len(rows)} items, new ones included "
+        f"(got {len(after[ITEM])}), as 'uses_content' says",
+    )
+    for kind, x in before.items():
+        same = _close(after[kind][: len(x)], x)
+        expect(same, f"expected new items to leave the embeddings of each {kind}")
+    new = after[ITEM][num_items:]
+    expect(new.isfinite().all() and new.ne(0).any(dim=1).all(), "expected new items' embeddings")
+
+
+def grown(raw: HeteroData, users: int = 0, items: int = 0) -> HeteroData:
+    """``raw`` with further users, and items with features of others, without pairs."""
+    raw = copy(raw)
+    num_items = raw[ITEM].num_nodes
+    for key, value in list(raw[ITEM].items()):
+        if isinstance(value, Tensor) and value.dim() > 0 and len(value) == num_items:
+            raw[ITEM][key] = torch.cat([value, value[:items]])
+    raw[USER].num_nodes = raw[USER].num_nodes + users
+    raw[ITEM].num_nodes = num_items + items
+    return raw
+
+
+def _renumbered(raw: HeteroData, new: dict[str, Tensor]) -> HeteroData:
+    """``raw`` where user u is called ``new["user"][u]``, and items likewise."""
+    raw = copy(raw)
+    old_item = new[ITEM].argsort()
+    for key, value in list(raw[ITEM].items()):
+        if isinstance(value, Tensor) and value.dim() > 0 and len(value) == len(old_item):
+            raw[ITEM][key] = value[old_item]
+    for edge_type in raw.edge_types:
+        store = raw[edge_type]
+        for key in [key for key in store if key.endswith("index")]:
+            source, target = store[key]
+            store[key] = torch.stack([new[edge_type[0]][source], new[edge_type[2]][target]])
+    return raw
+
+
+def _renumbered_state(
+    subject: Subject, state: dict[str, Tensor], new: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The state with its rows of users and items in the order of their new numbers.
+
+    A dimension belongs to users, items, or both, users first, if it grows with their
+    numbers. Integers, which may be numbers of items themselves, are left as they are.
+    """
+    more_users = _shapes(subject.on(grown(subject.raw, users=1)))
+    more_items = _shapes(subject.on(grown(subject.raw, items=1)))
+    old_user, old_item = new[USER].argsort(), new[ITEM].argsort()
+    orders = {
+        (1, 0): old_user,
+        (0, 1): old_item,
+        (1, 1): torch.cat([old_user, len(old_user) + old_item]),
+    }
+    renumbered = {}
+    for name, value in state.items():
+        if value.is_floating_point():
+            for dim, size in enumerate(value.shape):
+                growth = (more_users[name][dim] - size, more_items[name][dim] - size)
+                if growth in orders:
+                    value = value.index_select(dim, orders[growth])
+        renumbered[name] = value
+    return renumbered
+
+
+def _close(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether they differ by rounding alone; sums were made in another order."""
+    return torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def _shapes(subject: Subject) -> dict[str, Any]:
+    return {name: x.shape for name, x in subject.build().state_dict().items()}

@@ -1,0 +1,152 @@
+"""What a contract needs: a model's class, data, and a few things that all of them do."""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.train_config import TrainConfig
+from mentor_pyg.transforms import ItemKNN, LightGCNNorm, UserCooccurrence
+from mentor_pyg.typing import ITEM, USER, Batch
+
+QUICK = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
+"""Training for contracts that don't ask what is learned."""
+
+Transform = Callable[[HeteroData], HeteroData]
+
+
+def add_graphs(data: HeteroData) -> HeteroData:
+    """``data`` with every graph that the library's models use."""
+    knn, users = ItemKNN(k=5, cache=False), UserCooccurrence(k=data[USER].num_nodes)
+    return LightGCNNorm()(users(knn(data)))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under test.
+
+    Attributes:
+        cls: Its class.
+        raw: Data without graphs.
+        transform: Adds the graphs that it needs.
+        options: Options of the model.
+    """
+
+    cls: Any
+    raw: HeteroData
+    transform: Transform
+    options: Mapping[str, Any]
+
+    @cached_property
+    def data(self) -> HeteroData:
+        """The data with graphs; no contract changes them."""
+        if self.raw is tiny_data():
+            return _tiny_with_graphs(self.transform)
+        return self.transform(copy(self.raw))
+
+    def on(self, raw: HeteroData) -> "Subject":
+        """The same model on other data."""
+        return replace(self, raw=raw)
+
+    def build(self, seed: int = 0) -> Any:
+        """A model whose parameters are drawn under a seed."""
+        torch.manual_seed(seed)
+        model = self.cls.from_data(self.data, **self.options)
+        model.reset_parameters()
+        return model
+
+    def batch(self, size: int = 128) -> Batch:
+        """Triples of the training pairs, always the same."""
+        return next(iter(BPRSampler(self.data, size, torch.Generator().manual_seed(0))))
+
+
+Contract = Callable[..., None]
+
+
+def contract(check: Callable[[Subject], None]) -> Contract:
+    """Lets a check take the arguments of :func:`~mentor_pyg.testing.check_model`, and leave
+    PyTorch's generator where it was."""
+
+    @wraps(check)
+    def checked(
+        cls: Any,
+        data: HeteroData | None = None,
+        transform: Transform = add_graphs,
+        **options: Any,
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            check(Subject(cls, tiny_data() if data is None else data, transform, options))
+
+    return checked
+
+
+@lru_cache(maxsize=4)
+def _tiny_with_graphs(transform: Transform) -> HeteroData:
+    return transform(copy(tiny_data()))
+
+
+@lru_cache(maxsize=4)
+def tiny_data(channels: tuple[tuple[str, int], ...] | None = None) -> HeteroData:
+    """60 users, 40 items and features of two modalities, or of others."""
+    if channels is None:
+        return SyntheticDataset.tiny()[0]
+    return SyntheticDataset.tiny(channels=dict(channels))[0]
+
+
+def expect(condition: Any, message: str) -> None:
+    """As ``assert``, also where Python is told to leave these out."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def expect_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], message: str) -> None:
+    """Tensors by name have to be the same bit for bit; a NaN equals a NaN."""
+    expect(ours.keys() == theirs.keys(), f"{message}; found {sorted(ours)} and {sorted(theirs)}")
+    for name, value in ours.items():
+        same = torch.allclose(value, theirs[name], rtol=0, atol=0, equal_nan=True)
+        expect(same, f"{message}; '{name}' differs")
+
+
+def start_epoch(model: Any, data: HeteroData) -> None:
+    """Prepares a model for an epoch, if it does that."""
+    if hasattr(model, "start_epoch"):
+        model.start_epoch(data)
+
+
+def all_losses(model: Any, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+    """The terms of all objectives in an epoch's first step."""
+    start_epoch(model, data)
+    objectives = model.objectives() if hasattr(model, "objectives") else [model]
+    return {name: x for o in objectives for name, x in o.losses(data, batch).items()}
+
+
+def backward(losses: Mapping[str, Tensor]) -> None:
+    """Gradients of the sum of all terms."""
+    torch.stack(list(losses.values())).sum().backward()
+
+
+def gradients(model: Any) -> dict[str, Tensor]:
+    """What is there of them, by parameter."""
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def embeddings(model: Any, data: HeteroData) -> dict[str, Tensor]:
+    """Of users and items, in evaluation mode, which is left again."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        user, item = model.encode(data)
+    model.train(training)
+    return {USER: user, ITEM: item}
+
+
+def snapshot(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy that later changes don't reach."""
+    return {name: x.detach().clone() for name, x in tensors.items()}

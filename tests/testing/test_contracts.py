@@ -1,0 +1,224 @@
+"""The contracts find what they are there for: models with planted faults."""
+
+import re
+
+import pytest
+import torch
+
+from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.nn.loss import bpr_loss, score_triples
+from mentor_pyg.nn.models import MFBPR, LightGCN, LightGCNM
+from mentor_pyg.nn.models.inputs import content
+from mentor_pyg.testing import check_model, contracts
+from mentor_pyg.typing import INTERACTS, ITEM
+
+check = {function.__name__.removeprefix("check_"): function for function in contracts}
+
+
+def faulty(base=LightGCN, **methods):
+    """A model with some methods replaced."""
+    return type("Faulty", (base,), methods)
+
+
+def test_there_are_many_and_each_says_what_it_asks():
+    assert len(set(contracts)) == len(contracts) >= 20
+    assert all(function.__doc__ for function in contracts)
+
+
+def test_a_model_keeps_all_of_them():
+    check_model(MFBPR)
+    check_model(LightGCN, num_layers=1)
+
+
+def test_data_of_ones_own():
+    check["gradients"](LightGCNM, SyntheticDataset.tiny(seed=4, channels={"sound": 3})[0])
+
+
+def test_all_that_is_broken_is_told_at_once():
+    def losses(self, data, batch):
+        return {"bpr": bpr_loss(*score_triples(*self.encode(data), batch)).unsqueeze(0)}
+
+    def encode(self, data):
+        user, item = LightGCN.encode(self, data)
+        return user, item + 1e-3 * torch.rand(1)
+
+    message = r"Faulty breaks \d+ of \d+ contracts:\n(.*\n)*  evaluation: .*\n  losses: .*scalar"
+    with pytest.raises(AssertionError, match=message):
+        check_model(faulty(encode=encode, losses=losses))
+
+
+def breaks(name, model, message, **options):
+    with pytest.raises(AssertionError, match=message):
+        check[name](model, **options)
+
+
+def test_a_tensor_left_on_the_cpu():
+    def encode(self, data):
+        user, item = LightGCN.encode(self, data)
+        return user, item + torch.zeros(len(item), 1)  # without a device
+
+    breaks_on_devices(faulty(encode=encode), "aten.add")
+
+
+def test_a_tensor_left_on_the_cpu_by_each_step():
+    def reset_parameters(self):
+        LightGCN.reset_parameters(self)
+        self.scale = torch.ones(64)
+
+    def losses(self, data, batch):
+        losses = LightGCN.losses(self, data, batch)
+        rows = torch.arange(3)
+        return losses | {"more": self.embedding.user[rows].sum()}
+
+    def start_epoch(self, data):
+        order = torch.randperm(data[ITEM].num_nodes)
+        self.embedding.item.data = self.embedding.item.data.index_select(0, order)
+
+    def encode(self, data):
+        user, item = LightGCN.encode(self, data)
+        return self.scale * user, item
+
+    breaks_on_devices(faulty(losses=losses), "aten.index")
+    breaks_on_devices(faulty(start_epoch=start_epoch), "aten.index_select")
+    breaks_on_devices(faulty(reset_parameters=reset_parameters, encode=encode), "aten.mul")
+
+
+def test_a_gradient_left_on_the_cpu():
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * torch.full(grad.shape, 2.0)
+
+    def encode(self, data):
+        user, item = LightGCN.encode(self, data)
+        return Scale.apply(user), item
+
+    breaks_on_devices(faulty(encode=encode), "aten.mul")
+
+
+def breaks_on_devices(model, operation):
+    with pytest.raises(RuntimeError, match=re.escape(operation) + ".*same device"):
+        check["devices"](model)
+
+
+def test_a_parameter_that_is_never_used():
+    def __init__(self, *args, **options):
+        LightGCN.__init__(self, *args, **options)
+        self.unused = torch.nn.Parameter(torch.ones(3))
+
+    breaks("gradients", faulty(__init__=__init__), "gradient of the parameter 'unused'")
+
+
+def test_what_a_reset_forgets():
+    def reset_parameters(self):
+        torch.nn.init.xavier_uniform_(self.embedding.user)
+
+    breaks("reset", faulty(reset_parameters=reset_parameters), "leave nothing of a training")
+
+
+def test_memory_that_was_never_drawn():
+    def __init__(self, *args, **options):
+        LightGCN.__init__(self, *args, **options)
+        self.register_buffer("noise", torch.empty(3).fill_(next(counter)))
+
+    counter = iter(range(9))
+    breaks("constructor", faulty(__init__=__init__), "draw all parameters")
+
+
+def test_an_evaluation_that_draws_or_returns_parameters():
+    def drawing(self, data):
+        torch.rand(1)
+        return LightGCN.encode(self, data)
+
+    def leaking(self, data):
+        return self.embedding.user, self.embedding.item
+
+    breaks("evaluation", faulty(encode=drawing), "draw nothing")
+    breaks("evaluation", faulty(encode=leaking), "return none of them")
+
+
+def test_a_state_that_grows_with_the_pairs():
+    def start_epoch(self, data):
+        kept = torch.rand(data[INTERACTS].edge_index.size(1)) > 0.5
+        self.register_buffer("kept", kept)
+
+    breaks("other_pairs", faulty(start_epoch=start_epoch), "load for data with one more pair")
+
+
+def test_a_draw_that_isnt_saved():
+    def start_epoch(self, data):
+        self.scale = torch.rand(1)
+
+    def losses(self, data, batch):
+        losses = LightGCN.losses(self, data, batch)
+        return {name: self.scale * loss for name, loss in losses.items()}
+
+    def reset_parameters(self):
+        LightGCN.reset_parameters(self)
+        self.scale = torch.ones(1)
+
+    model = faulty(start_epoch=start_epoch, losses=losses, reset_parameters=reset_parameters)
+    breaks("resuming", model, "resumed within an epoch")
+
+
+class Hooked(LightGCN):
+    def __init__(self, *args, hook, **options):
+        super().__init__(*args, **options)
+        self.register_load_state_dict_post_hook(hook)
+
+
+def test_a_hook_that_cant_be_copied():
+    check["copies"](Hooked, hook=print)
+    breaks("copies", Hooked, "a model that can be pickled", hook=lambda *_: None)
+
+
+def test_labels_that_leak():
+    def encode(self, data):
+        user, item = LightGCN.encode(self, data)
+        hint = torch.zeros(len(item), 1)
+        hint[data[INTERACTS].test_edge_label_index[1]] = 1
+        return user, item + hint
+
+    breaks("no_leak", faulty(encode=encode), "don't depend on validation and test pairs")
+
+
+def test_numbers_of_items_that_matter():
+    def encode(self, data):
+        user, item = LightGCN.encode(self, data)
+        return user, item + torch.arange(len(item)).unsqueeze(1)
+
+    breaks("relabelling", faulty(encode=encode), "item under other numbers")
+
+
+def test_masked_rows_that_are_read():
+    def encode(self, data):
+        user, item = LightGCNM.encode(self, data)
+        x, _ = content(data, ["visual"])
+        return user, item + data[ITEM].x_visual.nan_to_num().mean() + 0 * x["visual"].sum()
+
+    breaks("masked_values", faulty(LightGCNM, encode=encode), "in masked rows to change nothing")
+
+
+def test_losses_of_half_precision():
+    def losses(self, data, batch):
+        user, item = self.encode(data)
+        return {"sum": (user[batch.user] @ item.t()).mean()}
+
+    breaks("autocast", faulty(losses=losses), "float32 under autocast")
+
+
+def test_data_that_are_changed():
+    def encode(self, data):
+        data[ITEM].seen = torch.ones(1)
+        return LightGCN.encode(self, data)
+
+    breaks("unchanged_data", faulty(encode=encode), "leave data and batch as they were")
+
+
+def test_new_items_that_are_forgotten():
+    model = faulty(MFBPR, uses_content=True)
+    breaks("new_items", model, "an embedding of each of 45 items")
