@@ -1,5 +1,6 @@
 """Amazon Baby, Sports and Clothing, as the MMRec toolbox publishes them."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -55,7 +56,7 @@ class AmazonDataset(MMRecDataset):
         url: str | None = None,
         progress: bool = True,
     ) -> None:
-        folder = Path(root).expanduser() / self.category
+        folder = Path(os.path.expanduser(root)) / self.category
         download(self._wanted(modalities), folder, self.page, url, progress)
         super().__init__(folder, self.category, modalities, transform, pre_transform, force_reload)
 

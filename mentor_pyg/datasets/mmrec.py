@@ -80,7 +80,7 @@ class MMRecDataset(InMemoryDataset):
         pre_transform: Callable | None = None,
         force_reload: bool = False,
     ) -> None:
-        self.folder = Path(root).expanduser()
+        self.folder = Path(os.path.expanduser(root))
         self.table = find_table(self.folder, name)
         self.name = self.table.stem
         self.features = _choose(self.folder, find_features(self.folder), modalities)

@@ -8,7 +8,7 @@ from mentor_pyg.checkpoint import differences, read_checkpoint
 from mentor_pyg.config import RunConfig, check_config, load_config
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.plan import Plan, Variant
-from mentor_pyg.files import load_tensors
+from mentor_pyg.files import check_file, load_tensors
 from mentor_pyg.run_files import BEST, CONFIG, LAST, METRICS, read_metrics
 from mentor_pyg.source import data_fingerprint, open_source
 
@@ -100,6 +100,7 @@ def _check_search(plan: Plan, out: Path, dataset: str, variant: Variant) -> None
             f"or remove {folder}"
         ) from None
     _compare(folder, "searched", found, search.configure(chosen))
+    check_file(folder / "trials.csv", "the trials of a search")
     with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
         trials = len(list(csv.DictReader(file)))
     if trials != min(plan.trials, search.space.size):

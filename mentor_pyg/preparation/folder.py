@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mentor_pyg.datasets.features import IDS_SUFFIX, MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import check_writable
+from mentor_pyg.files import check_file, check_writable
 from mentor_pyg.typing import ITEM, USER
 
 REPORT = "preparation.json"
@@ -60,6 +60,7 @@ def _check_free(path: Path, force: bool) -> None:
 def _own_files(report: Path) -> set[str]:
     """Names of all files that the preparation of a report wrote; none if there is none."""
     try:
+        check_file(report)
         content = json.loads(report.read_text(encoding="utf-8"))
         stems = [
             f"{stem}{suffix}" for stem in content["widths"] for suffix in (SUFFIX, MASK_SUFFIX)

@@ -66,8 +66,9 @@ class MMSSLFolder:
             label=label,
         )
         pairs = self._once(pairs, problems)
+        assert pairs.label is not None
         for number, path in enumerate(self.files):
-            if not (pairs.label == number).any():
+            if number not in pairs.label:
                 raise InputError(
                     f"{path}: has no pairs that can be used; expected a user with an item, or more"
                 )

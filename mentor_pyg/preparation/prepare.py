@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -101,7 +102,7 @@ def prepare(
         FileNotFoundError: If a file doesn't exist.
         InputError: If an input or a setting can't be used.
     """
-    out = Path(out).expanduser().absolute()
+    out = Path(os.path.expanduser(out)).absolute()
     name = name or out.name
     settings = settings or PrepareSettings()
     problems = Problems(settings.on_error)

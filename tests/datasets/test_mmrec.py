@@ -459,6 +459,11 @@ def test_statistics_against_counting(toy_folder):
     }
 
 
+def test_home_of_nobody_is_not_found():
+    with pytest.raises(FileNotFoundError, match=r"~nobody-here/toy: not found; expected a folder"):
+        MMRecDataset("~nobody-here/toy")
+
+
 def test_statistics_as_text(tmp_path):
     rows = [*PAIRS, (2, 1, 1), (2, 2, 2), (2, 0, 2)]
     np.save(tmp_path / "image_feat.npy", np.ones((3, 4), dtype=np.float16))
