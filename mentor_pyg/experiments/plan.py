@@ -10,6 +10,7 @@ from mentor_pyg.config import RunConfig, load_config, preset_names
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import METRICS
 from mentor_pyg.experiments.plan_keys import (
+    check_dataset_names,
     count,
     folders_by_name,
     optional_text,
@@ -70,6 +71,10 @@ class Plan:
         reference: Variant that the others are tested against; None for the best of the
             others, on validation.
         metrics: Metrics that tables show.
+
+    Raises:
+        InputError: If names can't be those of folders, or two would share one; capitals make
+            no difference, as on some file systems.
     """
 
     datasets: dict[str, str]
@@ -78,6 +83,20 @@ class Plan:
     trials: int = 0
     reference: str | None = None
     metrics: tuple[str, ...] = ("recall@20", "ndcg@20")
+
+    def __post_init__(self) -> None:
+        check_dataset_names("datasets", self.datasets)
+        by_folder: dict[str, Variant] = {}
+        for variant in self.variants:
+            other = by_folder.setdefault(variant.slug.lower(), variant)
+            if other is variant:
+                continue
+            if other.name == variant.name:
+                raise InputError(f"models: '{variant.name}' is there twice; expected it once")
+            raise InputError(
+                f"models: '{other.name}' and '{variant.name}' would share a folder, "
+                f"{variant.slug}; expected names that differ in letters, digits or .=+-"
+            )
 
     def search(self, variant: Variant) -> Search:
         """The search that a variant gets before its runs."""
@@ -135,14 +154,20 @@ def read_plan(
         raise InputError(f"{name}: models are {models!r}; expected a list of presets")
     common = (*texts(f"{name}: set", content.get("set"), "train.lr=1e-3"), *changes)
     sweep = sweep_values(f"{name}: sweep", content.get("sweep"))
-    plan = Plan(
-        datasets=folders_by_name(f"{name}: datasets", datasets or content.get("datasets")),
-        variants=tuple(v for model in models for v in _swept(_variant(name, model, common), sweep)),
-        seeds=tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
-        trials=count(f"{name}: trials", content.get("trials")),
-        reference=optional_text(f"{name}: reference", content.get("reference")),
-        metrics=texts(f"{name}: metrics", content.get("metrics"), "recall@20") or Plan.metrics,
-    )
+    values: dict[str, Any] = {
+        "datasets": folders_by_name(f"{name}: datasets", datasets or content.get("datasets")),
+        "variants": tuple(
+            v for model in models for v in _swept(_variant(name, model, common), sweep)
+        ),
+        "seeds": tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
+        "trials": count(f"{name}: trials", content.get("trials")),
+        "reference": optional_text(f"{name}: reference", content.get("reference")),
+        "metrics": texts(f"{name}: metrics", content.get("metrics"), "recall@20") or Plan.metrics,
+    }
+    try:
+        plan = Plan(**values)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     _check(name, plan)
     return plan
 
@@ -200,12 +225,7 @@ def _check(where: str | Path, plan: Plan) -> None:
             f"{where}: reference '{plan.reference}' isn't among the models; "
             f"expected one of {', '.join(names)}"
         )
-    slugs = [variant.slug for variant in plan.variants]
     for variant in plan.variants:
-        if slugs.count(variant.slug) > 1:
-            raise InputError(
-                f"{where}: model '{variant.name}' is there twice; expected different names"
-            )
         try:
             config = variant.config()
             if plan.trials:

@@ -3,9 +3,14 @@
 import json
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.files import MAX_SLUG
+
+RESULT_SUFFIXES = (".json", ".csv", ".md", ".tex", ".html", ".png")
+"""What the results of a dataset end in, which lie beside its folder."""
 
 
 def folders_by_name(where: str, value: Any) -> dict[str, str]:
@@ -14,10 +19,32 @@ def folders_by_name(where: str, value: Any) -> dict[str, str]:
         raise InputError(f"{where}: there are none; expected folders by name")
     if not isinstance(value, dict) or not all(isinstance(f, str) and f for f in value.values()):
         raise InputError(f"{where} are {value!r}; expected folders by name")
-    for name in value:
+    check_dataset_names(where, value)
+    return {name: os.path.expanduser(folder) for name, folder in value.items()}
+
+
+def check_dataset_names(where: str, names: Iterable[Any]) -> None:
+    """Makes sure that each is the name of a file, and that no two would share one.
+
+    Raises:
+        InputError: If they can't be used.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", name, re.ASCII):
             raise InputError(f"{where}: name {name!r}; expected letters, digits and any of .=+-_")
-    return {name: os.path.expanduser(folder) for name, folder in value.items()}
+        if len(name) > MAX_SLUG:
+            raise InputError(f"{where}: name {name!r}; expected at most {MAX_SLUG} characters")
+        if name.lower().endswith(RESULT_SUFFIXES):
+            raise InputError(
+                f"{where}: name {name!r} ends like a file of results; expected another"
+            )
+        if name.lower() in taken:
+            raise InputError(
+                f"{where}: names {taken[name.lower()]!r} and {name!r} are one on file systems that "
+                "know no capitals; expected names that differ in more"
+            )
+        taken[name.lower()] = name
 
 
 def texts(where: str, value: Any, example: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from mentor_pyg.analysis import Findings
 from mentor_pyg.experiments.comparison import Comparison, Result
 from mentor_pyg.extras import is_installed, pip_install
-from mentor_pyg.files import write_text
+from mentor_pyg.files import slug, write_text
 from mentor_pyg.plots import TradeOff, bars, heat_map, save_figure, sensitivity, trade_off
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, "Figure"]]:
         yield "bars", bars(values, comparison.metrics, title=f"{title}, test")
     for model in dict.fromkeys(r.variant.model for r in comparison.results if r.variant.settings):
         swept = [r for r in comparison.results if r.variant.model == model]
-        yield f"sweep-{model}", _sweep_figure(swept, metric, title)
+        yield f"sweep-{slug(model)}", _sweep_figure(swept, metric, title)
 
 
 def _sweep_figure(results: list[Result], metric: str, title: str) -> "Figure":

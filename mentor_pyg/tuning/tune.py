@@ -126,7 +126,8 @@ def _write_heat_maps(out: Path, search: Search, trials: Sequence[Trial]) -> None
     searched = search.space.parameters.keys()
     pairs = search.heat_maps or [pair for pair in HEAT_MAPS if searched >= set(pair)]
     for x, y in pairs:
-        write_text(out / f"heatmap-{x}-{y}.csv", heat_map(trials, x, y).to_csv())
+        name = f"heatmap-{x}-{y}.csv".replace("/", "-")
+        write_text(out / name, heat_map(trials, x, y).to_csv())
 
 
 def _final_run(

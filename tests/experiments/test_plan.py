@@ -1,11 +1,12 @@
 """Plans as they are read: what they mean, and what is refused."""
 
+import re
 from datetime import date
 
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.experiments import plan_names, read_plan
+from mentor_pyg.experiments import Plan, Variant, plan_names, read_plan
 
 SET = ("train.epochs=2", "train.lr=1e-2", "train.batch_size=128")
 
@@ -51,6 +52,12 @@ def test_plans_of_the_package_are_sound(name, toy_folder):
         ({"datasets": {"../../esc": "data/toys"}}, "datasets: name '../../esc'; expected letters"),
         ({"datasets": {"..": "data/toys"}}, "datasets: name '..'"),
         ({"datasets": {7: "data/toys"}}, "datasets: name 7"),
+        ({"datasets": {"toy": "a", "Toy": "b"}}, "names 'Toy' and 'toy' are one on file"),
+        (
+            {"datasets": {"toy": "a", "toy.JSON": "b"}},
+            "'toy.JSON' ends like a file of results",
+        ),
+        ({"datasets": {"x" * 101: "a"}}, "expected at most 100 characters"),
         ({"models": 5}, "models are 5; expected a list"),
         ({"models": "LightGCN"}, "models are 'LightGCN'; expected a list"),
         ({"models": [{"name": "LightGCN", "space": 5}]}, "'LightGCN', space is 5; expected a name"),
@@ -76,6 +83,10 @@ def test_plans_of_the_package_are_sound(name, toy_folder):
         ({"models": [3]}, "model 3; expected a name"),
         ({"models": [{"name": "LightGCN", "sets": []}]}, "unknown key 'sets'"),
         ({"models": ["LightGCN", "LightGCN"]}, "'LightGCN' is there twice"),
+        (
+            {"models": [{"name": n, "preset": "lightgcn"} for n in ("no/graph", "No graph")]},
+            "models: 'no/graph' and 'No graph' would share a folder, No-graph; expected names that",
+        ),
         ({"seeds": "0"}, "seeds are '0'"),
         ({"seeds": []}, "seeds are []"),
         ({"set": "train.lr=1"}, "set is 'train.lr=1'"),
@@ -88,6 +99,19 @@ def test_bad_plans(write_plan, content, message):
         read_plan(write_plan(**content))
     assert message in str(error.value)
     assert "plan.yaml: " in str(error.value)
+
+
+def test_names_stay_within_the_folder_of_the_results():
+    """Also those of a plan that is made in Python."""
+    with pytest.raises(InputError, match=r"datasets: name '\.\./x'; expected letters"):
+        Plan({"../x": "data"}, ())
+    with pytest.raises(InputError, match="'a' is there twice"):
+        Plan({"x": "data"}, (Variant("a", "lightgcn"), Variant("a", "mfbpr")))
+    for name in ("../../x", "/etc", "..", "a\\b", "é" * 300, "x" * 300):
+        slug = Variant(name, "lightgcn").slug
+        assert re.fullmatch(r"[A-Za-z0-9=+][A-Za-z0-9.=+-]*", slug), name
+        assert len(slug) < 150
+    assert Variant("x" * 300, "lightgcn").slug != Variant("x" * 301, "lightgcn").slug
 
 
 def test_plans_that_are_no_yaml_or_not_there(tmp_path):
