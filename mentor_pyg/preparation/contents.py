@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from mentor_pyg.datasets.arrays import open_array
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_file, check_folder
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
@@ -199,7 +199,7 @@ class ReadyFeatures:
                 item = as_id(text, "item")
                 if items.find(item) is None:
                     expected = "an item of the interactions"
-                    raise BadValue("unknown item", f"has item '{item}'", expected)
+                    raise BadValue("unknown item", f"has item {shown(item)}", expected)
             except BadValue as bad:
                 items.problems.add(where, bad)
                 continue

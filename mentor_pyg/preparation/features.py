@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from mentor_pyg.datasets.features import MASK_SUFFIX, SUFFIX
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.preparation.problems import BadValue, Problems
 
 
@@ -75,7 +75,7 @@ class ItemRows:
         if row is None:
             return None
         if self.taken[row]:
-            bad = BadValue("repeated item", f"repeats item '{item}'", "each item once")
+            bad = BadValue("repeated item", f"repeats item {shown(item)}", "each item once")
             self.problems.add(where, bad)
             return None
         self.taken[row] = True

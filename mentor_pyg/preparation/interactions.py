@@ -127,7 +127,8 @@ class InteractionTable:
                     continue
                 user.append(u)
                 item.append(i)
-                times.append(t)
+                if self.time:
+                    times.append(t)
         if not user and not low:
             raise InputError(
                 f"{', '.join(map(str, self.files))}: none of 0 interactions can be used; "

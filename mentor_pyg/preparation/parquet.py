@@ -9,7 +9,8 @@ from mentor_pyg.extras import optional
 from mentor_pyg.preparation.header import positions
 from mentor_pyg.progress import progress_bar
 
-ROWS_AT_ONCE = 2**13
+ROWS_AT_ONCE = 2**10
+"""Few, since a file may be packed so well that a row has megabytes."""
 
 
 def read_parquet(

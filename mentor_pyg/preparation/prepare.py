@@ -4,7 +4,8 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import write_text
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
 from mentor_pyg.preparation.folder import REPORT, new_folder
@@ -112,7 +113,7 @@ def prepare(
         _check_source(content, out)
     if not interactions.has_split:
         check_split(settings.split, settings.held_out, settings.seed, interactions.has_time)
-    with new_folder(out, force) as folder:
+    with _bounded_memory(interactions.files), new_folder(out, force) as folder:
         pairs = interactions.read(problems, progress)
         known = frozenset(pairs.item_ids)
         if pairs.label is None:
@@ -130,17 +131,31 @@ def prepare(
     return report
 
 
+@contextmanager
+def _bounded_memory(files: Sequence[Path]) -> Iterator[None]:
+    """Reports in one line that there isn't enough memory, as for a file that is packed too well."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(
+            f"{', '.join(map(str, files))}: with the content of the items needs more memory than "
+            f"there is ({reason(error)}); expected smaller files, or more memory"
+        ) from None
+
+
 def _check_names(name: str, contents: Sequence[Content]) -> None:
     if not NAME.fullmatch(name):
         raise InputError(
-            f"name: is '{name}'; expected letters, digits, '_', '-' and '.' "
+            f"name: is {shown(name)}; expected letters, digits, '_', '-' and '.' "
             "(--name gives another than that of the folder)"
         )
     seen: dict[str, str] = {}
     for content in contents:
         stem, where = content.stem, next(iter(content.files), "features")
         if not NAME.fullmatch(stem):
-            raise InputError(f"{where}: is called '{stem}'; expected letters, digits, '_', '-'")
+            raise InputError(
+                f"{where}: is called {shown(stem)}; expected letters, digits, '_', '-'"
+            )
         modality = MODALITY_NAMES.get(stem, stem)
         check_modality(modality, where)
         if modality in seen:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -68,6 +69,32 @@ ROWS = {
         "neither JSON nor a literal",
     ),
     "a set": (META, packed("{'asin', 'title'}", among=ITEMS), "line 2 is {", "not a dict"),
+    "two of a key": (
+        REVIEWS,
+        packed(with_()[:-1] + ', "asin": "B"}'),
+        "line 2 has 'asin' twice",
+        "repeated key",
+    ),
+    "two of a key in a literal": (
+        META,
+        packed(f"{{'asin': '{ASINS[-1]}', 'asin': 'B'}}", among=ITEMS),
+        "line 2 has 'asin' twice",
+        "repeated key",
+    ),
+    "half a character": (REVIEWS, packed(with_(asin="B\ud800")), "id 'B\\ud800'", "unprintable"),
+    "infinite id": (REVIEWS, packed(with_(asin=float("inf"))), "item id inf", "lost digits"),
+    "digits without end": (
+        REVIEWS,
+        packed(with_(asin=0).replace('"asin": 0', '"asin": ' + "9" * 5000)),
+        "line 2 is ",
+        "neither JSON",
+    ),
+    "hexadecimal digits": (
+        REVIEWS,
+        packed("{'reviewerID': 'u', 'unixReviewTime': 1, 'asin': 0x" + "f" * 5000 + "}"),
+        "line 2 has item id a number of type int",
+        "too long item id",
+    ),
     "deeply nested": (META, packed("[" * 9999, among=ITEMS), "line 2", "neither JSON"),
     "an unhashable key": (META, packed("{[]: 1}", among=ITEMS), "line 2", "neither JSON"),
     "no user": (REVIEWS, packed('{"asin": "B"}'), "line 2 has no 'reviewerID'", "no 'reviewerID'"),
@@ -143,6 +170,26 @@ FILES = {
         lambda path: path.write_bytes(gzip.compress(b"x" * 99)[:10] + b"\xff" * 50),
         "can't be unpacked",
     ),
+    "wrong checksum": (
+        REVIEWS,
+        lambda path: path.write_bytes(gzip.compress(lines(GOOD).encode())[:-8] + bytes(8)),
+        "can't be unpacked after line 70 (CRC check failed",
+    ),
+    "a bomb": (
+        META,
+        lambda path: path.write_bytes(gzip.compress(b"0" * 2**23)),
+        "line 1 has more than 4194304 bytes; expected shorter lines",
+    ),
+    "packed twice": (
+        META,
+        lambda path: path.write_bytes(gzip.compress(path.read_bytes())),
+        "is gzip; expected UTF-8",
+    ),
+    "UTF-16": (
+        META,
+        lambda path: path.write_bytes(gzip.compress(lines(ITEMS).encode("utf-16"))),
+        "is UTF-16 or UTF-32; expected UTF-8",
+    ),
     "empty": (REVIEWS, lambda path: write(path, ""), "is empty"),
     "empty without gzip": (META, lambda path: path.write_bytes(b""), "is empty"),
     "empty images": (IMAGES, lambda path: path.write_bytes(b""), "is empty"),
@@ -165,6 +212,12 @@ def test_a_bad_file_always_fails(amazon, tmp_path, case, on_error):
     assert str(caught.value).startswith(f"{amazon / name}: ")
     assert found in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+
+
+def test_members_of_a_gzip_file_are_read_one_after_another(amazon, tmp_path):
+    halves = [gzip.compress(lines(half).encode()) for half in (GOOD[:30], GOOD[30:])]
+    (amazon / REVIEWS).write_bytes(b"".join(halves))
+    assert run_amazon(amazon, tmp_path / "toys").pairs["train"] == 50
 
 
 def test_descriptions_of_other_items_are_not_parsed(amazon, tmp_path):
@@ -286,11 +339,48 @@ def test_no_interaction_is_left(tmp_path):
         run_table(path, tmp_path / "out")
 
 
-def test_parquet_that_is_none(tmp_path):
-    pytest.importorskip("pyarrow")
-    path = write(tmp_path / "log.parquet", "user,item\n")
-    with pytest.raises(InputError, match="expected a complete Parquet file"):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (lines(["user,item,time,stars", *TABLE]).encode("utf-16"), "is UTF-16 or UTF-32"),
+        (lines(["user,item,time,stars", *TABLE]).encode("utf-16-le"), "column 'user' is not among"),
+        (gzip.compress(b"user,item"), "is gzip; expected UTF-8, or a name that ends in .gz"),
+        (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
+        (b"caf\xe9,item\nuser,item,time,stars\nu,i,1,4\n", "line 1 isn't UTF-8 at byte 4"),
+        (b"\n\xff\nuser,item,time,stars\nu,i,1,4\n", "line 2 isn't UTF-8 at byte 1"),
+        (b" \n\n", "has no line that isn't blank"),
+    ],
+)
+def test_files_that_are_no_table_fail_even_if_rows_may_be_skipped(tmp_path, content, found):
+    path = write(tmp_path / "log.csv", content)
+    with pytest.raises(InputError) as caught:
+        run_table(path, tmp_path / "out", on_error="skip")
+    assert str(caught.value).startswith(f"{path}: {found}")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a folder"])
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl", "log.parquet", "log.csv.gz"])
+def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, kind, name):
+    path = tmp_path / name
+    {
+        "a pipe": lambda: os.mkfifo(path),
+        "a device": lambda: path.symlink_to("/dev/zero"),
+        "a folder": path.mkdir,
+    }[kind]()
+    with pytest.raises(InputError, match=f"{name}: is {kind}; expected"):
         run_table(path, tmp_path / "out")
+
+
+def test_memory_that_does_not_suffice(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    path = table_of(tmp_path)
+    monkeypatch.setattr(InteractionTable, "read", fail)
+    with pytest.raises(InputError, match=r"more memory than there is \(Unable to allocate 9 TiB"):
+        run_table(path, tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["raw"]
 
 
 def features(tmp_path, x, ids):
@@ -403,6 +493,7 @@ def run_mmssl(folder, out, on_error="fail", **changed):
         ({"1": [2, -1]}, "user '1' has item -1"),
         ({"1": [2, 10**30]}, "user '1' has item 1000"),
         ({"1": [2, True]}, "user '1' has item True"),
+        ({"1": [2, "0"]}, "user '1' has item '0'"),
         ({"0": [1], "1": [2]}, "user 0, item 1 is in train.json too"),
     ],
 )
@@ -435,6 +526,12 @@ def test_mmssl_whose_split_lies_in_another_one(tmp_path):
         ({"val": "[1"}, "val.json: isn't JSON"),
         ({"val": "[1]"}, "val.json: is a list"),
         ({"val": {"0": [999_999]}}, "has item 999999, but only"),
+        ({"val": '{"0": [2], "0": [1]}'}, "val.json: has '0' twice; expected each key once"),
+        ({"val": '{"0": [' + "9" * 5000 + "]}"}, "val.json: isn't JSON"),
+        ({"val": "[" * 100_000}, "val.json: isn't JSON"),
+        ({"train": {}}, "train.json: has no pairs; expected"),
+        ({"val": {"0": []}}, "val.json: has no pairs; expected"),
+        ({"test": {"0": [1]}}, "test.json: has no pairs; expected"),
     ],
 )
 def test_bad_files_of_mmssl(tmp_path, changed, found):

@@ -72,7 +72,7 @@ def test_what_is_no_rating(value):
 
 @pytest.mark.parametrize("value", [-1, 2**63, 10**30, 1.0, float("nan"), True, "1", None])
 def test_settings_out_of_range(value):
-    with pytest.raises(InputError, match="k_core: is .*; expected 0 or more"):
+    with pytest.raises(InputError, match=r"k_core: is .*; expected 0 or more"):
         check_whole("k_core", value)
 
 
