@@ -145,7 +145,7 @@ def test_without_pyarrow_nothing_is_read(tmp_path, monkeypatch):
     (tmp_path / "log.csv").write_text("not read")
     (tmp_path / "items.PQ").write_text("not read")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r"expected `pip install mentor_pyg\[parquet\]`"):
+    with pytest.raises(InputError, match=r"expected `pip install 'mentor_pyg\[parquet\]'`"):
         prepare(
             InteractionTable([tmp_path / "log.csv"], "u", "i"),
             [ItemTexts([tmp_path / "items.PQ"], "i", ["words"])],
