@@ -88,6 +88,10 @@ class InteractionTable:
     has_split = False
 
     def __post_init__(self) -> None:
+        if self.user == self.item:
+            raise InputError(
+                f"columns: users and items are both in '{self.user}'; expected two columns"
+            )
         if self.min_rating is not None and not math.isfinite(self.min_rating):
             raise InputError(f"min_rating: is {self.min_rating}; expected a number")
         if self.min_rating is not None and self.rating is None:

@@ -83,7 +83,7 @@ def test_shares_of_the_time_line_are_whole_numbers(share):
         (0.15, 300, [210, 45, 45]),
         (0.29, 100, [42, 29, 29]),
         (1 / 3, 300, [100, 100, 100]),
-        (0.0123456789, 10**6, [975309, 12345, 12346]),
+        (0.012345, 10**5, [97531, 1234, 1235]),
     ],
 )
 @pytest.mark.parametrize("method", ["user", "random"])
