@@ -8,6 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from torch_geometric.transforms import BaseTransform
 
 import mentor_pyg
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import check_file, content_hash, fingerprint, load_tensors, save_tensors
+from mentor_pyg.files import check_file, content_hash, fingerprint
+from mentor_pyg.formats import Kind
+from mentor_pyg.tensor_files import load_tensors, save_tensors
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -30,6 +33,8 @@ PACKAGES = ("mentor_pyg", "torch_geometric")
 """Whose transforms do what their class and their attributes say, in a given version."""
 
 CHUNK = 2**20
+
+CACHE = Kind("cached result", 1)
 
 
 def cache_dir() -> Path:
@@ -67,21 +72,23 @@ def cached(name: str, make: Callable[[], Any], refresh: bool = False) -> Any:
         return make()
     if not refresh:
         try:
-            return load_tensors(path)
+            return load_tensors(path, CACHE)
         except FileNotFoundError:
             pass
         except (InputError, OSError) as error:
             warnings.warn(f"{error}; making it again", stacklevel=2)
+            with suppress(OSError):
+                path.unlink()
     value = make()
     try:
-        save_tensors(value, path)
+        save_tensors(value, path, CACHE)
     except (InputError, OSError) as error:
         warnings.warn(
             f"{error}; going on without a cache, whose folder ${VARIABLE} names", stacklevel=2
         )
         return value
     try:
-        return load_tensors(path)  # as the next one will
+        return load_tensors(path, CACHE)  # as the next one will
     except InputError as error:
         logger.info("not kept: %s", error)
         path.unlink(missing_ok=True)

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import load_tensors, save_tensors
+from mentor_pyg.formats import Kind
 from mentor_pyg.interrupts import handling
+from mentor_pyg.tensor_files import load_tensors, save_tensors
+
+STATE = Kind("state of a training run", 1)
 
 
 class Checkpoint:
@@ -46,7 +49,7 @@ class Checkpoint:
     def save(self, state: Mapping[str, Any]) -> None:
         """Saves tensors in plain containers."""
         content = {"identity": self.identity, "about": self.about, "state": dict(state)}
-        save_tensors(content, self.path)
+        save_tensors(content, self.path, STATE)
         self._saved_at = time.monotonic()
 
     def load(self) -> dict[str, Any]:
@@ -58,7 +61,14 @@ class Checkpoint:
                 first difference.
         """
         content = read_checkpoint(self.path)
-        for name, ours, theirs in differences(self.identity, content["identity"]):
+        try:
+            found = next(differences(self.identity, content["identity"]), None)
+        except RuntimeError:  # a tensor is neither equal nor different
+            raise InputError(
+                f"{self.path}: its identity holds tensors; expected plain values"
+            ) from None
+        if found is not None:
+            name, ours, theirs = found
             raise InputError(
                 f"{self.path}: was saved with {name} = {theirs!r}, this run has {ours!r}; "
                 "expected the same run to go on"
@@ -83,14 +93,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is damaged or holds something else.
+        InputError: If it is damaged, holds something else, or is of another format.
     """
-    content = load_tensors(path)
+    content = load_tensors(path, STATE)
     parts = content if isinstance(content, dict) else {}
     if parts.keys() != {"identity", "about", "state"} or not all(
         isinstance(part, dict) for part in parts.values()
     ):
-        raise InputError(f"{path}: holds no state of a training run; expected a last.pt")
+        raise InputError(f"{path}: is no {STATE.name}; expected identity, about and state")
     return content
 
 
@@ -129,5 +139,5 @@ def random_state() -> dict[str, Any]:
 def set_random_state(state: Mapping[str, Any]) -> None:
     """Sets PyTorch's generators to what :func:`random_state` returned."""
     torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    for device, cuda in zip(range(torch.cuda.device_count()), state.get("cuda", ())):
+        torch.cuda.set_rng_state(cuda, device)

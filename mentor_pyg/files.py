@@ -3,10 +3,13 @@
 import hashlib
 import os
 import re
+import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,8 +17,17 @@ from torch import Tensor
 
 from mentor_pyg.errors import InputError, reason
 
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 MAX_SLUG = 100
 """Characters of a name of the user's in the name of a file, which may have 255 bytes."""
+
+TEMPORARY = ".mentor-pyg-tmp"
+"""How names of files end that are being written."""
 
 
 def check_file(path: Path, expected: str = "a file") -> None:
@@ -66,22 +78,140 @@ def content_hash(x: Tensor) -> str:
 
 
 @contextmanager
+def naming(path: Path | str, temporary: Path | None = None) -> Iterator[None]:
+    """Reports a failed write under the name of the file, which a full disk's error lacks.
+
+    Args:
+        path: The file that is written.
+        temporary: Under which other name it is written.
+
+    Raises:
+        InputError: If writing fails. Errors of other files pass through.
+    """
+    try:
+        yield
+    except OSError as error:
+        is_ours = error.filename is None or Path(error.filename) == temporary
+        # NumPy's `tofile` gives no number, and our own FileNotFoundError has a message:
+        is_of_writing = error.errno is not None or type(error) is OSError
+        if isinstance(error, BrokenPipeError | ConnectionError) or not (is_ours and is_of_writing):
+            raise
+        raise InputError(
+            f"{path}: can't be written ({error.strerror or reason(error)}); "
+            "expected a disk that works and has room for it"
+        ) from None
+
+
+@contextmanager
+def temporary_beside(path: Path, is_folder: bool = False) -> Iterator[Path]:
+    """A new file or folder beside ``path``, which vanishes with the block unless it is renamed.
+
+    It is locked while the block runs. What a killed process left, whose locks ended with
+    it, is removed first; what another one is writing stays.
+    """
+    _remove_stale(path)
+    prefix = _prefix(path)
+    while True:
+        temporary = path.with_name(f"{prefix}{uuid.uuid4().hex[:8]}{TEMPORARY}")
+        if is_folder:
+            temporary.mkdir()
+        else:
+            temporary.touch(exist_ok=False)  # with the usual permissions
+        # Until it is locked, another process may take it for stale and remove it:
+        lock = _lock(temporary, wait=True)
+        if temporary.exists():
+            break
+        _unlock(lock)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+        _unlock(lock)
+
+
+def _prefix(path: Path) -> str:
+    name = path.name if len(os.fsencode(path.name)) < 200 else fingerprint(path.name)
+    return f".{name}."
+
+
+def _remove_stale(path: Path) -> None:
+    prefix = _prefix(path)
+    for name in os.listdir(path.parent):
+        token = name.removeprefix(prefix).removesuffix(TEMPORARY)
+        if name != f"{prefix}{token}{TEMPORARY}" or not re.fullmatch("[0-9a-f]{8}", token):
+            continue
+        stale = path.with_name(name)
+        lock = _lock(stale, wait=False)
+        if lock is not None:
+            with suppress(OSError):
+                _remove(stale)
+            _unlock(lock)
+
+
+def _lock(path: Path, wait: bool) -> int | None:
+    """Locks a file or folder until it is unlocked or the process ends.
+
+    Returns:
+        A handle; None if it is locked already, gone, or the system has no such locks.
+    """
+    if fcntl is None:
+        return None
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # for NFS
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        _unlock(handle)
+        return None
+    return handle
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk and survives a power failure."""
+    is_folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError:
+        if not is_folder:  # for which not every system can wait
+            raise
+
+
+@contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path that becomes ``path`` if the block succeeds, else vanishes.
 
+    A link stays, and what it leads to is written. The content is on the disk before it
+    takes its name.
+
     Raises:
-        InputError: If the folder can't be written to.
+        InputError: If the folder can't be written to, or the disk is full; or if ``path``
+            is a folder or a device.
     """
-    path = Path(path)
-    check_writable(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise InputError(f"{path}: is {_kind(target)}; expected a file")
+    check_writable(target.parent)
+    with naming(path), temporary_beside(target) as temporary, naming(path, temporary):
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, target)
+        sync(target.parent)
 
 
 def check_writable(folder: Path) -> None:
@@ -109,35 +239,7 @@ def slug(name: str) -> str:
     return short if len(short) <= MAX_SLUG else f"{short[:MAX_SLUG]}-{fingerprint(name)}"
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_text(path: Path | str, text: str) -> None:
     """Writes a whole text file at once, or nothing."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def save_tensors(obj: Any, path: Path | str) -> None:
-    """:func:`torch.save` for tensors in plain containers, at once or not at all."""
-    with atomic_path(path) as temporary:
-        torch.save(obj, temporary)
-
-
-def load_tensors(path: Path | str) -> Any:
-    """:func:`torch.load` that runs no code from the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it isn't one that :func:`save_tensors` wrote.
-    """
-    check_file(Path(path), "a saved file")
-    try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises half a dozen types for broken files
-        raise InputError(
-            f"{path}: can't be loaded ({reason(error)}); expected a file of tensors, undamaged"
-        ) from None

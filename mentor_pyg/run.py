@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +17,25 @@ from mentor_pyg.environment import peak_memory_mb, versions
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
 from mentor_pyg.extras import pip_install
-from mentor_pyg.files import load_tensors, save_tensors, write_text
+from mentor_pyg.files import write_text
 from mentor_pyg.locks import sole_writer
-from mentor_pyg.run_files import BEST, CONFIG, HISTORY, LAST, METRICS, check_no_run, remove_run
+from mentor_pyg.run_files import (
+    BEST,
+    CONFIG,
+    HISTORY,
+    LAST,
+    METRICS,
+    check_files,
+    check_no_run,
+    read_metrics,
+    read_weights,
+    remove_run,
+    write_metrics,
+)
 from mentor_pyg.source import Source, data_fingerprint, open_source, synthetic_warning
 from mentor_pyg.train import OnEpoch, Trainer
 from mentor_pyg.train_config import FitResult
+from mentor_pyg.training_state import check_layout
 from mentor_pyg.transforms import (
     CompactFeatures,
     ContentVariant,
@@ -32,6 +44,7 @@ from mentor_pyg.transforms import (
     UserCooccurrence,
 )
 from mentor_pyg.typing import modalities
+from mentor_pyg.weights import save_weights
 
 FEATURES = (
     "at least one <name>_feat.npy (mentor-pyg prepare makes them of texts, with "
@@ -108,13 +121,16 @@ def train_run(
     files are removed as soon as nothing but the training can fail, so that a folder never
     holds parts of two runs.
 
-    ===============  ===========================================================
-    ``config.yaml``  everything that was set, to train the same again
-    ``last.pt``      state of the training, to go on from
-    ``best.pt``      weights of the best validation, and the configuration
-    ``history.csv``  losses, times and validation metrics of every epoch
-    ``metrics.json`` the results
-    ===============  ===========================================================
+    ====================  ======================================================
+    ``config.yaml``       everything that was set, to train the same again
+    ``last.pt``           state of the training, to go on from
+    ``best.safetensors``  weights of the best validation, and the configuration
+    ``history.csv``       losses, times and validation metrics of every epoch
+    ``metrics.json``      the results, and digests of the files above but ``last.pt``
+    ====================  ======================================================
+
+    A full disk ends a run with an error that names the file; the files that are there
+    stay whole, so that it can be resumed.
 
     Args:
         config: What to train, and how.
@@ -162,8 +178,7 @@ def _train_run(
     checkpoint = Checkpoint(out / LAST, identity, about)
 
     def save_best() -> None:
-        weights = {"model": model.state_dict(), "config": config.to_dict()}
-        save_tensors(weights | about, out / BEST)
+        save_weights(out / BEST, model.state_dict(), {"config": config.to_dict(), **about})
 
     def finish_epoch(result: FitResult, is_best: bool) -> None:
         write_text(out / CONFIG, config.to_yaml())
@@ -175,7 +190,11 @@ def _train_run(
 
     trainer = Trainer(model, data, config.train, progress, checkpoint)
     if resume:
-        trainer.load_state_dict(checkpoint.load())
+        trainer.resume()
+        if trainer.is_finished and (out / METRICS).exists():
+            metrics = read_metrics(out)
+            check_files(out, metrics, BEST, CONFIG, HISTORY)
+            return metrics
     else:
         remove_run(out)
     result = trainer.fit(finish_epoch)
@@ -198,8 +217,7 @@ def _train_run(
         "device": device.type,
         "versions": versions(),
     }
-    write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
-    return metrics
+    return write_metrics(out, metrics)
 
 
 @dataclass(frozen=True)
@@ -238,28 +256,22 @@ def load_run(
         InputError: If a file is damaged, or the data are others than it was trained on.
     """
     path = Path(folder) / BEST
-    saved = load_tensors(path)
-    if not isinstance(saved, dict) or not {"model", "config", "source", "data"} <= saved.keys():
-        raise InputError(f"{path}: holds no trained model; expected a best.pt")
-    config = check_config(saved["config"], str(path))
-    source = open_source(saved["source"]["origin"] if data is None else data)
+    state, about = read_weights(folder)
+    config = check_config(about["config"], str(path))
+    origin = about["source"]["origin"]
+    source = open_source(origin if data is None else data)
     raw = source.dataset[0]
     found = data_fingerprint(raw)
-    if found != saved["data"]:
+    if found != about["data"]:
         raise InputError(
             f"{source.origin}: holds other data (fingerprint {found}) than {path} was trained on; "
-            f"expected {saved['source']['origin']} as it was ({saved['data']})"
+            f"expected {origin} as it was ({about['data']})"
         )
     device = torch.device(device)
     prepared = prepare_graphs(config, raw, device)
     model = build_model(config, prepared).to(device)
-    try:
-        model.load_state_dict(saved["model"])
-    except (RuntimeError, TypeError) as error:
-        raise InputError(
-            f"{path}: its weights don't fit {config.model} ({reason(error)}); "
-            "expected a best.pt of this version"
-        ) from None
+    check_layout(path, state, model.state_dict())
+    model.load_state_dict(state)
     return TrainedRun(Path(folder), config, source, prepared, model.eval(), found)
 
 

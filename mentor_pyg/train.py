@@ -1,7 +1,6 @@
 """The training loop."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -21,11 +20,13 @@ from mentor_pyg.checkpoint import (
     set_epoch_state,
     set_random_state,
 )
+from mentor_pyg.divergence import Diverged, check_embeddings, check_losses, check_weights
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import Evaluator, encode
 from mentor_pyg.progress import progress_bar
 from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.train_config import FitResult, TrainConfig
+from mentor_pyg.training_state import check_state
 from mentor_pyg.typing import Batch, RecommenderModel
 
 Losses = Callable[[HeteroData, Batch], dict[str, Tensor]]
@@ -63,13 +64,13 @@ def fit(
             is the best. What it raises ends the training.
 
     Raises:
-        InputError: If the loss stops being finite, the monitored metric is unknown, or
-            the state is of another run.
+        InputError: If losses, weights or embeddings stop being finite, which leaves the
+            model with the best weights so far; if the monitored metric is unknown; or if
+            the state is damaged or of another run.
     """
     trainer = Trainer(model, data, config or TrainConfig(), progress, checkpoint)
     if resume:
-        assert checkpoint is not None
-        trainer.load_state_dict(checkpoint.load())
+        trainer.resume()
     return trainer.fit(on_epoch)
 
 
@@ -117,18 +118,32 @@ class Trainer:
 
     def fit(self, on_epoch: OnEpoch | None = None) -> FitResult:
         """Trains until the end, or on from a loaded state."""
-        config, result = self.config, self.result
-        with self._interruptible():
-            while result.epochs_run < config.epochs and self.bad_rounds < config.patience:
-                row = self.train_epoch()
-                result.history.append(row)
-                is_due = row["epoch"] % config.eval_every == 0 or row["epoch"] == config.epochs
-                is_best = is_due and self._validate(row)
-                if on_epoch is not None:
-                    on_epoch(result, is_best)
-                self._save()
+        try:
+            with self._interruptible():
+                while not self.is_finished:
+                    self._fit_epoch(on_epoch)
+        except Diverged as error:
+            self.model.load_state_dict(self.best_state)
+            best = self.result.best_epoch
+            kept = f"those of epoch {best}, the best so far, are kept" if best else "none are kept"
+            raise Diverged(f"{error}; of the weights {kept}") from None
         self.model.load_state_dict(self.best_state)
-        return result
+        return self.result
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or validation hasn't improved for long enough."""
+        config = self.config
+        return self.result.epochs_run >= config.epochs or self.bad_rounds >= config.patience
+
+    def _fit_epoch(self, on_epoch: OnEpoch | None) -> None:
+        row, config = self.train_epoch(), self.config
+        is_due = row["epoch"] % config.eval_every == 0 or row["epoch"] == config.epochs
+        is_best = is_due and self._validate(row)
+        self.result.history.append(row)
+        if on_epoch is not None:
+            on_epoch(self.result, is_best)
+        self._save()
 
     def train_epoch(self) -> dict[str, float]:
         """One pass over the training pairs: the time, and the mean of each loss term."""
@@ -149,9 +164,11 @@ class Trainer:
                     bar.set_postfix({name: f"{loss.item():.4f}" for name, loss in losses.items()})
                 self.seconds = time.perf_counter() - start
                 if self.checkpoint is not None and self.checkpoint.is_due():
+                    check_weights(self.model, epoch)
                     self._save()
         means = {name: float(total) / len(self.sampler) for name, total in self.totals.items()}
-        _check_finite(means, epoch)
+        check_losses(means, epoch)
+        check_weights(self.model, epoch)  # the last step's, which no loss has seen
         row = {"epoch": epoch, "seconds": self.seconds, **means}
         self.totals, self.seconds = {}, 0.0
         return row
@@ -171,7 +188,9 @@ class Trainer:
     def _validate(self, row: dict[str, float]) -> bool:
         """Adds metrics to a row and keeps the weights if they are the best so far."""
         monitor, result = self.config.monitor, self.result
-        metrics = self.evaluator(*encode(self.model, self.data))
+        user_emb, item_emb = encode(self.model, self.data)
+        check_embeddings(user_emb, item_emb, int(row["epoch"]))
+        metrics = self.evaluator(user_emb, item_emb)
         row |= metrics
         is_best = metrics[monitor] > result.val.get(monitor, -1.0)
         _log_row(row, monitor, is_best)
@@ -205,17 +224,20 @@ class Trainer:
             "seconds": self.seconds,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where a trainer of the same model, data and settings was.
+    def resume(self) -> None:
+        """Goes on from what the checkpoint saved, or changes nothing.
 
         Raises:
-            InputError: If the state has other parts than this version's.
+            FileNotFoundError: If there is none.
+            InputError: If it is damaged, of another run, or doesn't fit.
         """
-        if state.keys() != (ours := self.state_dict()).keys():
-            raise InputError(
-                f"state of the training: has the parts {', '.join(sorted(state))}; "
-                f"expected {', '.join(sorted(ours))}, as this version saves them"
-            )
+        assert self.checkpoint is not None
+        state = self.checkpoint.load()
+        check_state(state, self, self.checkpoint.path)
+        self.load_state_dict(state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where a trainer of the same model, data and settings was."""
         self.model.load_state_dict(state["model"])
         set_epoch_state(self.model, state["epoch"])
         self.best_state = state["best"]
@@ -242,15 +264,6 @@ def objectives(model: RecommenderModel, lr: float) -> list[tuple[Losses, Optimiz
 
 def _copy(model: RecommenderModel) -> dict[str, Any]:
     return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def _check_finite(means: Mapping[str, float], epoch: int) -> None:
-    for name, value in means.items():
-        if not math.isfinite(value):
-            raise InputError(
-                f"epoch {epoch}: loss term '{name}' is {value}; expected a finite number "
-                "(a lower learning rate may help)"
-            )
 
 
 def _log_row(row: dict[str, float], monitor: str, is_best: bool) -> None:

@@ -1,5 +1,7 @@
 import gzip
 import json
+import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,11 +12,35 @@ from mentor_pyg.datasets.features import MODALITY_NAMES
 from mentor_pyg.typing import INTERACTS, ITEM, modalities
 
 
+@pytest.fixture(autouse=True, scope="session")
+def session_cache(tmp_path_factory):
+    """For fixtures of modules, so that no test reads or writes the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MENTOR_PYG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("MENTOR_PYG_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def small_disk():
+    """A context in which no file can grow beyond some bytes, as on a disk that is full."""
+
+    @contextmanager
+    def small_disk(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return small_disk
 
 
 @pytest.fixture

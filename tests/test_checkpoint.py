@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from mentor_pyg import FitResult, InputError, TrainConfig, fit
-from mentor_pyg.checkpoint import Checkpoint, read_checkpoint
+from mentor_pyg.cache import CACHE
+from mentor_pyg.checkpoint import STATE, Checkpoint, read_checkpoint
 from mentor_pyg.cli import main
 from mentor_pyg.config import load_config
-from mentor_pyg.files import save_tensors
 from mentor_pyg.nn.models import MENTOR, MMSSL, LightGCN
 from mentor_pyg.run import load_run, train_run
 from mentor_pyg.source import open_source
+from mentor_pyg.tensor_files import save_tensors
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 
 CPU = torch.device("cpu")
@@ -80,10 +81,10 @@ def test_a_state_with_other_parts_is_refused(data, tmp_path):
     path = tmp_path / "last.pt"
     with pytest.raises(Stop):
         fit(LightGCN.from_data(data), data, CONFIG, False, StoppingCheckpoint(path, 1))
-    content = torch.load(path, weights_only=True)
+    content = read_checkpoint(path)
     del content["state"]["epoch"]
-    save_tensors(content, path)
-    with pytest.raises(InputError, match=r"^state of the training: .*; expected .*epoch"):
+    save_tensors(content, path, STATE)
+    with pytest.raises(InputError, match=rf"^{path}: state lacks 'epoch'; expected it$"):
         fit(LightGCN.from_data(data), data, CONFIG, False, Checkpoint(path, {}), resume=True)
 
 
@@ -168,13 +169,13 @@ def test_another_run_is_refused_by_its_difference(tmp_path, ours, theirs, messag
 def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(FileNotFoundError, match="not found"):
         read_checkpoint(tmp_path / "last.pt")
-    save_tensors({"model": {}}, tmp_path / "best.pt")
+    save_tensors({"model": {}}, tmp_path / "cache.pt", CACHE)
     with pytest.raises(InputError, match="no state of a training run"):
-        read_checkpoint(tmp_path / "best.pt")
-    save_tensors({"identity": {}, "about": 2, "state": {}}, tmp_path / "odd.pt")
+        read_checkpoint(tmp_path / "cache.pt")
+    save_tensors({"identity": {}, "about": 2, "state": {}}, tmp_path / "odd.pt", STATE)
     with pytest.raises(InputError, match="no state of a training run"):
         read_checkpoint(tmp_path / "odd.pt")
-    (tmp_path / "short.pt").write_bytes((tmp_path / "best.pt").read_bytes()[:100])
+    (tmp_path / "short.pt").write_bytes((tmp_path / "cache.pt").read_bytes()[:100])
     with pytest.raises(InputError, match="can't be loaded"):
         read_checkpoint(tmp_path / "short.pt")
 

@@ -95,6 +95,7 @@ def text(runs):
     """A page of both runs, with everything."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mentor_pyg.run.open_source", open_tiny)
+        patch.setenv("MENTOR_PYG_CACHE", str(runs[0].parent / "cache"))
         return report_page(runs, title="<i>title</i>", num_items=10, progress=False)
 
 
@@ -221,9 +222,19 @@ def test_runs_that_measured_other_lists(runs, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"test": 3}, "test is 3; expected a run's result"),
+        ({"test": 3}, "test is 3; expected metrics by name"),
         ({"seed": None}, "seed is None"),
-        ({"val": {"recall@20": "high"}}, "val recall@20 is 'high'; expected a number"),
+        ({"val": {"recall@20": "high"}}, "val recall@20 is 'high'; expected a number from 0 to 1"),
+        ({"val": {"recall@20": -1}}, "val recall@20 is -1; expected a number from 0 to 1"),
+        ({"popularity": {"recall@20": 1.5}}, r"popularity recall@20 is 1\.5; expected a number"),
+        ({"val": {"recall@20": 10**400}}, "val recall@20 is 10+"),
+        ({"epochs_run": 10**400}, "epochs_run is 10+"),
+        ({"best_epoch": 4}, "best_epoch is 4; expected a whole number from 1 to 3"),
+        ({"seconds_per_epoch": -1}, "seconds_per_epoch is -1"),
+        ({"versions": {"torch": 2}}, "versions is {'torch': 2}; expected texts by name"),
+        ({"format": 2}, "is in format 2 of mentor_pyg '.*'; expected format 1"),
+        ({"kind": None}, "holds no result of a run"),
+        ({"test": {"recall@20": float("nan")}}, "isn't valid JSON"),
     ],
 )
 def test_damaged_results_are_told(runs, tmp_path, changes, message):
@@ -241,13 +252,24 @@ def test_other_bad_runs(runs, tmp_path):
     with pytest.raises(InputError, match=r"history\.csv:2: has 1 cells"):
         make([run])
     (run / "metrics.json").write_text("{")
-    with pytest.raises(InputError, match=r"metrics\.json: isn't JSON"):
+    with pytest.raises(InputError, match=r"metrics\.json: isn't valid JSON"):
         make([run])
     (run / "metrics.json").write_text("[]")
-    with pytest.raises(InputError, match="holds list; expected a mapping"):
+    with pytest.raises(InputError, match="holds no result of a run"):
         make([run])
     with pytest.raises(InputError, match="no runs are named"):
         make([])
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "history.csv", "best.safetensors"])
+def test_files_of_two_runs_are_not_taken_for_one(runs, tmp_path, name):
+    config = load_config("lightgcn", ["train.lr=0.02"], epochs=3, seed=5)
+    source = Source("toys & <b>", "toys", SyntheticDataset.tiny())
+    train_run(config, source, tmp_path / "other", progress=False)
+    run = damaged(runs, tmp_path / "run")
+    shutil.copy(tmp_path / "other" / name, run / name)
+    with pytest.raises(InputError, match=rf"{name}: isn't the file that metrics\.json beside it"):
+        make([run])
 
 
 def test_bad_files_are_told_before_any_work(tmp_path):

@@ -9,12 +9,12 @@ from mentor_pyg import InputError, evaluate
 from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.environment import choose_device, versions
-from mentor_pyg.files import load_tensors
 from mentor_pyg.run import prepare_graphs, summary, train_run
 from mentor_pyg.run_files import read_metrics
 from mentor_pyg.source import Source, open_source
 from mentor_pyg.transforms import CompactFeatures, cosine_knn
 from mentor_pyg.typing import ITEM, similar
+from mentor_pyg.weights import load_weights
 
 CPU = torch.device("cpu")
 QUICK = ["graph.k=5", "train.lr=1e-2", "train.batch_size=128"]
@@ -30,7 +30,7 @@ def test_a_run_leaves_its_files(source, tmp_path):
     config = load_config("paper", QUICK, epochs=3, seed=5)
     metrics = train_run(config, source, out, CPU, progress=False)
     assert sorted(p.name for p in out.iterdir()) == [
-        "best.pt",
+        "best.safetensors",
         "config.yaml",
         "history.csv",
         "last.pt",
@@ -54,11 +54,11 @@ def test_a_run_leaves_its_files(source, tmp_path):
 def test_the_checkpoint_gives_the_reported_test_figures(source, tmp_path):
     config = load_config("lightgcn", ["train.lr=1e-2"], epochs=4)
     metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
-    checkpoint = load_tensors(tmp_path / "out" / "best.pt")
-    assert checkpoint["config"] == json.loads(json.dumps(config.to_dict()))
+    weights = load_weights(tmp_path / "out" / "best.safetensors")
+    assert weights.about["config"] == json.loads(json.dumps(config.to_dict()))
     data = prepare_graphs(config, source.dataset[0], CPU)
     model = config.model_class.from_data(data, **config.options)
-    model.load_state_dict(checkpoint["model"])
+    model.load_state_dict(weights.state)
     assert evaluate(model, data, "test") == metrics["test"]
 
 
@@ -99,7 +99,7 @@ def test_an_interrupted_run_leaves_nothing_of_the_one_before(source, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train_run(config, source, out, CPU, progress=False, on_epoch=interrupt, force=True)
-    assert sorted(files_of(out)) == ["best.pt", "config.yaml", "history.csv", "notes.txt"]
+    assert sorted(files_of(out)) == ["best.safetensors", "config.yaml", "history.csv", "notes.txt"]
     assert load_config(str(out / "config.yaml")).model == "MFBPR"
     assert len((out / "history.csv").read_text().splitlines()) == 2
     with pytest.raises(FileNotFoundError, match="expected a finished run"):
@@ -121,7 +121,8 @@ def test_a_run_that_cannot_begin_leaves_the_one_before_as_it_was(source, tmp_pat
     [
         ("metrics.json", "holds a finished run; expected another folder, or --force to replace it"),
         ("last.pt", "holds an unfinished run; expected --resume '{out}' to go on with it, --force"),
-        ("best.pt", "holds best.pt, which a run writes; expected another folder, or --force"),
+        ("best.safetensors", "holds best.safetensors, which a run writes; expected another folder"),
+        ("best.pt", "holds best.pt, which a run writes"),
         ("config.yaml", "holds config.yaml, which a run writes"),
     ],
 )
@@ -222,7 +223,7 @@ def test_a_run_on_compact_features_in_bf16(source, tmp_path):
     config = load_config("paper", changes, epochs=1)
     metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
     weight = "encoder.encoders.visual.mlp.lins.0.weight"
-    state = load_tensors(tmp_path / "out" / "best.pt")["model"]
+    state = load_weights(tmp_path / "out" / "best.safetensors").state
     assert state[weight].shape == (256, 3)
     assert {x.dtype for x in state.values()} == {torch.float32}
     assert load_config(str(tmp_path / "out" / "config.yaml")) == config

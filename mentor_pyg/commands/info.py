@@ -10,14 +10,13 @@ from pathlib import Path
 
 import torch
 
-from mentor_pyg.checkpoint import read_checkpoint
 from mentor_pyg.commands import Output, expanded
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import versions
 from mentor_pyg.extras import EXTRAS, is_installed
 from mentor_pyg.nn import models
 from mentor_pyg.run import summary
-from mentor_pyg.run_files import LAST, METRICS, read_metrics
+from mentor_pyg.run_files import LAST, METRICS, read_last, read_metrics
 from mentor_pyg.source import open_source
 
 
@@ -63,12 +62,17 @@ def _environment() -> Output:
 
 
 def _unfinished(folder: Path) -> Output:
-    saved = read_checkpoint(folder / LAST)
-    history = saved["state"]["result"]["history"]
-    data = {**saved["about"], "config": saved["identity"]["config"], "epochs_run": len(history)}
+    saved = read_last(folder)
+    data = {
+        "source": {"name": saved.dataset, "origin": saved.origin},
+        "data": saved.data,
+        "versions": saved.versions,
+        "config": saved.config.to_dict(),
+        "epochs_run": saved.epochs_run,
+    }
     text = (
-        f"{saved['identity']['config']['model']} on {saved['about']['source']['name']}, "
-        f"not finished: {len(history)} epochs are done\n"
+        f"{saved.config.model} on {saved.dataset}, "
+        f"not finished: {saved.epochs_run} epochs are done\n"
         f"go on by: mentor-pyg train --resume {folder}"
     )
     return Output(text, data)

@@ -4,9 +4,9 @@
   mentor-pyg train --data data/tiktok --preset released --seed 1 --set train.lr=1e-3
   mentor-pyg train --resume runs/tiktok
 
-Writes config.yaml, last.pt, best.pt, history.csv and metrics.json. A run that is there
-already is only replaced with --force. Ctrl-C saves the state; --resume goes on from it and
-ends with the numbers of a run that was never interrupted.
+Writes config.yaml, last.pt, best.safetensors, history.csv and metrics.json. A run that is
+there already is only replaced with --force. Ctrl-C saves the state; --resume goes on from it
+and ends with the numbers of a run that was never interrupted.
 """
 
 import argparse
@@ -15,15 +15,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.checkpoint import read_checkpoint
 from mentor_pyg.commands import Output, check_not_empty, expanded
-from mentor_pyg.config import RunConfig, check_config, load_config, preset_names
+from mentor_pyg.config import RunConfig, load_config, preset_names
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import slug
 from mentor_pyg.locks import sole_writer
 from mentor_pyg.run import summary, train_run
-from mentor_pyg.run_files import LAST, check_no_run
+from mentor_pyg.run_files import check_no_run, read_last
 from mentor_pyg.source import SYNTHETIC, Source, open_source
 from mentor_pyg.tensorboard import tensorboard_logger
 
@@ -132,8 +131,5 @@ def _read_run(folder: Path, args: argparse.Namespace) -> tuple[RunConfig, Source
         value = getattr(args, name)
         if value is not None and value is not False and value != []:  # 0 is given, too
             raise InputError(f"--{name}: can't be changed by --resume; expected a new run")
-    path = folder / LAST
-    saved = read_checkpoint(path)
-    source = open_source(args.data or saved["about"]["source"]["origin"])
-    config = check_config(saved["identity"]["config"], str(path))
-    return config, source
+    saved = read_last(folder)
+    return saved.config, open_source(args.data or saved.origin)

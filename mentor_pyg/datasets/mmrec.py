@@ -26,7 +26,7 @@ from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_folder, fingerprint
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
-FORMAT = 3
+FORMAT = 4
 """Goes into the cache key; raise it when the processed form, or what files mean, changes."""
 
 

@@ -4,12 +4,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.checkpoint import differences, read_checkpoint
-from mentor_pyg.config import RunConfig, check_config, load_config
+from mentor_pyg.checkpoint import differences
+from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.plan import Plan, Variant
-from mentor_pyg.files import check_file, load_tensors
-from mentor_pyg.run_files import BEST, CONFIG, LAST, METRICS, read_metrics
+from mentor_pyg.files import check_file
+from mentor_pyg.run_files import CONFIG, LAST, METRICS, check_files, read_last, read_metrics
 from mentor_pyg.source import data_fingerprint, open_source
 
 
@@ -129,11 +129,10 @@ def _trained(folder: Path) -> tuple[RunConfig, tuple[str, str]]:
     """Settings of a run, where its data were, and their fingerprint."""
     if (folder / METRICS).exists():
         metrics = read_metrics(folder)
-        data = metrics.get("data") or load_tensors(folder / BEST)["data"]
-        return load_config(str(folder / CONFIG)), (metrics["data_source"], data)
-    saved = read_checkpoint(folder / LAST)
-    config = check_config(saved["identity"]["config"], str(folder / LAST))
-    return config, (saved["about"]["source"]["origin"], saved["identity"]["data"])
+        check_files(folder, metrics, CONFIG)
+        return load_config(str(folder / CONFIG)), (metrics["data_source"], metrics["data"])
+    saved = read_last(folder)
+    return saved.config, (saved.origin, saved.data)
 
 
 def _compare(folder: Path, how: str, found: RunConfig, planned: RunConfig) -> None:

@@ -2,16 +2,17 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
 from mentor_pyg.datasets.features import MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.files import naming
 from mentor_pyg.preparation.problems import BadValue, Problems
 
 
@@ -109,25 +110,61 @@ def write_features(
     """Writes ``<stem>_feat.npy`` and ``<stem>_mask.npy``; items without content become zeros.
 
     Raises:
-        InputError: If a row isn't finite, or no item has content at all.
+        InputError: If a row isn't finite, no item has content at all, or the disk is full.
     """
     path, num_items = folder / f"{content.stem}{SUFFIX}", len(items.row_of)
     mask, width = np.zeros(num_items, dtype=bool), 0
-    for block in content.blocks(items, progress):
-        if not width:
-            width = block.values.shape[1]
-            open_memmap(path, "w+", np.float32, (num_items, width))
-        rows, values = _finite(block, items.problems)
-        # Mapped anew for each block, so that what is written doesn't pile up in memory:
-        np.load(path, mmap_mode="r+")[rows] = values
-        mask[rows] = True
+    with ExitStack() as stack:
+        for block in content.blocks(items, progress):
+            if not width:
+                width = block.values.shape[1]
+                table = stack.enter_context(_Table(path, num_items, width))
+            rows, values = _finite(block, items.problems)
+            table.write(rows, values)
+            mask[rows] = True
     if not mask.any():
         raise InputError(
             f"{', '.join(map(str, content.files))}: has no {content.stem} of any of the "
             f"{num_items} items; expected their ids and content"
         )
-    np.save(folder / f"{content.stem}{MASK_SUFFIX}", mask)
+    path = folder / f"{content.stem}{MASK_SUFFIX}"
+    with naming(path), open(path, "wb") as file:
+        np.save(file, mask)
     return Coverage(int(mask.sum()), width)
+
+
+class _Table:
+    """A file of float32 [I, D_m] whose rows are written in any order; the others are zeros.
+
+    It isn't mapped into memory: there a full disk would end the process, without an error.
+    """
+
+    def __init__(self, path: Path, num_rows: int, width: int) -> None:
+        self.path = path
+        layout = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, width)}
+        with naming(path):
+            self.file = open(path, "wb")  # noqa: SIM115
+            np.lib.format.write_array_header_1_0(self.file, layout)
+            self.start, self.row_bytes = self.file.tell(), 4 * width
+            self.file.truncate(self.start + num_rows * self.row_bytes)
+
+    def write(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """Writes rows [n] with their values [n, D_m]."""
+        order = np.argsort(rows)
+        rows, values = rows[order], values[order].astype("<f4", copy=False)
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        with naming(self.path):
+            for first, some in zip((0, *breaks), np.split(values, breaks)):
+                if len(some):
+                    self.file.seek(self.start + int(rows[first]) * self.row_bytes)
+                    self.file.write(some.tobytes())
+
+    def __enter__(self) -> "_Table":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with naming(self.path):
+            self.file.close()
 
 
 def _finite(block: Block, problems: Problems) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError, reason, shown
-from mentor_pyg.files import write_text
+from mentor_pyg.files import naming, write_text
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
 from mentor_pyg.preparation.folder import REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
@@ -203,7 +203,8 @@ def _write_pairs(folder: Path, name: str, pairs: Interactions) -> None:
     if pairs.time is not None:
         columns["timestamp"] = time_texts(pairs.time, pairs.time_decimals)
     columns["x_label"] = pairs.label.tolist()
-    with open(folder / f"{name}.inter", "w", encoding="utf-8", newline="") as file:
+    path = folder / f"{name}.inter"
+    with naming(path), open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values()))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mentor_pyg.errors import InputError, reason
 from mentor_pyg.extras import optional
-from mentor_pyg.files import load_tensors
+from mentor_pyg.tensor_files import load_torch
 
 SCALES_ITS_INPUT = ("googlenet", "inception_v3")
 """Models of torchvision whose input depends on where their weights are from."""
@@ -83,7 +83,7 @@ def image_model(model: str, progress: bool) -> ImageEncoder:
             f"{model}: isn't a model for images; expected torchvision/<name> or timm/<name>, "
             "and @<path> behind it for weights from a file"
         )
-    state = load_tensors(Path(weights).expanduser()) if weights else None
+    state = load_torch(Path(weights).expanduser()) if weights else None
     try:
         return IMAGE_LIBRARIES[library](name, state, progress)
     except (OSError, RuntimeError, TypeError) as error:  # no network, or weights that don't fit

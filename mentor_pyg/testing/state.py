@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from mentor_pyg.checkpoint import epoch_state
-from mentor_pyg.files import load_tensors, save_tensors
+from mentor_pyg.checkpoint import STATE, epoch_state
+from mentor_pyg.tensor_files import load_tensors, save_tensors
 from mentor_pyg.testing.relabelling import grown
 from mentor_pyg.testing.subject import (
     QUICK,
@@ -63,9 +63,9 @@ def check_checkpoint(subject: Subject) -> None:
     model = subject.build()
     start_epoch(model, subject.data)
     with tempfile.TemporaryDirectory() as folder:
-        save_tensors(model.state_dict(), Path(folder) / "model.pt")
+        save_tensors(model.state_dict(), Path(folder) / "model.pt", STATE)
         other = subject.build(seed=1)
-        other.load_state_dict(load_tensors(Path(folder) / "model.pt"))
+        other.load_state_dict(load_tensors(Path(folder) / "model.pt", STATE))
     message = "expected a model with loaded weights to give the same embeddings"
     expect_equal(embeddings(model, subject.data), embeddings(other, subject.data), message)
 

@@ -15,7 +15,7 @@ from mentor_pyg.files import content_hash, fingerprint
 from mentor_pyg.transforms.knn import choose_backend, cosine_knn, cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, modalities, similar
 
-FORMAT = 2
+FORMAT = 3
 """Goes into the key of kept neighbours; raise it when the search finds others."""
 
 Graph: TypeAlias = tuple[Tensor, Tensor]

@@ -6,16 +6,17 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mentor_pyg import evaluate
 from mentor_pyg.analysis import RunEvaluation, aggregate, evaluate_runs
 from mentor_pyg.cli import main
 from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.files import load_tensors, save_tensors
 from mentor_pyg.run import BEST, load_run, train_run
 from mentor_pyg.source import open_source
 from mentor_pyg.typing import INTERACTS
+from mentor_pyg.weights import load_weights
 
 QUICK = ["--resamples", "50", "--quiet", "--device", "cpu"]
 
@@ -174,7 +175,7 @@ def test_equal_seeds_give_equal_output(trained, run):
 @pytest.mark.parametrize(
     ("args", "fragments"),
     [
-        (["nowhere"], ["nowhere/best.pt: not found"]),
+        (["nowhere"], ["nowhere/best.safetensors: not found"]),
         (["{a0}", "{a0}/../a0"], ["is named twice"]),
         (["{a0}", "{other}"], ["other_run: was trained on other", "a0 on toy"]),
         (["{a0}", "--data", "{data}"], ["holds other data"]),
@@ -228,10 +229,10 @@ def test_damaged_runs(trained, run, tmp_path, damage):
     elif damage == "garbage":
         best.write_bytes(b"no weights")
     else:
-        save_tensors({"model": load_tensors(best)["model"]}, best)
+        save_file(load_weights(best).state, best)
     code, _, err = run(trained["b"], "damaged")
     assert code == 2
-    assert "damaged/best.pt: " in err
+    assert "damaged/best.safetensors: " in err
     assert "; expected " in err
 
 

@@ -71,7 +71,7 @@ def test_data_and_grids(command, toy_folder, grid, tmp_path):
     [
         (["curves", "nowhere"], "nowhere/history.csv: not found; expected a run"),
         (["curves", "."], "history.csv: not found; expected a run"),
-        (["embeddings", "nowhere"], "nowhere/best.pt: not found"),
+        (["embeddings", "nowhere"], "nowhere/best.safetensors: not found"),
         (["distributions", "nowhere"], "nowhere"),
         (["distributions", ".", "."], "distributions: 2 inputs; expected one"),
         (["heat-map", "none.csv"], "none.csv: not found; expected a grid in CSV"),

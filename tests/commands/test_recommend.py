@@ -188,7 +188,7 @@ def test_bad_input(run, arrivals, tmp_path, args, spoil, message):
 
 
 def test_a_damaged_run(run, trained):
-    (trained / "best.pt").write_bytes(b"PK\x03\x04")
+    (trained / "best.safetensors").write_bytes(b"PK\x03\x04")
     code, out, err = run("--user", 7)
     assert (code, out) == (2, "")
-    assert "best.pt: can't be loaded" in err
+    assert "best.safetensors: can't be loaded" in err

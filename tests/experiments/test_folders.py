@@ -8,7 +8,6 @@ import pytest
 
 from mentor_pyg.cli import main
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.files import load_tensors
 from mentor_pyg.run_files import LAST, METRICS
 
 SEARCHED = {"name": "LightGCN", "space": "lightgcnm"}
@@ -93,13 +92,11 @@ def test_results_whose_data_are_gone_can_be_shown(finished, compare, capsys):
     assert "gone: not found" in capsys.readouterr().err
 
 
-def test_results_without_a_fingerprint_have_it_in_their_weights(finished, compare, capsys):
-    metrics = json.loads((finished / METRICS).read_text())
-    key = metrics.pop("data")
-    assert load_tensors(finished / "best.pt")["data"] == key
-    (finished / METRICS).write_text(json.dumps(metrics))
-    assert compare() == 0
-    assert compare(set=["train.epochs=6"]) == 2
+def test_results_beside_the_settings_of_another_run_are_refused(finished, compare, capsys):
+    path = finished / "config.yaml"
+    path.write_text(path.read_text() + "\n")
+    assert compare("--only-report") == 2
+    assert "config.yaml: isn't the file that metrics.json" in capsys.readouterr().err
 
 
 def test_interrupted_runs_go_on_with_equal_settings_alone(finished, compare, capsys):

@@ -21,7 +21,7 @@ def test_embeddings(rec, new_features, tmp_path):
 
 def test_all_files_or_none(rec, tmp_path):
     (tmp_path / "item_ids.txt").mkdir()
-    with pytest.raises(OSError, match=r"item_ids\.txt"):
+    with pytest.raises(InputError, match=r"item_ids\.txt: is a folder"):
         save_embeddings(rec, tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 

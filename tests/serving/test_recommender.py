@@ -187,12 +187,12 @@ def test_other_bad_inputs(rec):
 
 def test_damaged_and_missing_runs(toy_folder, train, tmp_path):
     run = train(toy_folder)
-    best = run / "best.pt"
+    best = run / "best.safetensors"
     content = best.read_bytes()
     best.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"best.pt: can't be loaded"):
+    with pytest.raises(InputError, match=r"best.safetensors: can't be loaded"):
         Recommender.load(run)
-    with pytest.raises(FileNotFoundError, match=r"best.pt: not found"):
+    with pytest.raises(FileNotFoundError, match=r"best.safetensors: not found"):
         Recommender.load(tmp_path)
     best.write_bytes(content)
     features = np.load(toy_folder / "image_feat.npy")

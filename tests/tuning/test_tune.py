@@ -160,7 +160,7 @@ def test_a_damaged_final_run_is_told(source, tmp_path):
     run(a_search(trials=1), source, tmp_path / "out")
     (folder,) = (tmp_path / "out" / "runs").iterdir()
     (folder / "metrics.json").write_text("{")
-    with pytest.raises(InputError, match=r"metrics\.json: isn't JSON"):
+    with pytest.raises(InputError, match=r"metrics\.json: isn't valid JSON"):
         run(a_search(trials=1), source, tmp_path / "out")
 
 

@@ -1,0 +1,61 @@
+"""Training that diverges is noticed before anything is measured or saved."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mentor_pyg.errors import InputError
+from mentor_pyg.typing import RecommenderModel
+
+HINT = "a lower learning rate may help"
+
+
+class Diverged(InputError):
+    """Losses, weights or embeddings that aren't finite any more."""
+
+
+def check_losses(means: Mapping[str, float], epoch: int) -> None:
+    """Refuses an epoch whose mean losses aren't finite.
+
+    Raises:
+        Diverged: If one isn't.
+    """
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise Diverged(
+                f"epoch {epoch}: loss term '{name}' is {value}; expected a finite number ({HINT})"
+            )
+
+
+def check_weights(model: RecommenderModel, epoch: int) -> None:
+    """Refuses weights that aren't finite; it waits for the device once.
+
+    Raises:
+        Diverged: If one isn't.
+    """
+    weights = {name: x for name, x in model.state_dict().items() if x.is_floating_point()}
+    finite = torch.stack([x.isfinite().all() for x in weights.values()]).tolist()
+    for name, is_finite in zip(weights, finite):
+        if not is_finite:
+            raise Diverged(
+                f"epoch {epoch}: weights '{name}' aren't finite; expected finite numbers ({HINT})"
+            )
+
+
+def check_embeddings(user_emb: Tensor, item_emb: Tensor, epoch: int) -> None:
+    r"""Refuses embeddings whose scores may not be finite.
+
+    By Cauchy and Schwarz no score exceeds
+    :math:`\max_u \lVert e_u \rVert \max_i \lVert e_i \rVert`.
+
+    Raises:
+        Diverged: If that isn't finite.
+    """
+    largest = user_emb.norm(dim=1).max() * item_emb.norm(dim=1).max()
+    if not math.isfinite(float(largest)):
+        raise Diverged(
+            f"epoch {epoch}: embeddings or their products aren't finite; "
+            f"expected finite scores ({HINT})"
+        )
