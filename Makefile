@@ -32,7 +32,6 @@ $(VENV)/.installed: pyproject.toml
 	$(PIP) install -q '$(TORCH)'
 	$(PIP) install -q -e .
 	@$(PIP) install -q --only-binary :all: --no-deps $(EXTENSIONS) 2>/dev/null \
-		&& $(PIP) install -q scipy \
 		&& echo "extensions installed: $(EXTENSIONS)" \
 		|| echo "no ready wheels of $(EXTENSIONS): going on without (see make ext)"
 	@touch $@

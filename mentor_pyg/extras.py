@@ -14,7 +14,6 @@ EXTRAS = {
     "torch_cluster": "ext",
     "faiss": "faiss",
     "pyarrow": "parquet",
-    "scipy": "stats",
     "sentence_transformers": "text",
     "transformers": "text",
     "huggingface_hub": "text",

@@ -2,13 +2,14 @@
 
 from .findings import Difference, Findings, Section, find
 from .groups import GROUPINGS, MMSSL_BOUNDS, Group, held_out_groups
-from .intervals import Estimate, Sampling, bootstrap
+from .intervals import Estimate, Sampling, mean_intervals, metric_intervals
 from .per_user import UserMetrics, mean_over_runs, write_user_metrics
 from .report import make_tables
 from .runs import RunEvaluation, evaluate_run, evaluate_runs
 from .seeds import SeedGroup, aggregate
 from .significance import TESTS, Comparison, compare, holm, paired_test
 from .tables import FORMATS, Cell, Column, Table
+from .variance import MeanVariance, mean_variance
 
 __all__ = [
     "FORMATS",
@@ -22,6 +23,7 @@ __all__ = [
     "Estimate",
     "Findings",
     "Group",
+    "MeanVariance",
     "RunEvaluation",
     "Sampling",
     "Section",
@@ -29,7 +31,6 @@ __all__ = [
     "Table",
     "UserMetrics",
     "aggregate",
-    "bootstrap",
     "compare",
     "evaluate_run",
     "evaluate_runs",
@@ -37,7 +38,10 @@ __all__ = [
     "held_out_groups",
     "holm",
     "make_tables",
+    "mean_intervals",
     "mean_over_runs",
+    "mean_variance",
+    "metric_intervals",
     "paired_test",
     "write_user_metrics",
 ]

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mentor_pyg.analysis.intervals import DEFAULT, Estimate, Sampling, bootstrap
+from mentor_pyg.analysis.intervals import DEFAULT, Estimate, Sampling, metric_intervals
 from mentor_pyg.analysis.per_user import UserMetrics
 from mentor_pyg.analysis.seeds import SeedGroup
 from mentor_pyg.analysis.significance import Comparison, compare, holm
 from mentor_pyg.analysis.tables import Column, Entry, Table
+from mentor_pyg.errors import InputError
 from mentor_pyg.progress import progress_bar
 
 RECORD = ("grouping", "group", "users", "pairs", "run", "metric", "value", "low", "high", "std")
-AGAINST = ("difference", "difference_low", "difference_high", "p", "p_holm")
+AGAINST = ("difference", "difference_low", "difference_high", "p", "p_over", "p_holm")
+OVER = {True: "seeds and users", False: "users"}
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,19 @@ class Section:
     Attributes:
         grouping: One out of ``GROUPINGS``, or "all".
         label: The group's.
-        metrics: Those of single users, by run.
+        metrics: Those of single users for each seed, by run.
         estimates: Their means with intervals, by run and metric.
     """
 
     grouping: str
     label: str
-    metrics: list[UserMetrics]
+    metrics: list[list[UserMetrics]]
     estimates: list[dict[str, Estimate]]
 
     @property
     def size(self) -> str:
         """How many users and pairs there are, in words."""
-        users, pairs = len(self.metrics[0].users), self.metrics[0].num_pairs
+        users, pairs = len(self.metrics[0][0].users), self.metrics[0][0].num_pairs
         return f"{users:,} user{'s' * (users != 1)}, {pairs:,} pair{'s' * (pairs != 1)}"
 
 
@@ -44,6 +46,10 @@ class Difference:
 
     comparison: Comparison
     p_holm: float
+
+    def is_significant(self, alpha: float) -> bool:
+        """Whether the models differ by more than chance; never with too few seeds."""
+        return self.comparison.over_seeds and self.p_holm < alpha
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ class Findings:
                 about: list[Entry] = [
                     section.grouping,
                     section.label,
-                    len(metrics.users),
-                    metrics.num_pairs,
+                    len(metrics[0].users),
+                    metrics[0].num_pairs,
                 ]
                 for name in run.mean if whole else estimates:
                     figures = estimates.get(name, (run.mean[name], None, None))
@@ -105,11 +111,12 @@ class Findings:
         about = {"dataset": first.dataset, "split": first.split, **asdict(self.sampling)}
         return {**about, "runs": members, "figures": figures}
 
-    def _against(self, run: str, metric: str) -> list[float | None]:
+    def _against(self, run: str, metric: str) -> list[Entry]:
         difference = self.differences.get(run, {}).get(metric)
         if difference is None:
             return [None] * len(AGAINST)
-        return [*difference.comparison[1:], difference.p_holm]
+        *figures, over_seeds = difference.comparison[1:]
+        return [*figures, OVER[over_seeds], difference.p_holm]
 
 
 def find(
@@ -117,11 +124,11 @@ def find(
 ) -> Findings:
     """Confidence intervals of all figures, and every run against the first.
 
-    Intervals are percentiles of bootstrap samples of users; coverage, which is no mean
-    over users, has none. Tests are paired over users; their p-values are corrected for
-    the number of runs that are compared with the first, metric by metric. Where several
-    runs differ by their seed alone, both take the users' means over them: what seeds
-    change is in the deviations.
+    Where three or more runs differ by their seed alone, intervals are over seeds and users;
+    so are tests if there are as many of both models. Else they are over users, and speak of
+    these runs; see :func:`~mentor_pyg.analysis.compare`. p-values are corrected for the
+    number of models that are compared with the first in the same way, metric by metric.
+    Coverage is no mean over users and has no interval.
 
     Args:
         runs: What :func:`~mentor_pyg.analysis.aggregate` returned.
@@ -129,14 +136,16 @@ def find(
         progress: Whether to show a progress bar.
 
     Raises:
-        InputError: If the test is unknown, or needs a package that is missing.
+        InputError: If there are no runs, or the test is unknown.
     """
+    if not runs:
+        raise InputError("no runs to compare; expected at least one")
     parts = {("all", "all pairs"): [run.overall for run in runs]}
     for grouping, groups in runs[0].groups.items():
         for label in groups:
             parts[grouping, label] = [run.groups[grouping][label] for run in runs]
     sections = [
-        Section(grouping, label, part, [bootstrap(metrics, sampling) for metrics in part])
+        Section(grouping, label, part, [metric_intervals(seeds, sampling) for seeds in part])
         for (grouping, label), part in progress_bar(parts.items(), "intervals", progress)
     ]
     differences = _differences(runs, sampling, progress)
@@ -153,7 +162,10 @@ def _differences(
     ]
     found: dict[str, dict[str, Difference]] = {run.name: {} for run in others}
     for of_metric in zip(*compared):
-        corrected = holm([comparison.p for comparison in of_metric])
-        for run, comparison, p_holm in zip(others, of_metric, corrected):
-            found[run.name][comparison.metric] = Difference(comparison, p_holm)
+        # Apart, since p-values over users would let others pass Holm's steps too easily:
+        for over_seeds in OVER:
+            tested = [(r, c) for r, c in zip(others, of_metric) if c.over_seeds == over_seeds]
+            corrected = holm([comparison.p for _, comparison in tested])
+            for (run, comparison), p_holm in zip(tested, corrected):
+                found[run.name][comparison.metric] = Difference(comparison, p_holm)
     return found

@@ -1,16 +1,17 @@
-"""Confidence intervals of means over users."""
+"""Confidence intervals of metrics, which are means over users and seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from mentor_pyg.analysis.per_user import UserMetrics
+from mentor_pyg.analysis.variance import mean_variance
 from mentor_pyg.errors import InputError
 
-BLOCK_ENTRIES = 2**20
-"""Users times resamples in a block; 8 MiB each for draws, counts and weights."""
+ROUNDING = 1e-6
+"""By so much metrics in float32 may be above 1."""
 
 
 class Estimate(NamedTuple):
@@ -26,16 +27,16 @@ class Sampling:
     """What intervals and tests depend on beside the figures.
 
     Attributes:
-        num_resamples: Bootstrap samples of users.
+        num_resamples: Random flips of signs in the permutation test.
         confidence: Of the intervals; differences with p below one minus it are marked.
-        seed: Of samples and permutations.
+        seed: Of the permutations.
         test: See :func:`~mentor_pyg.analysis.paired_test`.
 
     Raises:
         InputError: If a number is out of range.
     """
 
-    num_resamples: int = 1000
+    num_resamples: int = 10_000
     confidence: float = 0.95
     seed: int = 0
     test: str = "permutation"
@@ -52,50 +53,65 @@ class Sampling:
 DEFAULT = Sampling()
 
 
-def blocks(total: int, width: int) -> Iterator[int]:
-    """Sizes of blocks of rows of a given width that sum up to ``total``."""
-    size = max(1, BLOCK_ENTRIES // max(1, width))
-    while total > 0:
-        yield min(size, total)
-        total -= size
+def t_quantile(df: np.ndarray, confidence: float) -> np.ndarray:
+    """What Student's t exceeds on neither side in that share of the cases."""
+    from scipy.special import stdtrit  # here, since its import takes its time
 
-
-def resampled_means(values: np.ndarray, num_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of samples of the rows, drawn with replacement.
-
-    Args:
-        values: [n, M].
-        num_resamples: Number of samples R.
-        rng: Draws them, row by row.
-
-    Returns:
-        Means [R, M].
-    """
-    n = len(values)
-    means = []
-    for size in blocks(num_resamples, n):
-        draws = rng.integers(n, size=(size, n))
-        draws += n * np.arange(size)[:, None]
-        # How often each row was drawn makes one matrix product of all the means.
-        times = np.bincount(draws.ravel(), minlength=size * n).reshape(size, n)
-        means.append(times.astype(values.dtype) @ values / n)
-    return np.concatenate(means)
+    return stdtrit(df, (1 + confidence) / 2)
 
 
 def mean_intervals(values: np.ndarray, sampling: Sampling = DEFAULT) -> list[Estimate]:
-    """Means of the columns with percentile bootstrap intervals over the rows.
+    r"""Means of metrics over users, and over seeds if there are three or more.
+
+    Metrics lie between 0 and 1, most users have 0, and groups may be small. A bootstrap's
+    interval collapses where nobody happens to have a hit; `Wilson's score interval
+    <https://doi.org/10.1080/01621459.1927.10502953>`_ doesn't. It is that of a share of n
+    users. A metric of mean m, whose mean has the variance V, is taken for a share of
+    :math:`n_e = m (1 - m) / V` users, as of samples from surveys (Korn and Graubard,
+    Survey Methodology 24, 1998):
+
+    .. math::
+        \frac{1}{1 + t^2 / n_e} \left( m + \frac{t^2}{2 n_e}
+        \pm t \sqrt{V + \frac{t^2}{4 n_e^2}} \right)
+
+    with the quantile t of Student's distribution. V is that of
+    :func:`~mentor_pyg.analysis.mean_variance` plus :math:`m (1 - m) / n^2`, as if
+    there was one user more with the variance of a hit, since few users may all be equal by
+    chance.
 
     Args:
-        values: [n, M].
-        sampling: How to sample.
+        values: From 0 to 1, of users and M metrics [n, M], or of seeds, too [S, n, M].
+        sampling: The confidence.
+
+    Raises:
+        InputError: If there are no users, or a value is out of range.
     """
-    rng = np.random.default_rng(sampling.seed)
-    means = resampled_means(values, sampling.num_resamples, rng)
-    tail = (1 - sampling.confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0).tolist()
-    return [Estimate(*bounds) for bounds in zip(values.mean(axis=0).tolist(), low, high)]
+    if values.ndim == 2:
+        values = values[None]
+    if values.shape[1] == 0:
+        raise InputError("metrics of 0 users have no mean; expected 1 or more")
+    if not ((values >= 0) & (values <= 1 + ROUNDING)).all():
+        raise InputError("values aren't all from 0 to 1; expected metrics")
+    found = mean_variance(values)
+    n = values.shape[1]
+    binary = (found.mean * (1 - found.mean)).clip(min=0)
+    variance = found.variance + binary / n**2
+    size = np.divide(binary, variance, out=np.full_like(binary, n), where=variance > 0)
+    weight = size / t_quantile(found.df, sampling.confidence) ** 2
+    middle = (weight * found.mean + 0.5) / (weight + 1)
+    reach = np.sqrt(weight * binary + 0.25) / (weight + 1)
+    bounds = zip(found.mean, (middle - reach).clip(min=0), (middle + reach).clip(max=1))
+    return [Estimate(*map(float, estimate)) for estimate in bounds]
 
 
-def bootstrap(metrics: UserMetrics, sampling: Sampling = DEFAULT) -> dict[str, Estimate]:
-    """:func:`mean_intervals` of every metric, by name."""
-    return dict(zip(metrics.names, mean_intervals(metrics.values, sampling)))
+def metric_intervals(
+    seeds: Sequence[UserMetrics], sampling: Sampling = DEFAULT
+) -> dict[str, Estimate]:
+    """:func:`mean_intervals` of every metric of a model, by name.
+
+    Args:
+        seeds: Metrics of the same users, for each seed.
+        sampling: The confidence.
+    """
+    values = np.stack([metrics.values for metrics in seeds])
+    return dict(zip(seeds[0].names, mean_intervals(values, sampling)))

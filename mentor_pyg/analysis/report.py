@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from mentor_pyg.analysis.findings import Findings
+from mentor_pyg.analysis.findings import OVER, Findings
 from mentor_pyg.analysis.tables import Cell, Column, Entry, Table
+from mentor_pyg.analysis.variance import MIN_SEEDS
 from mentor_pyg.errors import InputError
 
 GROUP_METRICS = ("recall", "ndcg")
@@ -48,7 +49,7 @@ def _overall(findings: Findings, shown: Sequence[str]) -> Table:
     alpha = 1 - findings.sampling.confidence
     for run, estimates in zip(findings.runs, findings.overall.estimates):
         differences = findings.differences.get(run.name, {})
-        stars = {name for name, difference in differences.items() if difference.p_holm < alpha}
+        stars = {name for name, found in differences.items() if found.is_significant(alpha)}
         cells = []
         for name in shown:
             interval = estimates[name][1:] if name in estimates else None
@@ -58,21 +59,47 @@ def _overall(findings: Findings, shown: Sequence[str]) -> Table:
     level = f"{100 * findings.sampling.confidence:g}% intervals"
     title = f"{first.split} split of {first.dataset}, {findings.overall.size}, {level}"
     notes = [f"no {TITLES[name]}" for name, groups in findings.runs[0].groups.items() if not groups]
-    if findings.differences:
-        significant = f"p < {alpha:.2g}, {_test(findings)}"
-        notes.insert(0, f"* differs from {findings.runs[0].name} ({significant})")
+    notes = [f"intervals are {_over(findings)}", *describe_tests(findings, alpha), *notes]
     columns = [Column("metric"), *(Column(name, best="max") for name in shown)]
     return Table(columns, rows, title, "; ".join(notes), transposed=True)
 
 
-def _test(findings: Findings) -> str:
-    corrected = ", Holm-corrected" if len(findings.differences) > 1 else ""
-    return f"paired {findings.sampling.test} test over users{corrected}"
+def _over(findings: Findings) -> str:
+    """What the intervals of single models are over."""
+    enough = {len(run.overall) >= MIN_SEEDS for run in findings.runs}
+    if enough == {True}:
+        return "over seeds and users"
+    models = f" where models have fewer than {MIN_SEEDS} seeds" if True in enough else ""
+    return f"over users, of these runs alone{models}"
+
+
+def describe_tests(findings: Findings, alpha: float) -> list[str]:
+    """What a star means, and why some differences have none."""
+    # How every model was compared; the same for all metrics.
+    kinds = [next(iter(d.values())).comparison.over_seeds for d in findings.differences.values()]
+    over_seeds, over_users = (kinds.count(kind) for kind in OVER)
+    notes = []
+    if over_seeds:
+        notes.append(
+            f"* differs from {findings.runs[0].name} (p < {alpha:.2g}, "
+            f"t-test over seeds and users{_corrected(over_seeds)})"
+        )
+    if over_users:
+        notes.append(
+            f"with fewer than {MIN_SEEDS} seeds of both models there is no star, and p is of a "
+            f"paired {findings.sampling.test} test over users{_corrected(over_users)}, of these "
+            "runs alone"
+        )
+    return notes
+
+
+def _corrected(number: int) -> str:
+    return ", Holm-corrected" if number > 1 else ""
 
 
 def _groups(findings: Findings, metrics: Sequence[str]) -> list[Table]:
     """A table for every grouping and metric."""
-    names = findings.overall.metrics[0].names
+    names = findings.overall.metrics[0][0].names
     longest = max(int(name.partition("@")[2]) for name in names)
     result = []
     for grouping in dict.fromkeys(section.grouping for section in findings.groups):
@@ -96,21 +123,21 @@ def _deviations(findings: Findings, shown: Sequence[str]) -> Table:
         for run in findings.runs
     ]
     columns = [Column("metric"), *(Column(name, best="max") for name in shown)]
-    title = "mean ± standard deviation over the runs of a configuration"
+    title = "mean ± standard deviation over seeds"
     return Table(columns, rows, title, transposed=True)
 
 
 def _comparisons(findings: Findings, shown: Sequence[str]) -> Table:
     columns = [Column("run"), Column("metric"), Column("difference", "+.4f")]
-    columns.append(Column("p", ".2g"))
+    columns += [Column("p", ".2g"), Column("test over")]
     several = len(findings.differences) > 1
     if several:
         columns.append(Column("p (Holm)", ".2g"))
     rows: list[list[Entry]] = []
     for run, differences in findings.differences.items():
         for name in (name for name in shown if name in differences):
-            _, value, low, high, p = differences[name].comparison
-            p_values = [p, differences[name].p_holm] if several else [p]
-            rows.append([run, name, Cell(value, (low, high)), *p_values])
-    title = f"differences from {findings.runs[0].name}, {_test(findings)}"
-    return Table(columns, rows, title)
+            _, value, low, high, p, over_seeds = differences[name].comparison
+            tail = [differences[name].p_holm] if several else []
+            rows.append([run, name, Cell(value, (low, high)), p, OVER[over_seeds], *tail])
+    note = "; ".join(describe_tests(findings, 1 - findings.sampling.confidence))
+    return Table(columns, rows, f"differences from {findings.runs[0].name}", note)

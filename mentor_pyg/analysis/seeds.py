@@ -19,9 +19,9 @@ class SeedGroup:
     Attributes:
         name: The first run's, with the number of runs if there are several.
         runs: The runs.
-        mean: Every metric's mean over the runs.
-        std: Its standard deviation, with n - 1 degrees of freedom; empty for one run.
-        overall: Metrics of single users, means over the runs.
+        mean: Every metric's mean over the seeds.
+        std: Its standard deviation, with n - 1 degrees of freedom; empty for one seed.
+        overall: Metrics of single users for each seed.
         groups: The same by grouping and group.
     """
 
@@ -29,12 +29,14 @@ class SeedGroup:
     runs: tuple[RunEvaluation, ...]
     mean: dict[str, float]
     std: dict[str, float]
-    overall: UserMetrics
-    groups: dict[str, dict[str, UserMetrics]]
+    overall: list[UserMetrics]
+    groups: dict[str, dict[str, list[UserMetrics]]]
 
 
 def aggregate(runs: Sequence[RunEvaluation]) -> list[SeedGroup]:
     """Groups of runs with the same configuration, in the order of their first ones.
+
+    Runs with the same seed, too, are averaged: they say nothing about other seeds.
 
     Args:
         runs: Evaluations on the same data and split.
@@ -69,16 +71,24 @@ def mean_and_std(
 def _seed_group(runs: Sequence[RunEvaluation], names: Sequence[str]) -> SeedGroup:
     first = runs[0]
     name = first.name if names.count(first.name) == 1 else str(first.folder)
-    mean, std = mean_and_std([run.metrics for run in runs])
+    seeds = [run.config.train.seed for run in runs]
+
+    def by_seed(values: Sequence[Any]) -> list[list[Any]]:
+        return [[v for v, s in zip(values, seeds) if s == seed] for seed in dict.fromkeys(seeds)]
+
+    def users_by_seed(metrics: Sequence[UserMetrics]) -> list[UserMetrics]:
+        return [mean_over_runs(same) for same in by_seed(metrics)]
+
+    mean, std = mean_and_std([mean_and_std(same)[0] for same in by_seed([r.metrics for r in runs])])
     return SeedGroup(
         name=name if len(runs) == 1 else f"{name} ({len(runs)} runs)",
         runs=tuple(runs),
         mean=mean,
         std=std,
-        overall=mean_over_runs([run.overall for run in runs]),
+        overall=users_by_seed([run.overall for run in runs]),
         groups={
             grouping: {
-                label: mean_over_runs([run.groups[grouping][label] for run in runs])
+                label: users_by_seed([run.groups[grouping][label] for run in runs])
                 for label in groups
             }
             for grouping, groups in first.groups.items()

@@ -6,8 +6,9 @@
   mentor-pyg evaluate runs/lightgcn-* runs/mentor-* --per-user users.csv
 
 Runs that differ by nothing but their seed are taken together: their figures are means
-over the runs, with standard deviations in a table of their own. With several
-configurations, each is tested against the first, user by user.
+over the seeds, with standard deviations in a table of their own. With several
+configurations, each is tested against the first, over seeds and users. That takes three
+seeds of both; with fewer, tests and intervals speak of these runs, and nothing is starred.
 """
 
 import argparse
@@ -60,18 +61,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quantiles", type=int, default=4, help="groups of items by popularity (default: 4)"
     )
     parser.add_argument(
-        "--resamples", type=int, default=1000, help="bootstrap samples (default: 1000)"
+        "--resamples",
+        type=int,
+        default=10_000,
+        help="random signs in the permutation test (default: 10000)",
     )
     parser.add_argument(
         "--confidence", type=float, default=0.95, help="of the intervals (default: 0.95)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of samples and permutations")
+    parser.add_argument("--seed", type=int, default=0, help="of the permutations")
     parser.add_argument(
         "--test",
         dest="paired_test",
         choices=list(TESTS),
         default="permutation",
-        help="paired test over users (default: permutation)",
+        help="paired test over users, for fewer than three seeds (default: permutation)",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the result")
     parser.add_argument("--out", metavar="FILE", type=expanded, help="write the result there")

@@ -1,6 +1,6 @@
 """Tables and plots of what a plan's runs found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mentor_pyg.analysis import (
     evaluate_runs,
     find,
 )
+from mentor_pyg.analysis.report import describe_tests
 from mentor_pyg.analysis.seeds import mean_and_std
 from mentor_pyg.analysis.tables import Entry
 from mentor_pyg.errors import InputError
@@ -98,12 +99,12 @@ class Comparison:
         return self.plan.metrics
 
     def significance(self, progress: bool = True) -> Findings:
-        """Paired tests of every model against the reference, over the test users."""
+        """Tests of every model against the reference, over seeds and test users."""
         ordered = [self.reference, *(r for r in self.results if r is not self.reference)]
         groups: list[SeedGroup] = []
         for result in ordered:
             runs = evaluate_runs(result.folders, progress=progress)
-            groups.append(_renamed(aggregate(runs)[0], result.variant.name))
+            groups.append(replace(aggregate(runs)[0], name=result.variant.name))
         return find(groups, Sampling(), progress)
 
     def table(self, findings: Findings | None = None) -> Table:
@@ -120,17 +121,14 @@ class Comparison:
         rows = [self._row(result, findings) for result in self.results]
         note = "mean ± standard deviation over seeds, selection on validation"
         if findings is not None:
-            note += (
-                f"; * differs from {self.reference.variant.name} with p < {SIGNIFICANT} "
-                "(permutation test over users, Holm)"
-            )
+            note = "; ".join([note, *describe_tests(findings, SIGNIFICANT)])
         return Table(columns, rows, self.dataset, note)
 
     def _row(self, result: Result, findings: Findings | None) -> list[Entry]:
         name = result.variant.name
         differences = {} if findings is None else findings.differences.get(name, {})
         test = [
-            result.cell("test", m, m in differences and differences[m].p_holm < SIGNIFICANT)
+            result.cell("test", m, m in differences and differences[m].is_significant(SIGNIFICANT))
             for m in self.metrics
         ]
         cost = [result.mean("seconds_per_epoch"), result.mean("epochs_run"), result.memory]
@@ -169,10 +167,6 @@ class Comparison:
             for result, value in zip(self.results, values)
             if value is not None
         ]
-
-
-def _renamed(group: SeedGroup, name: str) -> SeedGroup:
-    return SeedGroup(name, group.runs, group.mean, group.std, group.overall, group.groups)
 
 
 def collect(plan: Plan, out: Path) -> list[Comparison]:

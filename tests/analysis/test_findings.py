@@ -9,22 +9,23 @@ from mentor_pyg.analysis import (
     Sampling,
     UserMetrics,
     aggregate,
-    bootstrap,
     compare,
     find,
     holm,
     make_tables,
+    metric_intervals,
 )
 from mentor_pyg.config import load_config
 
 NAMES = ("recall@5", "ndcg@5", "recall@9", "ndcg@9")
+BASE, BETTER = "base0 (3 runs)", "better3 (3 runs)"
 QUICK = Sampling(num_resamples=200, seed=3)
 
 
 def evaluation(name, mean, *changes, seed=0):
     """A run whose users have values about ``mean``; the first 20 of 50 are a group."""
     noise = np.random.default_rng(7).normal(0, 0.1, (50, 4))
-    values = mean + noise + np.random.default_rng(seed).normal(0, 0.05, (50, 4))
+    values = (mean + noise + np.random.default_rng(seed).normal(0, 0.05, (50, 4))).clip(0, 1)
     overall = UserMetrics(np.arange(50), NAMES, values, 60)
     group = UserMetrics(np.arange(20), NAMES, values[:20], 21)
     single = UserMetrics(np.arange(1), NAMES, values[:1], 1)
@@ -44,13 +45,12 @@ def evaluation(name, mean, *changes, seed=0):
 
 @pytest.fixture
 def runs():
-    """A baseline with two seeds, one that is better by far, and one that is the same."""
+    """A baseline of three seeds, one that is better by far, and a single run that is, too."""
     return aggregate(
         [
-            evaluation("base", 0.5),
-            evaluation("base2", 0.5, seed=1),
-            evaluation("better", 0.8, "train.lr=0.1", seed=2),
-            evaluation("same", 0.5, "train.lr=0.2", seed=4),
+            *(evaluation(f"base{seed}", 0.5, seed=seed) for seed in range(3)),
+            *(evaluation(f"better{seed}", 0.8, "train.lr=0.1", seed=seed) for seed in (3, 4, 5)),
+            evaluation("single", 0.8, "train.lr=0.2", seed=6),
         ]
     )
 
@@ -62,25 +62,45 @@ def findings(runs):
 
 def test_every_figure_has_its_interval(findings, runs):
     for run, estimates in zip(runs, findings.overall.estimates):
-        assert estimates == bootstrap(run.overall, QUICK)
+        assert estimates == metric_intervals(run.overall, QUICK)
     assert [(s.grouping, s.label) for s in findings.groups] == [
         ("user", "1 to 4"),
         ("user", "5 or more"),
     ]
     group = findings.groups[0]
-    assert group.estimates[1] == bootstrap(runs[1].groups["user"]["1 to 4"], QUICK)
+    assert group.estimates[1] == metric_intervals(runs[1].groups["user"]["1 to 4"], QUICK)
     assert (group.size, findings.groups[1].size) == ("20 users, 21 pairs", "1 user, 1 pair")
 
 
 def test_all_are_compared_with_the_first(findings, runs):
-    assert list(findings.differences) == ["better", "same"]
+    assert list(findings.differences) == [BETTER, "single"]
     comparisons = [compare(runs[0].overall, run.overall, QUICK) for run in runs[1:]]
     for m, name in enumerate(NAMES):
-        found = [findings.differences[run][name] for run in ("better", "same")]
+        found = [findings.differences[run][name] for run in (BETTER, "single")]
         assert [difference.comparison for difference in found] == [c[m] for c in comparisons]
-        assert [d.p_holm for d in found] == holm([c[m].p for c in comparisons])
-    better = findings.differences["better"]["recall@9"]
-    assert better.p_holm == 2 * better.comparison.p < 0.001
+        assert [d.p_holm for d in found] == [c[m].p for c in comparisons]  # one of each kind
+    better, single = (findings.differences[name]["recall@9"] for name in (BETTER, "single"))
+    assert better.comparison.p < 0.001
+    assert (better.comparison.over_seeds, single.comparison.over_seeds) == (True, False)
+    assert better.is_significant(0.05)
+    assert not better.is_significant(better.p_holm)
+    assert not single.is_significant(0.05)  # whatever p is: it is one run
+
+
+@pytest.mark.parametrize(("num_seeds", "over"), [(3, "seeds and users"), (1, "users")])
+def test_several_models_are_corrected_for_their_number(num_seeds, over):
+    seeds = range(num_seeds)
+    runs = [evaluation(f"a{seed}", 0.5, seed=seed) for seed in seeds]
+    for i, mean in enumerate((0.8, 0.5, 0.52)):
+        change = f"train.lr=0.{i + 1}"
+        runs += [evaluation(f"m{i}-{seed}", mean, change, seed=10 * i + seed) for seed in seeds]
+    findings = find(aggregate(runs), QUICK, progress=False)
+    for name in NAMES:
+        found = [differences[name] for differences in findings.differences.values()]
+        assert [d.p_holm for d in found] == holm([d.comparison.p for d in found])
+    assert f"test over {over}, Holm-corrected" in make_tables(findings)[0].note
+    columns = [column.name for column in make_tables(findings)[-1].columns]
+    assert columns[-2:] == ["test over", "p (Holm)"]
 
 
 def test_records(findings, runs):
@@ -88,14 +108,15 @@ def test_records(findings, runs):
     names = [column.name for column in records.columns]
     rows = [dict(zip(names, row)) for row in records.rows]
     assert len(rows) == 3 * 5 + 2 * 3 * 4
-    row = next(r for r in rows if (r["run"], r["metric"]) == ("better", "ndcg@9"))
+    row = next(r for r in rows if (r["run"], r["metric"]) == (BETTER, "ndcg@9"))
     assert (row["grouping"], row["users"], row["pairs"]) == ("all", 50, 60)
     estimate = findings.overall.estimates[1]["ndcg@9"]
     assert (row["value"], row["low"], row["high"]) == estimate
-    difference = findings.differences["better"]["ndcg@9"]
+    difference = findings.differences[BETTER]["ndcg@9"]
     assert row["difference"] == difference.comparison.difference
     assert (row["p"], row["p_holm"]) == (difference.comparison.p, difference.p_holm)
-    base = next(r for r in rows if (r["run"], r["metric"]) == ("base (2 runs)", "ndcg@9"))
+    assert row["p_over"] == "seeds and users"
+    base = next(r for r in rows if (r["run"], r["metric"]) == (BASE, "ndcg@9"))
     assert base["std"] == runs[0].std["ndcg@9"]
     assert base["p"] is None
     coverage = next(r for r in rows if r["metric"] == "coverage@9")
@@ -112,12 +133,11 @@ def test_plain_data(findings):
         "permutation",
     )
     assert [(run["run"], run["group"], run["seed"]) for run in data["runs"]] == [
-        ("base", "base (2 runs)", 0),
-        ("base2", "base (2 runs)", 1),
-        ("better", "better", 2),
-        ("same", "same", 4),
+        *((f"base{seed}", BASE, seed) for seed in (0, 1, 2)),
+        *((f"better{seed}", BETTER, seed) for seed in (3, 4, 5)),
+        ("single", "single", 6),
     ]
-    assert data["runs"][2]["metrics"]["coverage@9"] == 0.8
+    assert data["runs"][3]["metrics"]["coverage@9"] == 0.8
     assert len(data["figures"]) == len(findings.records().rows)
     assert all(value is not None for figure in data["figures"] for value in figure.values())
 
@@ -132,22 +152,25 @@ def test_tables(findings):
         [False] * 5,
     ]
     assert overall.rows[1][5].interval is None
-    assert (
-        "differs from base (2 runs) (p < 0.05, paired permutation test over users, Holm"
-        in overall.note
-    )
-    assert "no held-out pairs of cold items" in overall.note
+    assert overall.note.split("; ") == [
+        "intervals are over users, of these runs alone where models have fewer than 3 seeds",
+        f"* differs from {BASE} (p < 0.05, t-test over seeds and users)",
+        "with fewer than 3 seeds of both models there is no star, and p is of a paired "
+        "permutation test over users, of these runs alone",
+        "no held-out pairs of cold items",
+    ]
     assert [table.title.split()[0] for table in groups] == ["recall@9", "ndcg@9"]
     estimate = findings.groups[0].estimates[1]["ndcg@9"]
     cell = groups[1].rows[1][1]
     assert (cell.value, *cell.interval) == estimate
     assert groups[1].columns[1].name == "1 to 4 (20 users, 21 pairs)"
     assert deviations.rows[0][1].spread > 0
-    assert deviations.rows[1][1].spread is None
+    assert deviations.rows[2][1].spread is None
     assert len(comparisons.rows) == 8
-    difference = findings.differences["same"]["ndcg@5"]
-    assert comparisons.rows[5][:2] == ["same", "ndcg@5"]
-    assert comparisons.rows[5][3:] == [difference.comparison.p, difference.p_holm]
+    difference = findings.differences["single"]["ndcg@5"]
+    assert comparisons.rows[5][:2] == ["single", "ndcg@5"]
+    assert comparisons.rows[5][3:] == [difference.comparison.p, "users", difference.p_holm]
+    assert comparisons.rows[0][4] == "seeds and users"
 
 
 def test_tables_of_some_metrics(findings):
@@ -160,19 +183,26 @@ def test_tables_of_some_metrics(findings):
 
 
 def test_one_run_has_no_more_than_its_figures(runs):
-    findings = find(runs[1:2], QUICK, progress=False)
+    findings = find(runs[2:], QUICK, progress=False)
     overall, *groups = make_tables(findings)
-    assert "differs" not in overall.note
+    assert overall.note == (
+        "intervals are over users, of these runs alone; no held-out pairs of cold items"
+    )
     assert len(groups) == 2
     assert "p" not in findings.to_dict()["figures"][0]
 
 
-def test_two_runs_need_no_correction(runs):
+def test_two_models_need_no_correction(runs):
     findings = find(runs[:2], Sampling(100, confidence=0.99), progress=False)
     tables = make_tables(findings)
-    assert "(p < 0.01, paired permutation test over users)" in tables[0].note
+    assert tables[0].note.split("; ")[:2] == [
+        "intervals are over seeds and users",
+        f"* differs from {BASE} (p < 0.01, t-test over seeds and users)",
+    ]
     assert tables[0].title.endswith("99% intervals")
-    assert [column.name for column in tables[-1].columns] == ["run", "metric", "difference", "p"]
+    assert [column.name for column in tables[-1].columns] == [
+        *("run", "metric", "difference", "p", "test over")
+    ]
 
 
 def test_mistakes(findings, runs):
@@ -182,3 +212,5 @@ def test_mistakes(findings, runs):
         make_tables(findings, ["auc"])
     with pytest.raises(InputError, match="test 'z' is unknown"):
         find(runs, Sampling(10, test="z"), progress=False)
+    with pytest.raises(InputError, match="no runs to compare; expected at least one"):
+        find([], progress=False)

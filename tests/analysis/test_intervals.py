@@ -1,53 +1,74 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from mentor_pyg import InputError
-from mentor_pyg.analysis import Sampling, UserMetrics, bootstrap
-from mentor_pyg.analysis.intervals import mean_intervals, resampled_means
+from mentor_pyg.analysis import Sampling, UserMetrics, mean_intervals, metric_intervals
 
 
-@pytest.fixture
-def values():
-    return np.random.default_rng(1).random((17, 3))
+def share_that_holds(values, mean, confidence=0.95):
+    """Of samples [n, R] or [S, n, R] with a known mean."""
+    found = mean_intervals(values, Sampling(confidence=confidence))
+    return np.mean([e.low <= mean <= e.high for e in found])
 
 
-@pytest.fixture(params=[1, 50, 2**20], ids=lambda n: f"block={n}")
-def block(request, monkeypatch):
-    monkeypatch.setattr("mentor_pyg.analysis.intervals.BLOCK_ENTRIES", request.param)
+def test_of_a_share_it_is_the_interval_of_wilson():
+    for hits, n in ((0, 2000), (40, 2000), (1000, 2000)):
+        values = np.repeat([1.0, 0.0], [hits, n - hits])[:, None]
+        (found,) = mean_intervals(values, Sampling(confidence=0.9))
+        expected = stats.binomtest(hits, n).proportion_ci(0.9, method="wilson")
+        assert found.value == hits / n
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=2e-3)
 
 
-def test_means_equal_a_loop_with_the_same_generator(values, block):
-    found = resampled_means(values, 40, np.random.default_rng(5))
-    rng = np.random.default_rng(5)
-    expected = [values[rng.integers(17, size=17)].mean(axis=0) for _ in range(40)]
-    assert np.allclose(found, expected, rtol=1e-12)
+@pytest.mark.parametrize("n", [5, 20, 50, 500])
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.3])
+def test_intervals_of_small_groups_hold_hits(n, rate):
+    """20 users of whom one in 20 has a hit: percentiles of a bootstrap hold 62 % there."""
+    hits = np.random.default_rng(0).random((n, 1000)) < rate
+    assert share_that_holds(hits.astype(float), rate) > 0.9
 
 
-def test_intervals_are_percentiles(values):
-    means = resampled_means(values, 500, np.random.default_rng(3))
-    for j, estimate in enumerate(mean_intervals(values, Sampling(500, 0.8, seed=3))):
-        assert estimate.value == pytest.approx(values[:, j].mean())
-        assert estimate.low == pytest.approx(np.quantile(means[:, j], 0.1))
-        assert estimate.high == pytest.approx(np.quantile(means[:, j], 0.9))
+@pytest.mark.parametrize(("n", "low"), [(20, 0.91), (500, 0.93)])
+def test_intervals_hold_means_of_other_metrics(n, low):
+    """NDCG of a tenth of the users with a hit somewhere among 20."""
+    rng = np.random.default_rng(1)
+    gain = 1 / np.log2(rng.integers(2, 22, (n, 1000)))
+    values = gain * (rng.random((n, 1000)) < 0.1)
+    mean = 0.1 * np.mean(1 / np.log2(np.arange(2, 22)))
+    assert low < share_that_holds(values, mean) < 0.99
+    assert share_that_holds(values, mean, confidence=0.5) < 0.7
 
 
-def test_intervals_hold_the_mean_as_often_as_they_say():
-    """200 samples of 100 from a skewed distribution with mean 1, in intervals of 90%."""
-    samples = np.random.default_rng(0).exponential(size=(100, 200))
-    held = [e.low <= 1 <= e.high for e in mean_intervals(samples, Sampling(500, 0.9))]
-    assert 0.84 <= np.mean(held) <= 0.95
+@pytest.mark.parametrize("num_seeds", [3, 5])
+def test_intervals_hold_what_seeds_change(num_seeds):
+    """Other seeds change the mean by 0.02, which 500 users alone wouldn't show."""
+    rng = np.random.default_rng(2)
+    levels = 0.2 + 0.02 * rng.normal(size=(num_seeds, 1, 300))
+    values = (rng.random((num_seeds, 500, 300)) < levels).astype(float)
+    assert share_that_holds(values, 0.2) > 0.91
+    assert share_that_holds(values.mean(axis=0), 0.2) < 0.91  # as before: over users alone
 
 
-def test_seeds(values):
-    first, again, other = (mean_intervals(values, Sampling(50, seed=seed)) for seed in (1, 1, 2))
-    assert first == again != other
+def test_edges():
+    assert mean_intervals(np.array([[0.0], [0.0]]))[0][:2] == (0.0, 0.0)
+    assert mean_intervals(np.ones((40, 1)))[0].high == 1
+    value, low, high = mean_intervals(np.array([[0.5]]))[0]  # one user: nothing is known
+    assert (value, low, high) == (0.5, pytest.approx(0, abs=0.03), pytest.approx(1, abs=0.03))
+    assert mean_intervals(np.full((9, 1), 1 + 5e-7))[0].high == 1  # metrics are float32
+    with pytest.raises(InputError, match="metrics of 0 users have no mean; expected 1 or more"):
+        mean_intervals(np.zeros((0, 2)))
+    for value in (np.nan, -0.1, 1.5):
+        with pytest.raises(InputError, match="values aren't all from 0 to 1; expected metrics"):
+            mean_intervals(np.array([[0.2], [value]]))
 
 
-def test_of_metrics_by_name(values):
-    metrics = UserMetrics(np.arange(17), ("a", "b", "c"), values, 17)
-    found = bootstrap(metrics, Sampling(50))
-    assert list(found) == ["a", "b", "c"]
-    assert list(found.values()) == mean_intervals(values, Sampling(50))
+def test_of_metrics_by_name():
+    values = np.random.default_rng(1).random((3, 17, 2))
+    seeds = [UserMetrics(np.arange(17), ("a", "b"), run, 17) for run in values]
+    found = metric_intervals(seeds, Sampling(confidence=0.8))
+    assert list(found) == ["a", "b"]
+    assert list(found.values()) == mean_intervals(values, Sampling(confidence=0.8))
 
 
 @pytest.mark.parametrize(

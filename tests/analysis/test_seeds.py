@@ -45,10 +45,25 @@ def test_runs_are_grouped_by_all_but_the_seed():
     assert first.mean["recall@1"] == pytest.approx(statistics.mean(means))
     assert first.std["recall@1"] == pytest.approx(statistics.stdev(means))
     assert first.mean["coverage@1"] == pytest.approx(1 / 3)
-    assert first.overall.values[:, 0].tolist() == [1 / 3, 0.75]
-    assert first.groups["user"]["1 or more"].values.tolist() == first.overall.values.tolist()
+    assert [m.values[:, 0].tolist() for m in first.overall] == [[0, 1], [1, 1], [0, 0.25]]
+    group = first.groups["user"]["1 or more"]
+    assert [m.values.tolist() for m in group] == [m.values.tolist() for m in first.overall]
     assert first.groups["cold"] == {}
     assert (second.mean, second.std) == ({"recall@1": 0.5, "coverage@1": 0.5}, {})
+
+
+def test_runs_of_one_seed_are_one_sample():
+    runs = [
+        evaluation("a", config(0), [0.0, 1.0]),
+        evaluation("b", config(1), [0.5, 0.5]),
+        evaluation("c", config(0), [0.5, 0.5]),
+    ]
+    (group,) = aggregate(runs)
+    assert (group.name, len(group.runs)) == ("a (3 runs)", 3)
+    assert [m.values[:, 0].tolist() for m in group.overall] == [[0.25, 0.75], [0.5, 0.5]]
+    assert group.mean["recall@1"] == 0.5
+    assert group.std["coverage@1"] == pytest.approx(statistics.stdev([0.25, 0.5]))
+    assert aggregate(runs[::2])[0].std == {}
 
 
 def test_the_order_of_options_changes_nothing():

@@ -2,7 +2,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 
 import pytest
 import torch
@@ -88,9 +87,10 @@ def test_table_of_one_run(trained, run):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "test split of toy, 60 users, 63 pairs, 95% intervals"
-    assert [line.split()[0] for line in lines[3:]] == [
+    assert [line.split()[0] for line in lines[3:-1]] == [
         *("recall@10", "recall@20", "coverage@10", "coverage@20")
     ]
+    assert lines[-1] == "intervals are over users, of these runs alone"
 
 
 def test_groups(trained, run):
@@ -234,12 +234,3 @@ def test_damaged_runs(trained, run, tmp_path, damage):
     assert code == 2
     assert "damaged/best.safetensors: " in err
     assert "; expected " in err
-
-
-def test_without_scipy(trained, run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    args = [trained["a0"], trained["b"], "--test"]
-    code, _, err = run(*args, "wilcoxon")
-    assert code == 2
-    assert "scipy isn't installed; expected `pip install 'mentor_pyg[stats]'`" in err
-    assert run(*args, "permutation")[0] == 0
