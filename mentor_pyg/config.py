@@ -9,16 +9,23 @@ from typing import Any
 
 import yaml
 
-from mentor_pyg.errors import InputError
-from mentor_pyg.named_yaml import Loader, NamedYaml, RepeatedKey
+from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.named_yaml import NamedYaml, Refused, parse_yaml
 from mentor_pyg.nn import models
-from mentor_pyg.nn.checks import misfits
 from mentor_pyg.options import check_options
 from mentor_pyg.train_config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
 SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
 PRESETS = NamedYaml("preset", "presets")
+
+TRANSFORMS: dict[str, Callable] = {
+    "content": ContentVariant,
+    "graph": ItemKNN,
+    "user_graph": UserCooccurrence,
+    "features": CompactFeatures,
+}
+"""Sections that may be left out, and what their options are arguments of."""
 
 DERIVED = ("missing",)
 """Arguments of models with a default that come from the data, not from options."""
@@ -40,7 +47,10 @@ class RunConfig:
             for no user graph.
         features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None to
             take the features as they are.
-        train: See :class:`~mentor_pyg.TrainConfig`.
+        train: See :class:`~mentor_pyg.TrainConfig`; a mapping of its arguments will do.
+
+    Raises:
+        InputError: If a name is unknown, or a value of the wrong type or out of range.
     """
 
     preset: str
@@ -51,6 +61,20 @@ class RunConfig:
     user_graph: dict[str, Any] | None = None
     features: dict[str, Any] | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.preset, str):
+            raise InputError(f"preset: is {shown(self.preset)}; expected a text")
+        _check_model(self.model, "RunConfig")
+        values = {"options": check_options(self.model_class, self.options, "options", DERIVED)}
+        for name, transform in TRANSFORMS.items():
+            if (section := getattr(self, name)) is not None:
+                values[name] = check_options(transform, section, name)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if not isinstance(self.train, TrainConfig):
+            train = TrainConfig(**check_options(TrainConfig, self.train, "train"))
+            object.__setattr__(self, "train", train)
 
     @property
     def model_class(self) -> Any:
@@ -86,7 +110,8 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
 
     Args:
         preset: Name of a preset of the package, or path of a YAML file. A preset may
-            extend another one by ``extends: <name>``.
+            extend another one by ``extends:`` with its name, or with a path from the
+            folder of the file that says so.
         changes: Settings of the form ``key.subkey=value``, the value in YAML; e.g.
             ``train.lr=1e-3``, ``options.align_levels=[1, 2]``, ``graph=null``.
         **train: Further values for the section ``train``; None changes nothing.
@@ -113,49 +138,41 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
     Raises:
         InputError: If a key is unknown, or a value of the wrong type or out of range.
     """
-    model = content.get("model")
-    if model not in models.classes:
-        raise InputError(
-            f"{where}: model is '{model}'; expected one of {', '.join(models.classes)}"
-        )
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: is {shown(content)}; expected a mapping of settings")
     for key in content:
         if key not in SECTIONS:
-            raise InputError(f"{where}: unknown key '{key}'; expected {', '.join(SECTIONS)}")
-    train_values = check_options(TrainConfig, content.get("train") or {}, "train")
-    train_values |= {key: value for key, value in train.items() if value is not None}
-    options = check_options(
-        getattr(models, model), content.get("options") or {}, "options", DERIVED
-    )
-    for name, range_ in misfits(**options):
-        raise InputError(f"options.{name}: is {options[name]}; expected {range_}")
-    return RunConfig(
-        preset=str(content["preset"]),
-        model=model,
-        options=options,
-        content=_section(ContentVariant, content, "content"),
-        graph=_section(ItemKNN, content, "graph"),
-        user_graph=_section(UserCooccurrence, content, "user_graph"),
-        features=_section(CompactFeatures, content, "features"),
-        train=TrainConfig(**train_values),
-    )
+            raise InputError(f"{where}: unknown key '{brief(key)}'; expected {', '.join(SECTIONS)}")
+    _check_model(content.get("model"), where)
+    values = dict(content)
+    for section in ("options", "train"):
+        if values.get(section) is None:
+            values[section] = {}
+    if isinstance(values["train"], dict):
+        values["train"] = values["train"] | {k: v for k, v in train.items() if v is not None}
+    return RunConfig(**values)
 
 
-def _section(target: Callable, content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """A section that may be left out, checked."""
-    options = content.get(name)
-    return None if options is None else check_options(target, options, name)
+def _check_model(name: Any, where: str) -> None:
+    if name not in models.classes:
+        raise InputError(
+            f"{where}: model is {shown(name)}; expected one of {', '.join(models.classes)}"
+        )
 
 
-def _read_preset(preset: str, heirs: tuple[str, ...] = ()) -> dict[str, Any]:
-    if preset in heirs:
+def _read_preset(preset: str, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
+    path = Path(preset).resolve()
+    if path in heirs:
         raise InputError(f"{preset}: extends itself; expected another preset")
     content = PRESETS.read(preset)
     if "extends" not in content:
         return content
     parent = content.pop("extends")
     if not isinstance(parent, str) or not parent:
-        raise InputError(f"{preset}: extends {parent!r}; expected the name of a preset, or a file")
-    return _merge(_read_preset(parent, (*heirs, preset)), content)
+        raise InputError(
+            f"{preset}: extends {shown(parent)}; expected the name of a preset, or a file"
+        )
+    return _merge(_read_preset(PRESETS.beside(preset, parent), (*heirs, path)), content)
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,18 +187,22 @@ def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 def _apply(content: dict[str, Any], change: str) -> None:
     name, separator, text = change.partition("=")
     if not separator:
-        raise InputError(f"'{change}' sets nothing; expected key=value, e.g. train.lr=1e-3")
+        raise InputError(f"{shown(change)} sets nothing; expected key=value, e.g. train.lr=1e-3")
     try:
-        value = yaml.load(text, Loader)
-    except RepeatedKey as error:
-        raise InputError(f"{name}: {error}; expected each key once") from None
-    except (yaml.YAMLError, ValueError):
-        raise InputError(f"{name}: '{text}' isn't a YAML value; expected e.g. 0.1") from None
+        value = parse_yaml(text)
+    except Refused as error:
+        raise InputError(f"{brief(name)}: {error}") from None
+    except ValueError:
+        raise InputError(
+            f"{brief(name)}: {shown(text)} isn't a YAML value; expected e.g. 0.1"
+        ) from None
     *path, last = name.split(".")
     for key in path:
         if content.get(key) is None:
             content[key] = {}
         content = content[key]
         if not isinstance(content, dict):
-            raise InputError(f"{name}: '{key}' has no further keys; expected {', '.join(SECTIONS)}")
+            raise InputError(
+                f"{brief(name)}: '{brief(key)}' has no further keys; expected {', '.join(SECTIONS)}"
+            )
     content[last] = value

@@ -29,7 +29,12 @@ def shown(value: Any, width: int = 60) -> str:
     short.maxdict = short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = 20
     short.maxstring = short.maxlong = short.maxother = width
     try:
-        text = " ".join(short.repr(value).split())
-    except ValueError:  # an integer of thousands of digits has no decimal form
-        text = f"a number of type {type(value).__name__}"
-    return text if len(text) <= width else text[: width - 3] + "..."
+        return brief(short.repr(value), width)
+    except ValueError:  # of thousands of digits, which Python doesn't write out
+        return "an integer of thousands of digits"
+
+
+def brief(text: object, width: int = 60) -> str:
+    """A text, e.g. a key, as :func:`shown` does it, but without quotes."""
+    line = " ".join(str(text)[: 2 * width].split())
+    return line if len(line) <= width else line[: width - 3] + "..."

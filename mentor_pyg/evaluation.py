@@ -1,6 +1,7 @@
 """Full ranking of all items, and the metrics of the ranked lists."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from torch_geometric.metrics import (
 from torch_geometric.metrics.link_pred import LinkPredMetricData
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.ranking import SeenItems, is_count, rank
+from mentor_pyg.options import Count, Lengths, checked
+from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
 
 METRICS = {
@@ -31,6 +33,11 @@ METRICS = {
     "mrr": LinkPredMRR,
     "hit_ratio": LinkPredHitRatio,
 }
+
+
+def metric_names(ks: Sequence[int]) -> list[str]:
+    """What lists of these lengths are measured by, e.g. ``recall@20``."""
+    return [f"{name}@{k}" for k in ks for name in (*METRICS, "coverage")]
 
 
 class Coverage(LinkPredCoverage):
@@ -48,12 +55,13 @@ class Coverage(LinkPredCoverage):
         return self.mask[:-1].float().mean()
 
 
+@checked
 @torch.no_grad()
 def top_k(
     user_emb: Tensor,
     item_emb: Tensor,
     users: Tensor,
-    k: int,
+    k: Count,
     seen: SeenItems | None = None,
 ) -> Tensor:
     """The k items of highest score for each of ``users``, best first.
@@ -71,7 +79,7 @@ def top_k(
         Items [n, k]. Who has fewer than k unseen items gets -1 at the end.
 
     Raises:
-        InputError: If k is larger than the number of items, or a score isn't finite.
+        InputError: If k isn't from 1 to the number of items, or a score isn't finite.
     """
     check_lengths([k], item_emb.size(0))
     ranking = rank(user_emb, item_emb, users, k, seen)
@@ -79,19 +87,19 @@ def top_k(
 
 
 def check_lengths(ks: Sequence[int], num_items: int) -> None:
-    """Refuses lengths of lists that can't be ranked.
+    """Refuses lengths of lists that are longer than there are items.
 
     Raises:
-        InputError: If there is none, or one isn't an integer from 1 to the number of items.
+        InputError: If one is.
     """
-    listed = list(ks) if isinstance(ks, Iterable) else []
-    if not listed or not all(is_count(k) and k <= num_items for k in listed):
+    if max(ks) > num_items:
         raise InputError(
-            f"lists of length {listed or ks!r} can't be ranked; "
+            f"lists of length {list(ks)} can't be ranked; "
             f"expected lengths from 1 to the number of items, {num_items}"
         )
 
 
+@checked
 class Evaluator:
     """Ranks all items for the users of a split and measures the lists.
 
@@ -115,8 +123,8 @@ class Evaluator:
     def __init__(
         self,
         data: HeteroData,
-        split: str,
-        ks: Sequence[int] = (10, 20),
+        split: Literal["val", "test"],
+        ks: Lengths = (10, 20),
         dtype: torch.dtype | None = None,
     ) -> None:
         num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
@@ -199,8 +207,6 @@ class Evaluator:
 
 def _held_out(data: HeteroData, split: str) -> Tensor:
     """The held-out pairs [2, E] of a split."""
-    if split not in ("val", "test"):
-        raise InputError(f"split: is '{split}'; expected 'val' or 'test'")
     pairs = data[INTERACTS].get(f"{split}_edge_label_index")
     if pairs is None:
         raise InputError(
@@ -211,7 +217,10 @@ def _held_out(data: HeteroData, split: str) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    model: RecommenderModel, data: HeteroData, split: str = "test", ks: Sequence[int] = (10, 20)
+    model: RecommenderModel,
+    data: HeteroData,
+    split: Literal["val", "test"] = "test",
+    ks: Lengths = (10, 20),
 ) -> dict[str, float]:
     """Metrics of a model on a split; see :class:`Evaluator`."""
     return Evaluator(data, split, ks)(*encode(model, data))

@@ -1,7 +1,6 @@
 """The best items for rows of embeddings: lists without seen items, in a stated order."""
 
-from numbers import Integral
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -120,8 +119,3 @@ def check_embeddings(user_emb: Tensor, item_emb: Tensor) -> None:
     kinds = [f"{emb.size(1)} columns of {emb.dtype}" for emb in (user_emb, item_emb)]
     if kinds[0] != kinds[1]:
         raise InputError(f"embeddings: users have {kinds[0]}, items {kinds[1]}; expected the same")
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value is an integer of Python or NumPy from 1; :obj:`True` isn't one."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

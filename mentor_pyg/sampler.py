@@ -8,9 +8,11 @@ from torch_geometric.data import HeteroData
 from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.options import Count, checked
 from mentor_pyg.typing import INTERACTS, ITEM, USER, Batch
 
 
+@checked
 class NegativeSampler:
     r"""Draws items a user has not interacted with in training, uniformly and exactly.
 
@@ -28,7 +30,7 @@ class NegativeSampler:
         InputError: If a user has interacted with every item.
     """
 
-    def __init__(self, edge_index: Tensor, num_users: int, num_items: int) -> None:
+    def __init__(self, edge_index: Tensor, num_users: Count, num_items: Count) -> None:
         # Sort pairs by user, then item, each once:
         key = (edge_index[0] * num_items + edge_index[1]).unique()
         user, item = key // num_items, key % num_items
@@ -55,6 +57,7 @@ class NegativeSampler:
         return rank + passed
 
 
+@checked
 class BPRSampler:
     """Iterates over an epoch of BPR triples on the device of the data.
 
@@ -72,7 +75,7 @@ class BPRSampler:
     """
 
     def __init__(
-        self, data: HeteroData, batch_size: int, generator: torch.Generator | None = None
+        self, data: HeteroData, batch_size: Count, generator: torch.Generator | None = None
     ) -> None:
         if data[INTERACTS].edge_index.numel() == 0:
             raise InputError("the dataset has no training pairs; expected at least one")

@@ -15,6 +15,9 @@ from mentor_pyg.files import content_hash, fingerprint
 SYNTHETIC = "synthetic"
 """The origin of data that are made up."""
 
+KNOWN = (SYNTHETIC, *BY_NAME)
+"""Datasets that :func:`open_source` knows by name."""
+
 
 @dataclass(frozen=True)
 class Source:

@@ -21,7 +21,6 @@ from mentor_pyg.checkpoint import (
     set_random_state,
 )
 from mentor_pyg.divergence import Diverged, check_embeddings, check_losses, check_weights
-from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import Evaluator, encode
 from mentor_pyg.progress import progress_bar
 from mentor_pyg.sampler import BPRSampler
@@ -92,11 +91,6 @@ class Trainer:
         self.model, self.data, self.config = model, data, config
         self.progress, self.checkpoint = progress, checkpoint
         self.evaluator = Evaluator(data, "val", config.ks)
-        if config.monitor not in self.evaluator.metrics:
-            raise InputError(
-                f"train.monitor: '{config.monitor}' isn't measured; "
-                f"expected one of {', '.join(self.evaluator.metrics)}"
-            )
         seed_everything(config.seed)
         model.reset_parameters()
         device = next(model.parameters()).device

@@ -1,15 +1,17 @@
 """How to train, and what came of it."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
+from mentor_pyg.evaluation import metric_names
+from mentor_pyg.options import Count, Lengths, Positive, Seed, checked
 
 SEEDS = range(2**32)
 """What NumPy's generators take."""
 
 
+@checked
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train; the defaults are those of the MENTOR paper.
@@ -29,24 +31,24 @@ class TrainConfig:
             compiler on the CPU, and minutes before the first steps.
     """
 
-    epochs: int = 1000
-    batch_size: int = 2048
-    lr: float = 1e-4
-    eval_every: int = 1
-    patience: int = 20
+    epochs: Count = 1000
+    batch_size: Count = 2048
+    lr: Positive = 1e-4
+    eval_every: Count = 1
+    patience: Count = 20
     monitor: str = "recall@20"
-    ks: tuple[int, ...] = (10, 20)
-    seed: int = 0
+    ks: Lengths = (10, 20)
+    seed: Seed = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "eval_every", "patience"):
-            if not 0 < getattr(self, name) < math.inf:
-                found = getattr(self, name)
-                raise InputError(f"train.{name}: {found}; expected more than 0 and finite")
-        if self.seed not in SEEDS:
-            raise InputError(f"train.seed: {self.seed}; expected 0 to 2^32 - 1")
+        measured = metric_names(self.ks)
+        if self.monitor not in measured:
+            raise InputError(
+                f"train.monitor: {shown(self.monitor)} isn't measured; "
+                f"expected one of {', '.join(measured)}"
+            )
 
 
 @dataclass
@@ -85,9 +87,9 @@ def check_seeds(where: str, seeds: Any) -> None:
         InputError: If they aren't.
     """
     if not isinstance(seeds, list | tuple) or not seeds:
-        raise InputError(f"{where} are {seeds!r}; expected a list like [0, 1, 2]")
+        raise InputError(f"{where} are {shown(seeds)}; expected a list like [0, 1, 2]")
     for seed in seeds:
         if type(seed) is not int or seed not in SEEDS:
-            raise InputError(f"{where}: {seed!r}; expected whole numbers from 0 to 2^32 - 1")
+            raise InputError(f"{where}: {shown(seed)}; expected whole numbers from 0 to 2^32 - 1")
         if seeds.count(seed) > 1:
             raise InputError(f"{where}: {seed} is there twice; expected different seeds")

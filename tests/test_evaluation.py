@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
@@ -70,10 +71,15 @@ def test_top_k_of_no_users(embeddings):
     assert top_k(*embeddings, torch.empty(0, dtype=torch.long), 3).shape == (0, 3)
 
 
-@pytest.mark.parametrize("k", [-1, 0, NUM_ITEMS + 1])
-def test_top_k_needs_enough_items(embeddings, k):
-    with pytest.raises(ValueError, match=rf"lists of length \[{k}\] can't be ranked; .* items, 20"):
+@pytest.mark.parametrize("k", [-1, 0, 2.0, True])
+def test_top_k_is_of_a_whole_number(embeddings, k):
+    with pytest.raises(InputError, match=rf"top_k\.k: is {k}; expected .*at least 1"):
         top_k(*embeddings, torch.arange(3), k)
+
+
+def test_top_k_needs_enough_items(embeddings):
+    with pytest.raises(InputError, match=r"lists of length \[21\] can't be ranked; .* items, 20"):
+        top_k(*embeddings, torch.arange(3), NUM_ITEMS + 1)
 
 
 def metrics_of_list(found, relevant, k):
@@ -140,10 +146,24 @@ def test_validation_items_are_not_masked_at_test():
     assert metrics["mrr@2"] == 0.5
 
 
-@pytest.mark.parametrize("ks", [[], [0], [5, -1], [10, NUM_ITEMS + 1], [1.5], [True], 10])
-def test_lists_that_cannot_be_ranked(data, ks):
-    with pytest.raises(InputError, match=r"expected lengths from 1 to the number of items, 20"):
+@pytest.mark.parametrize(
+    ("ks", "expected"),
+    [
+        *(
+            (ks, "a list of different integers")
+            for ks in ([], [0], [5, -1], [5, 5], [2.0], [1.5], [True], 10)
+        ),
+        ([10, NUM_ITEMS + 1], "lengths from 1 to the number of items, 20"),
+    ],
+)
+def test_lists_that_cannot_be_ranked(data, ks, expected):
+    with pytest.raises(InputError, match=f"; expected {expected}"):
         Evaluator(data, "val", ks)
+
+
+def test_lists_may_come_in_any_order(data, embeddings):
+    found = Evaluator(data, "val", [5, 2])(*embeddings)
+    assert found == Evaluator(data, "val", np.array([2, 5]))(*embeddings)
 
 
 def test_longest_list_is_all_items(data, embeddings):
@@ -234,7 +254,7 @@ def test_embeddings_of_another_shape(data, embeddings):
 
 
 def test_unknown_split(data):
-    with pytest.raises(InputError, match="split: is 'train'; expected 'val' or 'test'"):
+    with pytest.raises(InputError, match="split: is 'train'; expected one of 'val', 'test'"):
         Evaluator(data, "train")
     del data[INTERACTS].test_edge_label_index
     with pytest.raises(InputError, match="the data have no 'test'; expected test_edge_label_index"):

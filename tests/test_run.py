@@ -138,8 +138,8 @@ def test_a_run_that_is_there_is_not_replaced(source, tmp_path, name, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("content.missing={visual: 2.0}", "the data can't be prepared .*'missing' must be shares"),
-        ("user_graph.k=0", "the data can't be prepared .*'k' must be positive"),
+        ("content.missing={sound: 0.5}", r"content\.sound: the data has no such modality"),
+        ("graph.k=40", "modality 'textual': k = 40 neighbours can't be found"),
     ],
 )
 def test_values_that_are_refused_are_told(source, tmp_path, change, message):

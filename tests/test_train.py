@@ -1,6 +1,7 @@
 import math
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,14 +101,47 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(data):
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size", "lr", "eval_every", "patience"])
 def test_settings_must_be_positive(name):
-    with pytest.raises(InputError, match=rf"train\.{name}: 0; expected more than 0"):
+    with pytest.raises(InputError, match=rf"TrainConfig\.{name}: is 0; expected "):
         TrainConfig(**{name: 0})
 
 
 @pytest.mark.parametrize("lr", [math.inf, math.nan])
 def test_the_learning_rate_is_finite(lr):
-    with pytest.raises(InputError, match=r"train\.lr: (inf|nan); expected more than 0 and finite"):
+    with pytest.raises(InputError, match=r"\.lr: is (inf|nan); expected more than 0 and finite"):
         TrainConfig(lr=lr)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"epochs": True},
+        {"batch_size": 64.0},
+        {"batch_size": 2**63},
+        {"lr": "1e-3"},
+        {"monitor": "recal@20"},
+        {"monitor": "recall@5"},
+        {"ks": ()},
+        {"ks": (0,)},
+        {"ks": (10, 20, 10)},
+        {"ks": 10},
+        {"ks": "10"},
+        {"seed": -1},
+        {"seed": 2**40},
+        {"precision": "fp16"},
+        {"compile": 1},
+    ],
+)
+def test_settings_are_checked(options):
+    (name,) = options
+    with pytest.raises(InputError, match=rf"\.{name}: .*; expected "):
+        TrainConfig(**options)
+
+
+def test_settings_become_plain_values():
+    config = TrainConfig(epochs=np.int64(3), lr=1, ks=[20, 10], seed=torch.tensor(7))
+    assert config == TrainConfig(epochs=3, lr=1.0, ks=(20, 10), seed=7)
+    assert type(config.epochs) is type(config.seed) is int
+    assert type(config.lr) is float
 
 
 def test_progress_bar_shows_the_loss_terms(data, monkeypatch, capsys):

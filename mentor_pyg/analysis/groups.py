@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import Evaluator
+from mentor_pyg.options import checked
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 GROUPINGS = ("user", "popularity", "cold")
@@ -33,6 +34,7 @@ class Group(NamedTuple):
     pairs: Tensor
 
 
+@checked
 def held_out_groups(
     grouping: str,
     data: HeteroData,

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from annotated_types import Gt, Lt
 
 from mentor_pyg.analysis.per_user import UserMetrics
 from mentor_pyg.analysis.variance import mean_variance
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, Seed, checked
 
 ROUNDING = 1e-6
 """By so much metrics in float32 may be above 1."""
+
+PairedTest = Literal["permutation", "t", "wilcoxon"]
 
 
 class Estimate(NamedTuple):
@@ -22,6 +26,7 @@ class Estimate(NamedTuple):
     high: float
 
 
+@checked
 @dataclass(frozen=True)
 class Sampling:
     """What intervals and tests depend on beside the figures.
@@ -36,18 +41,10 @@ class Sampling:
         InputError: If a number is out of range.
     """
 
-    num_resamples: int = 10_000
-    confidence: float = 0.95
-    seed: int = 0
-    test: str = "permutation"
-
-    def __post_init__(self) -> None:
-        if self.num_resamples < 1:
-            raise InputError(f"{self.num_resamples} resamples; expected 1 or more")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"confidence {self.confidence}; expected more than 0, less than 1")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}; expected 0 or more")
+    num_resamples: Count = 10_000
+    confidence: Annotated[float, Gt(0), Lt(1)] = 0.95
+    seed: Seed = 0
+    test: PairedTest = "permutation"
 
 
 DEFAULT = Sampling()

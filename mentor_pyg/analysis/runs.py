@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -49,7 +49,7 @@ class RunEvaluation:
 @torch.no_grad()
 def evaluate_run(
     run: TrainedRun,
-    split: str = "test",
+    split: Literal["val", "test"] = "test",
     ks: Sequence[int] = (10, 20),
     groupings: Sequence[str] = (),
     **bounds: Any,

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mentor_pyg.analysis.intervals import DEFAULT, Sampling, t_quantile
+from mentor_pyg.analysis.intervals import DEFAULT, PairedTest, Sampling, t_quantile
 from mentor_pyg.analysis.per_user import UserMetrics
 from mentor_pyg.analysis.variance import MeanVariance, mean_variance
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, Seed, checked
 
 BLOCK_ENTRIES = 2**20
 """Users times permutations in a block; 8 MiB for their signs."""
@@ -90,8 +91,12 @@ def _t_test(found: MeanVariance) -> np.ndarray:
     return 2 * stdtr(found.df, -t)
 
 
+@checked
 def paired_test(
-    difference: np.ndarray, test: str = "permutation", seed: int = 0, num_flips: int = 10_000
+    difference: np.ndarray,
+    test: PairedTest = "permutation",
+    seed: Seed = 0,
+    num_flips: Count = 10_000,
 ) -> np.ndarray:
     """Two-sided p-values of the hypothesis that pairs differ by chance alone.
 
@@ -117,8 +122,6 @@ def paired_test(
     Raises:
         InputError: If there is no such test.
     """
-    if test not in TESTS:
-        raise InputError(f"test '{test}' is unknown; expected one of {', '.join(TESTS)}")
     p_values = np.ones(difference.shape[1])
     differs = difference.any(axis=0)
     if differs.any():
@@ -162,7 +165,7 @@ def _wilcoxon(difference: np.ndarray, seed: int, num_flips: int) -> np.ndarray:
     return np.array([wilcoxon(column).pvalue for column in difference.T])
 
 
-TESTS: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {
+TESTS: dict[PairedTest, Callable[[np.ndarray, int, int], np.ndarray]] = {
     "permutation": _sign_flips,
     "t": _t,
     "wilcoxon": _wilcoxon,

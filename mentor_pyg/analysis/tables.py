@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from mentor_pyg.options import checked
+
 Value = str | int | float | None
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~#])")
@@ -27,6 +29,7 @@ LATEX = {
 LATEX_NUMBER = {"-": "$-$", "±": r"$\pm$"}
 
 
+@checked
 @dataclass(frozen=True)
 class Column:
     """A column of a :class:`Table`.

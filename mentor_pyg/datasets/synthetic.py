@@ -1,17 +1,21 @@
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 from torch_geometric.data import InMemoryDataset
 
 from mentor_pyg.datasets.interactions import Interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
+from mentor_pyg.errors import InputError
 from mentor_pyg.groups import rank_in_group
+from mentor_pyg.options import Count, Seed, checked
 
 BABY_CHANNELS = {"visual": 4096, "textual": 384}
 
 
+@checked
 class SyntheticDataset(InMemoryDataset):
     r"""Made-up interactions and features of the size of Amazon Baby, for use anywhere.
 
@@ -25,7 +29,7 @@ class SyntheticDataset(InMemoryDataset):
 
     Args:
         num_users: Number of users U.
-        num_items: Number of items I.
+        num_items: Number of items I, at least 20.
         num_pairs: Number of pairs over all splits, at least 5 U.
         channels: Width D_m of the features by modality.
         num_topics: Number of topics.
@@ -33,23 +37,23 @@ class SyntheticDataset(InMemoryDataset):
         transform: Applied at every access.
 
     Raises:
-        ValueError: If the sizes don't fit each other.
+        InputError: If an argument is out of range, or the sizes don't fit each other.
     """
 
     def __init__(
         self,
-        num_users: int = 19445,
-        num_items: int = 7050,
-        num_pairs: int = 160792,
-        channels: Mapping[str, int] | None = None,
-        num_topics: int = 120,
-        seed: int = 0,
+        num_users: Count = 19445,
+        num_items: Annotated[Count, Ge(20)] = 7050,
+        num_pairs: Count = 160792,
+        channels: Mapping[str, Count] | None = None,
+        num_topics: Count = 120,
+        seed: Seed = 0,
         transform: Callable | None = None,
     ) -> None:
         if num_pairs < 5 * num_users or 4 * num_pairs > num_users * num_items:
-            raise ValueError(
-                f"'num_pairs' must be from 5 U = {5 * num_users} to U I / 4 = "
-                f"{num_users * num_items // 4} (got {num_pairs})"
+            raise InputError(
+                f"SyntheticDataset.num_pairs: is {num_pairs}; expected 5 U = {5 * num_users} "
+                f"to U I / 4 = {num_users * num_items // 4}"
             )
         super().__init__(None, transform)
         channels = dict(BABY_CHANNELS if channels is None else channels)

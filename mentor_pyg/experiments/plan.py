@@ -6,9 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.config import RunConfig, load_config, preset_names
-from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import METRICS
+from mentor_pyg.config import PRESETS, RunConfig, load_config, preset_names
+from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.evaluation import metric_names
 from mentor_pyg.experiments.plan_keys import (
     check_dataset_names,
     count,
@@ -18,10 +18,11 @@ from mentor_pyg.experiments.plan_keys import (
     texts,
 )
 from mentor_pyg.files import slug
-from mentor_pyg.named_yaml import NamedYaml
+from mentor_pyg.named_yaml import NamedYaml, beside
+from mentor_pyg.source import KNOWN
 from mentor_pyg.train_config import check_seeds
 from mentor_pyg.tuning import Search, space_of
-from mentor_pyg.tuning.space import as_changes
+from mentor_pyg.tuning.space import SPACES, as_changes
 
 KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
 MODEL_KEYS = ("name", "preset", "set", "space")
@@ -124,12 +125,13 @@ def read_plan(
     """Reads a plan and checks all of its configurations.
 
     ===============  =========================================================
-    ``datasets``     folders by name
+    ``datasets``     folders by name, from the folder of the file
     ``seeds``        a list, [0, 1, 2] if there is none
     ``trials``       trials of each model's search, 0 if there is none
     ``set``          settings of all models, e.g. ``[train.epochs=30]``
     ``models``       names of presets, or mappings with ``name``, ``preset``,
-                     ``set`` and ``space``
+                     ``set`` and ``space``; files are named from the folder
+                     of the file
     ``sweep``        values by setting; every model is taken with every
                      combination of them
     ``reference``    name of the model that the others are tested against
@@ -148,14 +150,14 @@ def read_plan(
     content = PLANS.read(name)
     for key in content:
         if key not in KEYS:
-            raise InputError(f"{name}: unknown key '{key}'; expected {', '.join(KEYS)}")
+            raise InputError(f"{name}: unknown key '{brief(key)}'; expected {', '.join(KEYS)}")
     models = content.get("models")
     if not isinstance(models, list) or not models:
-        raise InputError(f"{name}: models are {models!r}; expected a list of presets")
+        raise InputError(f"{name}: models are {shown(models)}; expected a list of presets")
     common = (*texts(f"{name}: set", content.get("set"), "train.lr=1e-3"), *changes)
     sweep = sweep_values(f"{name}: sweep", content.get("sweep"))
     values: dict[str, Any] = {
-        "datasets": folders_by_name(f"{name}: datasets", datasets or content.get("datasets")),
+        "datasets": _datasets(name, content.get("datasets"), datasets),
         "variants": tuple(
             v for model in models for v in _swept(_variant(name, model, common), sweep)
         ),
@@ -172,28 +174,42 @@ def read_plan(
     return plan
 
 
+def _datasets(file: str | Path, value: Any, instead: Mapping[str, str] | None) -> dict[str, str]:
+    """The folders by name; what ``open_source`` knows by name stays, unless it is a folder."""
+    where = f"{file}: datasets"
+    if instead:
+        return folders_by_name(where, instead)
+    folders = folders_by_name(where, value)
+    paths = {name: beside(file, folder) for name, folder in folders.items()}
+    return {
+        name: folder if folder in KNOWN and not Path(paths[name]).exists() else paths[name]
+        for name, folder in folders.items()
+    }
+
+
 def _variant(where: str | Path, model: Any, changes: tuple[str, ...]) -> Variant:
     if isinstance(model, str):
         model = {"name": model}
     if not isinstance(model, dict) or not isinstance(model.get("name"), str):
-        raise InputError(f"{where}: model {model!r}; expected a name, or a mapping with one")
-    where = f"{where}: model '{model['name']}'"
+        raise InputError(f"{where}: model {shown(model)}; expected a name, or a mapping with one")
+    file, where = where, f"{where}: model '{brief(model['name'])}'"
     for key in model:
         if key not in MODEL_KEYS:
             raise InputError(
-                f"{where} has an unknown key '{key}'; expected {', '.join(MODEL_KEYS)}"
+                f"{where} has an unknown key '{brief(key)}'; expected {', '.join(MODEL_KEYS)}"
             )
-    preset = str(model.get("preset") or model["name"].lower())
+    preset = PRESETS.beside(file, str(model.get("preset") or model["name"].lower()))
     if not preset.endswith((".yaml", ".yml")) and preset not in preset_names():
         raise InputError(
-            f"{where} has no preset '{preset}'; "
+            f"{where} has no preset '{brief(preset)}'; "
             f"expected one of {', '.join(preset_names())}, or a .yaml file"
         )
+    space = optional_text(f"{where}, space", model.get("space"))
     return Variant(
         name=model["name"],
         preset=preset,
         changes=changes + texts(f"{where}, set", model.get("set"), "train.lr=1e-3"),
-        space=optional_text(f"{where}, space", model.get("space")),
+        space=None if space is None else SPACES.beside(file, space),
         model=model["name"],
     )
 
@@ -222,7 +238,7 @@ def _check(where: str | Path, plan: Plan) -> None:
     names = [variant.name for variant in plan.variants]
     if plan.reference is not None and plan.reference not in names:
         raise InputError(
-            f"{where}: reference '{plan.reference}' isn't among the models; "
+            f"{where}: reference {shown(plan.reference)} isn't among the models; "
             f"expected one of {', '.join(names)}"
         )
     for variant in plan.variants:
@@ -232,10 +248,10 @@ def _check(where: str | Path, plan: Plan) -> None:
                 plan.search(variant).check()
         except InputError as error:
             raise InputError(f"{where}: model '{variant.name}': {error}") from None
-        measured = [f"{metric}@{k}" for k in config.train.ks for metric in (*METRICS, "coverage")]
+        measured = metric_names(config.train.ks)
         for metric in plan.metrics:
             if metric not in measured:
                 raise InputError(
-                    f"{where}: metrics name '{metric}', which '{variant.name}' doesn't measure; "
-                    f"expected one of {', '.join(measured)}"
+                    f"{where}: metrics name {shown(metric)}, which '{variant.name}' doesn't "
+                    f"measure; expected one of {', '.join(measured)}"
                 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import MAX_SLUG
 
 RESULT_SUFFIXES = (".json", ".csv", ".md", ".tex", ".html", ".png")
@@ -18,7 +18,7 @@ def folders_by_name(where: str, value: Any) -> dict[str, str]:
     if not value:
         raise InputError(f"{where}: there are none; expected folders by name")
     if not isinstance(value, dict) or not all(isinstance(f, str) and f for f in value.values()):
-        raise InputError(f"{where} are {value!r}; expected folders by name")
+        raise InputError(f"{where} are {shown(value)}; expected folders by name")
     check_dataset_names(where, value)
     return {name: os.path.expanduser(folder) for name, folder in value.items()}
 
@@ -32,17 +32,19 @@ def check_dataset_names(where: str, names: Iterable[Any]) -> None:
     taken: dict[str, str] = {}
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", name, re.ASCII):
-            raise InputError(f"{where}: name {name!r}; expected letters, digits and any of .=+-_")
+            raise InputError(
+                f"{where}: name {shown(name)}; expected letters, digits and any of .=+-_"
+            )
         if len(name) > MAX_SLUG:
-            raise InputError(f"{where}: name {name!r}; expected at most {MAX_SLUG} characters")
+            raise InputError(f"{where}: name {shown(name)}; expected at most {MAX_SLUG} characters")
         if name.lower().endswith(RESULT_SUFFIXES):
             raise InputError(
-                f"{where}: name {name!r} ends like a file of results; expected another"
+                f"{where}: name {shown(name)} ends like a file of results; expected another"
             )
         if name.lower() in taken:
             raise InputError(
-                f"{where}: names {taken[name.lower()]!r} and {name!r} are one on file systems that "
-                "know no capitals; expected names that differ in more"
+                f"{where}: names {shown(taken[name.lower()])} and {shown(name)} are one on file "
+                "systems that know no capitals; expected names that differ in more"
             )
         taken[name.lower()] = name
 
@@ -52,7 +54,7 @@ def texts(where: str, value: Any, example: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise InputError(f"{where} is {value!r}; expected a list like [{example}]")
+        raise InputError(f"{where} is {shown(value)}; expected a list like [{example}]")
     return tuple(value)
 
 
@@ -61,14 +63,14 @@ def count(where: str, value: Any) -> int:
     if value is None:
         return 0
     if type(value) is not int or value < 0:
-        raise InputError(f"{where} is {value!r}; expected a whole number, 0 or more")
+        raise InputError(f"{where} is {shown(value)}; expected a whole number, 0 or more")
     return value
 
 
 def optional_text(where: str, value: Any) -> str | None:
     """A text, if there is one."""
     if value is not None and not isinstance(value, str):
-        raise InputError(f"{where} is {value!r}; expected a name")
+        raise InputError(f"{where} is {shown(value)}; expected a name")
     return value
 
 
@@ -77,16 +79,18 @@ def sweep_values(where: str, value: Any) -> dict[str, list[Any]]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InputError(f"{where} is {value!r}; expected lists of values by setting")
+        raise InputError(f"{where} is {shown(value)}; expected lists of values by setting")
     for key, values in value.items():
         if not isinstance(key, str):
-            raise InputError(f"{where}: {key!r} is no setting; expected e.g. options.num_layers")
+            raise InputError(
+                f"{where}: {shown(key)} is no setting; expected e.g. options.num_layers"
+            )
         if not isinstance(values, list) or not values:
-            raise InputError(f"{where}: {key} is {values!r}; expected a list of values")
+            raise InputError(f"{where}: {key} is {shown(values)}; expected a list of values")
         try:
             json.dumps(values, allow_nan=False)
         except (TypeError, ValueError):
             raise InputError(
-                f"{where}: {key} is {values!r}; expected finite numbers and texts"
+                f"{where}: {key} is {shown(values)}; expected finite numbers and texts"
             ) from None
     return value

@@ -9,15 +9,16 @@ from torch import Tensor
 from torch.nn import BatchNorm1d, Linear, ModuleList
 from torch_geometric.nn.inits import reset
 
-from mentor_pyg.nn.checks import check_ranges
-from mentor_pyg.nn.functional import at_least_float
+from mentor_pyg.nn.functional import at_least_float, check_temperature
 from mentor_pyg.nn.random import STEPS, uniform
+from mentor_pyg.options import Count, Probability, checked
 from mentor_pyg.shapes import check_shapes
 
 NEGATIVE_SLOPE = 0.2
 """Of the critic's LeakyReLU, as in the DCGAN paper (arXiv 1511.06434)."""
 
 
+@checked
 class Critic(torch.nn.Module):
     r"""Tells observed rows of an interaction matrix from generated ones, Eq. 4 of the
     `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
@@ -39,7 +40,9 @@ class Critic(torch.nn.Module):
         ``rows`` [N, in_channels], result [N] in (0, 1)
     """
 
-    def __init__(self, in_channels: int, hidden_channels: int = 64, dropout: float = 0.5) -> None:
+    def __init__(
+        self, in_channels: Count, hidden_channels: Count = 64, dropout: Probability = 0.5
+    ) -> None:
         super().__init__()
         widths = [in_channels, hidden_channels, 1]
         self.linears = ModuleList(Linear(a, b) for a, b in pairwise(widths))
@@ -109,9 +112,9 @@ def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = No
         generator: Source of randomness, the global one if not given.
 
     Raises:
-        ValueError: If tau isn't positive.
+        InputError: If tau isn't positive and finite.
     """
-    check_ranges(temperature=tau)
+    check_temperature("gumbel_rows", tau)
     draws = uniform(rows.shape, rows, generator).clamp_(min=0.5 / STEPS)  # log(0) is infinite
     gumbel = draws.log_().neg_().log_().neg_()
     return torch.softmax(gumbel.add_(rows).div_(tau), dim=1).to(rows.dtype)

@@ -2,7 +2,11 @@ import torch
 from torch import Tensor
 from torch.nn import Linear
 
+from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, checked
 
+
+@checked
 class ModalityAttention(torch.nn.Module):
     r"""Multi-head attention of a node's modalities to each other and the mean of what
     they see, Eq. 9 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
@@ -22,11 +26,12 @@ class ModalityAttention(torch.nn.Module):
         ``x`` [N, M, D] of N nodes and M modalities; result [N, D]
     """
 
-    def __init__(self, hidden_channels: int, num_heads: int = 4) -> None:
+    def __init__(self, hidden_channels: Count, num_heads: Count = 4) -> None:
         super().__init__()
-        if num_heads < 1 or hidden_channels % num_heads > 0:
-            raise ValueError(
-                f"'num_heads' must divide 'hidden_channels' (got {num_heads} and {hidden_channels})"
+        if hidden_channels % num_heads > 0:
+            raise InputError(
+                f"{num_heads} heads of {hidden_channels} hidden channels; "
+                "expected 'num_heads' that divides 'hidden_channels'"
             )
         self.num_heads = num_heads
         self.query = Linear(hidden_channels, hidden_channels, bias=False)

@@ -5,12 +5,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mentor_pyg.blocks import block_rows
+from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, normalize, power_of_two
+from mentor_pyg.options import Count, NonNegativeInt, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 @torch.no_grad()
-def kmeans(x: Tensor, k: int, num_iters: int = 20) -> tuple[Tensor, Tensor]:
+def kmeans(x: Tensor, k: Count, num_iters: NonNegativeInt = 20) -> tuple[Tensor, Tensor]:
     """Lloyd's algorithm from random rows, drawn by the global generator.
 
     Distances are held for one block of rows at a time. A cluster that loses all of its
@@ -24,8 +27,8 @@ def kmeans(x: Tensor, k: int, num_iters: int = 20) -> tuple[Tensor, Tensor]:
     Returns:
         Centres [k, F], and each row's nearest centre [N].
     """
-    if not 1 <= k <= x.size(0):
-        raise ValueError(f"'k' must be from 1 to the number of rows {x.size(0)} (got {k})")
+    if k > x.size(0):
+        raise InputError(f"kmeans: {k} clusters of {x.size(0)} rows; expected at most one a row")
     # Squares of long rows leave the dtype, and those far from zero say little of distances:
     start, dtype = x.mean(dim=0), x.dtype
     x = at_least_float(x) - start
@@ -55,6 +58,7 @@ def nearest_rows(x: Tensor, others: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+@checked
 class Prototypes(torch.nn.Module):
     r"""Contrast of rows with the prototypes of their clusters, Eq. 11-14 of the `"NCL"
     <https://arxiv.org/abs/2202.06200>`_ paper.
@@ -82,7 +86,7 @@ class Prototypes(torch.nn.Module):
     centers: Tensor
     cluster: Tensor
 
-    def __init__(self, num_rows: int, num_prototypes: int, channels: int) -> None:
+    def __init__(self, num_rows: Count, num_prototypes: Count, channels: Count) -> None:
         super().__init__()
         self.register_buffer("centers", torch.zeros(min(num_prototypes, num_rows), channels))
         self.register_buffer("cluster", torch.zeros(num_rows, dtype=torch.long))

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mentor_pyg.blocks import block_rows
-from mentor_pyg.nn.functional import at_least_float, normalize
+from mentor_pyg.nn.functional import at_least_float, check_temperature, normalize
 from mentor_pyg.shapes import check_shapes
 
 MIN_PLAIN_TAU = 1 / 40
@@ -38,13 +38,13 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
         tau: Temperature, positive.
 
     Raises:
-        ValueError: If the shapes differ, there are no rows, or tau is not positive.
+        InputError: If the shapes differ, or tau isn't positive and finite.
+        ValueError: If there are no rows.
     """
     check_shapes("info_nce", view1=(view1, ("N", "F")), view2=(view2, ("N", "F")))
     # How many rows there are may depend on a batch; compiled code can't branch on it.
     torch._check_value(view1.size(0) > 0, lambda: "info_nce: there are no rows; expected N > 0")
-    if not tau > 0:
-        raise ValueError(f"'tau' must be positive (got {tau})")
+    check_temperature("info_nce", tau)
     device, dtype = view1.device.type, view1.dtype
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)

@@ -3,8 +3,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, checked
 
 
+@checked
 class UserItemEmbedding(torch.nn.Module):
     r"""Free vectors of all users and items, :math:`\mathbf{E}^{(0)}`.
 
@@ -17,7 +19,7 @@ class UserItemEmbedding(torch.nn.Module):
         ``user`` [U, D], ``item`` [I, D]; result [U + I, D], users first
     """
 
-    def __init__(self, num_users: int, num_items: int, hidden_channels: int) -> None:
+    def __init__(self, num_users: Count, num_items: Count, hidden_channels: Count) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.user = Parameter(torch.empty(num_users, hidden_channels))

@@ -1,5 +1,5 @@
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,11 +12,13 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
 from mentor_pyg.nn.functional import normalize, pad_rows, select
+from mentor_pyg.options import Count, NonNegativeInt, checked
 from mentor_pyg.shapes import check_mask, check_shapes
 
 Graph: TypeAlias = Adj | Adjacency
 
 
+@checked
 class Propagation(torch.nn.Module):
     r"""A stack of LightGCN hops with a read-out over all layers.
 
@@ -31,13 +33,12 @@ class Propagation(torch.nn.Module):
     """
 
     def __init__(
-        self, num_layers: int, readout: str = "sum", conv: LightGCNConv | None = None
+        self,
+        num_layers: NonNegativeInt,
+        readout: Literal["sum", "mean"] = "sum",
+        conv: LightGCNConv | None = None,
     ) -> None:
         super().__init__()
-        if num_layers < 0:
-            raise ValueError(f"'num_layers' must not be negative (got {num_layers})")
-        if readout not in ("sum", "mean"):
-            raise ValueError(f"'readout' must be 'sum' or 'mean' (got '{readout}')")
         self.num_layers = num_layers
         self.readout = readout
         self.conv = conv if conv is not None else LightGCNConv()
@@ -83,6 +84,7 @@ class Propagation(torch.nn.Module):
         return out / (self.num_layers + 1) if self.readout == "mean" else out
 
 
+@checked
 class ModalityEncoder(torch.nn.Module):
     r"""Encodes users and items by one modality of the items' content.
 
@@ -115,14 +117,14 @@ class ModalityEncoder(torch.nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        num_users: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        readout: str = "sum",
-        mlp_channels: int | None = None,
+        in_channels: Count,
+        num_users: Count,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        readout: Literal["sum", "mean"] = "sum",
+        mlp_channels: Count | None = None,
         conv: LightGCNConv | None = None,
-        num_free_items: int = 0,
+        num_free_items: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
         mlp_channels = 4 * hidden_channels if mlp_channels is None else mlp_channels

@@ -216,3 +216,14 @@ class _NeighborProducts(torch.autograd.Function):
         for other, weight in zip(neighbor.unbind(1), grad.unbind(1)):
             grad_x.index_add_(0, other, weight.unsqueeze(1) * x)
         return grad_x, None
+
+
+def check_temperature(where: str, tau: float) -> None:
+    """Refuses a temperature in functions that compiled code calls, which
+    :func:`~mentor_pyg.options.checked` would break up.
+
+    Raises:
+        InputError: If it isn't positive and finite.
+    """
+    if not 0 < tau < math.inf:
+        raise InputError(f"{where}.tau: is {tau}; expected more than 0 and finite")

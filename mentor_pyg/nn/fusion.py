@@ -6,9 +6,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class GlobalFusion(torch.nn.Module):
     r"""Concatenates representations under one trainable weight each, Eq. 7 of the
     `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
@@ -24,7 +26,7 @@ class GlobalFusion(torch.nn.Module):
         each representation [N, D], result [N, |M| D]
     """
 
-    def __init__(self, num_modalities: int) -> None:
+    def __init__(self, num_modalities: Count) -> None:
         super().__init__()
         self.logit = Parameter(torch.empty(num_modalities))
         self.reset_parameters()
@@ -38,6 +40,7 @@ class GlobalFusion(torch.nn.Module):
         return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)
 
 
+@checked
 class UserFusion(torch.nn.Module):
     r"""Concatenates representations under free weights of every *user's*; item rows
     are concatenated plainly. The fusion of MENTOR's released code.
@@ -48,7 +51,7 @@ class UserFusion(torch.nn.Module):
         each representation [U + I, D], result [U + I, |M| D]
     """
 
-    def __init__(self, num_modalities: int, num_users: int) -> None:
+    def __init__(self, num_modalities: Count, num_users: Count) -> None:
         super().__init__()
         self.weight = Parameter(torch.empty(num_users, num_modalities, 1))
         self.reset_parameters()

@@ -11,8 +11,10 @@ from mentor_pyg.nn.edges import neighbor_sum
 from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
+from mentor_pyg.options import Count, Probability, Widths, checked
 
 
+@checked
 class ContentGathering(torch.nn.Module):
     r"""What users gather of their items' content, and items of their users', Eq. 2 of the
     `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
@@ -41,7 +43,7 @@ class ContentGathering(torch.nn.Module):
     """
 
     def __init__(
-        self, in_channels: Mapping[str, int], out_channels: int, dropout: float = 0.0
+        self, in_channels: Widths, out_channels: Count, dropout: Probability = 0.0
     ) -> None:
         super().__init__()
         self.projections = ModalityProjections(in_channels, out_channels)

@@ -7,9 +7,9 @@ from torch_geometric.typing import OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.conv import light_gcn_norm
 from mentor_pyg.nn.functional import at_least_float
+from mentor_pyg.options import Count, Probability, checked
 from mentor_pyg.shapes import check_edge_index, check_shapes
 
 
@@ -116,7 +116,8 @@ def _check_parts(rowptr: Tensor, col: Tensor, num_users: int) -> None:
         )
 
 
-def sample_edges(edge_index: Tensor, num_users: int, num_items: int, p: float) -> Tensor:
+@checked
+def sample_edges(edge_index: Tensor, num_users: Count, num_items: Count, p: Probability) -> Tensor:
     r"""Which pairs a degree-sensitive pruning keeps, bool [E].
 
     A share 1 - p of the pairs is drawn without replacement with probabilities
@@ -131,10 +132,8 @@ def sample_edges(edge_index: Tensor, num_users: int, num_items: int, p: float) -
         p: Share that is pruned, at least 0 and less than 1.
 
     Raises:
-        ValueError: If p is out of its range.
-        InputError: If the shapes don't fit.
+        InputError: If p is out of its range, or the shapes don't fit.
     """
-    check_ranges(pruning=p)
     weight = light_gcn_norm(edge_index, None, num_users, num_items)
     num_kept = min(max(1, round((1 - p) * weight.numel())), weight.numel())
     # The largest of u^(1/w) are such a draw (Efraimidis and Spirakis, 2006); in logarithms:

@@ -4,8 +4,10 @@ from torch import Tensor
 from torch.nn import Parameter, ParameterList
 
 from mentor_pyg.nn.random import dropout
+from mentor_pyg.options import Count, NonNegativeInt, Probability, checked
 
 
+@checked
 class LowRankHypergraph(torch.nn.Module):
     r"""A hypergraph of which nodes belong to which hyperedge that is learned from their
     vectors, Eq. 3-6 of the `"HCCF" <https://arxiv.org/abs/2204.12200>`_ paper.
@@ -32,10 +34,10 @@ class LowRankHypergraph(torch.nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        num_hyperedges: int,
-        num_levels: int = 3,
-        dropout: float = 0.5,
+        channels: Count,
+        num_hyperedges: Count,
+        num_levels: NonNegativeInt = 3,
+        dropout: Probability = 0.5,
         negative_slope: float = 0.5,
     ) -> None:
         super().__init__()

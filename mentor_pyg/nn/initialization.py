@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import Linear
 from torch.nn.init import kaiming_uniform_, xavier_normal_, xavier_uniform_
 
+from mentor_pyg.options import checked
+
 Init: TypeAlias = Literal["linear", "xavier_uniform", "xavier_normal"]
 """Name of a distribution of weights, see :func:`draw_weight`."""
 
@@ -19,6 +21,7 @@ _DRAWS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@checked
 def draw_weight(weight: Tensor, init: Init) -> None:
     r"""Draws the weights of a linear map from a named distribution.
 
@@ -34,10 +37,8 @@ def draw_weight(weight: Tensor, init: Init) -> None:
         init: Name of the distribution.
 
     Raises:
-        ValueError: If no distribution has this name.
+        InputError: If no distribution has this name.
     """
-    if init not in _DRAWS:
-        raise ValueError(f"'init' must be one of {', '.join(_DRAWS)} (got {init!r})")
     _DRAWS[init](weight)
 
 

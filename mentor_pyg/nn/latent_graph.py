@@ -6,9 +6,11 @@ from torch import Tensor
 
 from mentor_pyg.blocks import top_k_products
 from mentor_pyg.nn.functional import SMALLEST_NORM, neighbor_products, normalize
+from mentor_pyg.options import Count, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class LatentGraph(torch.nn.Module):
     r"""Links every item to the k of highest cosine, itself included, to be rebuilt as the
     vectors are learned; Eq. 4-7 of the `"LATTICE" <https://arxiv.org/abs/2104.09036>`_ paper.
@@ -32,10 +34,8 @@ class LatentGraph(torch.nn.Module):
 
     neighbor: Tensor
 
-    def __init__(self, num_items: int, k: int) -> None:
+    def __init__(self, num_items: Count, k: Count) -> None:
         super().__init__()
-        if not k > 0:
-            raise ValueError(f"'k' must be positive (got {k})")
         self.register_buffer("neighbor", torch.empty(num_items, min(k, num_items)).long())
         self.reset_parameters()
 

@@ -1,4 +1,4 @@
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.encoder import ModalityEncoder, Propagation, modality_encoders
 from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
 
 
 class Encoding(NamedTuple):
@@ -19,6 +20,7 @@ class Encoding(NamedTuple):
     out: Tensor  # E, read out over all layers
 
 
+@checked
 class MultimodalEncoder(torch.nn.Module):
     r"""Encodes users and items by all modalities of the items' content and fuses them,
     Eq. 1-7 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
@@ -47,20 +49,18 @@ class MultimodalEncoder(torch.nn.Module):
 
     def __init__(
         self,
-        in_channels: Mapping[str, int],
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        readout: str = "sum",
-        num_item_layers: int = 1,
+        in_channels: Widths,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        readout: Literal["sum", "mean"] = "sum",
+        num_item_layers: NonNegativeInt = 1,
         fusion: Literal["global", "user"] = "global",
-        noise_eps: float = 0.1,
-        free_items: Collection[str] = (),
+        noise_eps: NonNegative = 0.1,
+        free_items: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        if not in_channels:
-            raise ValueError("expected at least one modality of item features (got none)")
         self.num_users, self.num_item_layers = num_users, num_item_layers
         self.encoders = modality_encoders(
             in_channels,

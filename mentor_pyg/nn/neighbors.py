@@ -8,9 +8,11 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.blocks import top_k_products
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import normalize
+from mentor_pyg.options import Count, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class NeighborGraph(torch.nn.Module):
     r"""Links every user to the k items of highest cosine, to be rebuilt as the vectors
     are learned; Eq. 3 and 8 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
@@ -42,10 +44,8 @@ class NeighborGraph(torch.nn.Module):
     weight: Tensor
     weight_t: Tensor
 
-    def __init__(self, num_users: int, num_items: int, k: int) -> None:
+    def __init__(self, num_users: Count, num_items: Count, k: Count) -> None:
         super().__init__()
-        if not k > 0:
-            raise ValueError(f"'k' must be positive (got {k})")
         self.num_users, self.num_items = num_users, num_items
         self.register_buffer("neighbor", torch.full((num_users, min(k, num_items)), -1))
         self._index()

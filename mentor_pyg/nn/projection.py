@@ -7,9 +7,11 @@ from torch.nn import Linear, ModuleList, Parameter
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.nn.initialization import Init, draw_weight, reset_linear
+from mentor_pyg.options import Count, Widths, checked
 from mentor_pyg.shapes import check_mask, check_shapes
 
 
+@checked
 class ContentProjection(torch.nn.Module):
     r"""A linear map of the concatenated features of all modalities, which are never
     copied together.
@@ -31,11 +33,9 @@ class ContentProjection(torch.nn.Module):
     """
 
     def __init__(
-        self, in_channels: Mapping[str, int], out_channels: int, init: Init = "xavier_uniform"
+        self, in_channels: Widths, out_channels: Count, init: Init = "xavier_uniform"
     ) -> None:
         super().__init__()
-        if not in_channels:
-            raise ValueError("expected at least one modality of item features (got none)")
         self.modalities = sorted(in_channels)
         self.widths = [in_channels[m] for m in self.modalities]
         self.weight = Parameter(torch.empty(out_channels, sum(self.widths)))
@@ -53,6 +53,7 @@ class ContentProjection(torch.nn.Module):
         return torch.stack(parts).sum(dim=0).to(self.weight.dtype)
 
 
+@checked
 class ModalityProjections(torch.nn.Module):
     r"""A linear map of its own for the features of every modality.
 
@@ -74,14 +75,12 @@ class ModalityProjections(torch.nn.Module):
 
     def __init__(
         self,
-        in_channels: Mapping[str, int],
-        out_channels: int,
+        in_channels: Widths,
+        out_channels: Count,
         bias: bool = True,
         init: Init = "xavier_uniform",
     ) -> None:
         super().__init__()
-        if not in_channels:
-            raise ValueError("expected at least one modality of item features (got none)")
         self.modalities = sorted(in_channels)
         self.linears = ModuleList(
             Linear(in_channels[m], out_channels, bias) for m in self.modalities

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.graph import sample_edges, user_item_adjacency
+from mentor_pyg.options import Count, Probability, checked
 from mentor_pyg.shapes import check_edge_index, check_mask
 
 
+@checked
 class MaskedGraph(torch.nn.Module):
     r"""A user-item graph of some of its pairs, normalised as if there were no others.
 
@@ -27,7 +29,7 @@ class MaskedGraph(torch.nn.Module):
 
     kept: Tensor | None
 
-    def __init__(self, num_users: int, num_items: int) -> None:
+    def __init__(self, num_users: Count, num_items: Count) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.register_buffer("kept", None, persistent=False)
@@ -70,6 +72,7 @@ class MaskedGraph(torch.nn.Module):
         return self.__dict__ | {"_built": None}
 
 
+@checked
 class PrunedGraph(MaskedGraph):
     r"""A user-item graph without a share p of its pairs, drawn by
     :func:`~mentor_pyg.nn.sample_edges` and normalised anew.
@@ -83,10 +86,8 @@ class PrunedGraph(MaskedGraph):
         ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left
     """
 
-    def __init__(self, num_users: int, num_items: int, p: float) -> None:
+    def __init__(self, num_users: Count, num_items: Count, p: Probability) -> None:
         super().__init__(num_users, num_items)
-        if not 0 <= p < 1:
-            raise ValueError(f"'p' must be at least 0 and less than 1 (got {p})")
         self.p = p
 
     def draw(self, edge_index: Tensor) -> None:
@@ -94,6 +95,7 @@ class PrunedGraph(MaskedGraph):
         self.keep(edge_index, sample_edges(edge_index, self.num_users, self.num_items, self.p))
 
 
+@checked
 class EdgeDropout(torch.nn.Module):
     r"""Dropout of a matrix: in training every entry becomes zero with probability p, anew at
     every call, and the others grow by 1 / (1 - p). Both directions of a pair are drawn apart.
@@ -102,10 +104,8 @@ class EdgeDropout(torch.nn.Module):
         p: The probability.
     """
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: Probability) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"'p' must be at least 0 and less than 1 (got {p})")
         self.p = p
 
     def forward(self, adj: Adjacency) -> Adjacency:

@@ -8,9 +8,11 @@ from torch.nn import Parameter
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class SpectrumFusion(torch.nn.Module):
     r"""Filters each modality by frequency, and fuses all by the product of their spectra,
     from the `"Spectrum-based Modality Representation Fusion Graph Convolutional Network for
@@ -34,7 +36,7 @@ class SpectrumFusion(torch.nn.Module):
         an item has no content, or None; results [I, D]: by modality, and fused
     """
 
-    def __init__(self, num_modalities: int, channels: int) -> None:
+    def __init__(self, num_modalities: Count, channels: Count) -> None:
         super().__init__()
         # Complex numbers as pairs, which every optimiser and checkpoint knows:
         self.weight = Parameter(torch.empty(num_modalities + 1, channels // 2 + 1, 2))

@@ -5,11 +5,12 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.tables import Table, check_table, open_table
 from mentor_pyg.preparation.times import Time, TimeColumn
@@ -175,18 +176,12 @@ def _code(codes: dict[str, int], value: Any, what: str) -> int:
     return codes.setdefault(as_id(value, what), len(codes)) if known is None else known
 
 
-def check_duplicates(keep: str) -> None:
-    """Fails before any work if it isn't said which interaction of a pair is kept."""
-    if keep not in get_args(Duplicates):
-        raise InputError(f"duplicates: is '{keep}'; expected first or latest")
-
-
+@checked
 def drop_duplicates(pairs: Interactions, keep: Duplicates = "first") -> Interactions:
     """Every pair once: its first or its latest interaction.
 
     The times tell which; without them, and between equal ones, the order of the file.
     """
-    check_duplicates(keep)
     position = np.arange(len(pairs))
     key = pairs.user * len(pairs.item_ids) + pairs.item
     order = np.lexsort((position if pairs.time is None else pairs.time, key))

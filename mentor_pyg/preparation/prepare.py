@@ -15,21 +15,20 @@ import numpy as np
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import naming, write_text
+from mentor_pyg.options import NonNegativeInt, Seed, checked
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
 from mentor_pyg.preparation.folder import REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
     Duplicates,
     Interactions,
-    check_duplicates,
     drop_duplicates,
     number_ids,
 )
 from mentor_pyg.preparation.k_core import k_core
 from mentor_pyg.preparation.problems import OnError, Problems
 from mentor_pyg.preparation.report import PreparationReport
-from mentor_pyg.preparation.split import SplitMethod, check_split, split
+from mentor_pyg.preparation.split import HeldOut, SplitMethod, check_split, split
 from mentor_pyg.preparation.times import time_texts
-from mentor_pyg.preparation.values import check_whole
 from mentor_pyg.typing import ITEM, SPLITS, USER
 
 NAME = re.compile(r"\w[\w.-]*")
@@ -48,6 +47,7 @@ class InteractionSource(Protocol):
     def read(self, problems: Problems, progress: bool = True) -> Interactions: ...
 
 
+@checked
 @dataclass(frozen=True)
 class PrepareSettings:
     """How interactions become a dataset.
@@ -61,18 +61,17 @@ class PrepareSettings:
         duplicates: Whether a pair's :obj:`"first"` or :obj:`"latest"` interaction is kept.
         on_error: What to do about rows that can't be used, :obj:`"fail"` or :obj:`"skip"`;
             a file that is damaged or lacks a column fails in any case.
+
+    Raises:
+        InputError: If a setting is of the wrong type or out of range.
     """
 
-    k_core: int = 5
+    k_core: NonNegativeInt = 5
     split: SplitMethod = "user"
-    held_out: float = 0.1
-    seed: int = 0
+    held_out: HeldOut = 0.1
+    seed: Seed = 0
     duplicates: Duplicates = "first"
     on_error: OnError = "fail"
-
-    def __post_init__(self) -> None:
-        check_whole("k_core", self.k_core)
-        check_duplicates(self.duplicates)
 
 
 def prepare(
@@ -112,7 +111,7 @@ def prepare(
     for content in contents:
         _check_source(content, out)
     if not interactions.has_split:
-        check_split(settings.split, settings.held_out, settings.seed, interactions.has_time)
+        check_split(settings.split, interactions.has_time)
     with _bounded_memory(interactions.files), new_folder(out, force) as folder:
         pairs = interactions.read(problems, progress)
         known = frozenset(pairs.item_ids)

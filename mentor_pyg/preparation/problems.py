@@ -3,9 +3,10 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -29,6 +30,7 @@ class BadValue(ValueError):
         self.reason, self.found, self.expected, self.lacks = reason, found, expected, lacks
 
 
+@checked
 @dataclass
 class Problems:
     """Fails at the first row that can't be used, or leaves such rows out and counts them.
@@ -42,10 +44,6 @@ class Problems:
 
     on_error: OnError = "fail"
     skipped: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        if self.on_error not in get_args(OnError):
-            raise InputError(f"on_error: is '{self.on_error}'; expected fail or skip")
 
     def add(self, where: str, bad: BadValue) -> None:
         """Raises an :class:`InputError`, or counts the row and logs the first of a kind."""

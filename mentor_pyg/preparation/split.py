@@ -1,13 +1,15 @@
 """Divides interactions into training, validation and test pairs."""
 
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Gt, Lt
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.groups import rank_in_group, size_of_group
-from mentor_pyg.preparation.values import check_whole
+from mentor_pyg.option_words import Words
+from mentor_pyg.options import Seed, checked
 from mentor_pyg.typing import SPLITS
 
 TRAIN, VAL, TEST = range(len(SPLITS))
@@ -16,32 +18,30 @@ SplitMethod = Literal["user", "random", "temporal", "leave-last-out"]
 NEED_TIME = ("temporal", "leave-last-out")
 
 
-def check_split(method: str, held_out: float, seed: int, has_time: bool) -> None:
-    """Fails early if there is no such split, or none of these data.
+HeldOut = Annotated[float, Gt(0), Lt(0.5), Words("a share above 0 and below 0.5")]
+"""The share of the validation pairs, and of the test pairs."""
+
+
+def check_split(method: SplitMethod, has_time: bool) -> None:
+    """Fails early if these data can't be divided so.
 
     Raises:
-        InputError: If an argument of :func:`split` can't be used.
+        InputError: If times are needed and there are none.
     """
-    if method not in get_args(SplitMethod):
-        raise InputError(
-            f"split: is '{method}'; expected one of {', '.join(get_args(SplitMethod))}"
-        )
     if method in NEED_TIME and not has_time:
         raise InputError(
             f"split: '{method}' goes by time, which the interactions don't have; "
             "expected a column of times, or the split 'user' or 'random'"
         )
-    if isinstance(held_out, str) or not 0 < held_out < 0.5:
-        raise InputError(f"held_out: is {held_out}; expected a share above 0 and below 0.5")
-    check_whole("seed", seed)
 
 
+@checked
 def split(
     user: np.ndarray,
     time: np.ndarray | None = None,
     method: SplitMethod = "user",
-    held_out: float = 0.1,
-    seed: int = 0,
+    held_out: HeldOut = 0.1,
+    seed: Seed = 0,
 ) -> np.ndarray:
     r"""A label for each pair: 0 training, 1 validation, 2 test.
 
@@ -71,7 +71,7 @@ def split(
     Raises:
         InputError: If an argument can't be used or leaves one of the three without pairs.
     """
-    check_split(method, held_out, seed, time is not None)
+    check_split(method, time is not None)
     rng = np.random.default_rng(seed)
     if method == "temporal":
         assert time is not None

@@ -7,15 +7,14 @@ from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.options import Count, checked
 from mentor_pyg.typing import ITEM, modalities
 
 logger = logging.getLogger("mentor_pyg")
 
-DTYPES = ("float32", "float16", "bfloat16")
-
 
 @functional_transform("compact_features")
+@checked
 class CompactFeatures(BaseTransform):
     r"""Stores the frozen item features in fewer columns, a smaller dtype, or both.
 
@@ -33,15 +32,9 @@ class CompactFeatures(BaseTransform):
 
     def __init__(
         self,
-        channels: int | None = None,
+        channels: Count | None = None,
         dtype: Literal["float32", "float16", "bfloat16"] | None = None,
     ) -> None:
-        if channels is not None and channels < 1:
-            raise InputError(f"CompactFeatures: channels is {channels}; expected 1 or more")
-        if dtype is not None and dtype not in DTYPES:
-            raise InputError(
-                f"CompactFeatures: dtype is '{dtype}'; expected one of {', '.join(DTYPES)}"
-            )
         self.channels = channels
         self.dtype = dtype
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import NonNegative, Probability, Seed, checked, different
 from mentor_pyg.typing import ITEM, modalities
 
 EARLY = "all"
@@ -15,6 +17,7 @@ EARLY = "all"
 
 
 @functional_transform("content_variant")
+@checked
 class ContentVariant(BaseTransform):
     r"""The items' content with something taken away, for ablations.
 
@@ -35,14 +38,12 @@ class ContentVariant(BaseTransform):
 
     def __init__(
         self,
-        modalities: Sequence[str] | None = None,
-        noise: Mapping[str, float] | None = None,
-        missing: Mapping[str, float] | None = None,
+        modalities: Annotated[Sequence[str], different] | None = None,
+        noise: Mapping[str, NonNegative] | None = None,
+        missing: Mapping[str, Probability] | None = None,
         early_fusion: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
-        if not all(0 <= share < 1 for share in (missing or {}).values()):
-            raise ValueError(f"'missing' must be shares from 0 to below 1 (got {missing})")
         self.modalities, self.early_fusion, self.seed = modalities, early_fusion, seed
         self.noise, self.missing = dict(noise or {}), dict(missing or {})
 

@@ -12,7 +12,8 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.cache import cached
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import content_hash, fingerprint
-from mentor_pyg.transforms.knn import choose_backend, cosine_knn, cosine_knn_among
+from mentor_pyg.options import Count, NonNegative, checked
+from mentor_pyg.transforms.knn import Backend, choose_backend, cosine_knn, cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, modalities, similar
 
 FORMAT = 3
@@ -23,6 +24,7 @@ Graph: TypeAlias = tuple[Tensor, Tensor]
 
 
 @functional_transform("item_knn")
+@checked
 class ItemKNN(BaseTransform):
     r"""Adds a frozen kNN graph of the items for every modality, from raw features.
 
@@ -54,22 +56,20 @@ class ItemKNN(BaseTransform):
 
     def __init__(
         self,
-        k: int = 10,
+        k: Count = 10,
         weights: Literal["cosine", "binary"] = "cosine",
         self_loops: bool = False,
         normalize: Literal["row", "none"] = "row",
-        merge: Mapping[str, float] | Literal["equal"] | None = None,
-        backend: Literal["auto", "torch", "torch_cluster", "faiss"] = "auto",
+        merge: Mapping[str, NonNegative] | Literal["equal"] | None = None,
+        backend: Backend = "auto",
         cache: bool = True,
     ) -> None:
         self.k = k
         self.weights = weights
         self.self_loops = self_loops
         self.normalize = normalize
-        if isinstance(merge, str) and merge != "equal":
-            raise ValueError(f"'merge' must be 'equal' or weights by modality (got '{merge}')")
         self.merge: Mapping[str, float] | str | None = merge
-        self.backend = backend
+        self.backend: Backend = backend
         self.cache = cache
 
     def forward(self, data: HeteroData) -> HeteroData:

@@ -1,16 +1,18 @@
 """Nearest neighbours by cosine similarity."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mentor_pyg.blocks import top_k_products
+from mentor_pyg.errors import InputError
 from mentor_pyg.extras import is_installed
+from mentor_pyg.options import checked
 
-BACKENDS = ("auto", "torch", "torch_cluster", "faiss")
+Backend = Literal["auto", "torch", "torch_cluster", "faiss"]
 
 CLUSTER_MAX_K = 100
 """The CUDA kernel of torch_cluster keeps its lists in registers."""
@@ -23,27 +25,26 @@ FAISS_PROBED = 1 / 32
 """Share of the cells that are searched."""
 
 
-def choose_backend(backend: str, x: Tensor, k: int) -> str:
+def choose_backend(backend: Backend, x: Tensor, k: int) -> Backend:
     """What :obj:`"auto"` stands for.
 
     On the CPU torch_cluster is 60 to 130 times slower than a blocked matrix product at
     the width of image or text features, so it is only taken on CUDA.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"'backend' must be one of {', '.join(BACKENDS)} (got '{backend}')")
     if backend in ("torch_cluster", "faiss") and not is_installed(backend):
-        raise ValueError(f"'{backend}' isn't installed; expected backend 'torch' or 'auto'")
+        raise InputError(f"'{backend}' isn't installed; expected backend 'torch' or 'auto'")
     if backend != "auto":
         return backend
     quick = x.is_cuda and k < CLUSTER_MAX_K and is_installed("torch_cluster")
     return "torch_cluster" if quick else "torch"
 
 
+@checked
 def cosine_knn(
     x: Tensor,
     k: int,
     self_loops: bool = False,
-    backend: str = "auto",
+    backend: Backend = "auto",
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""The k rows most similar to each row, by cosine.
@@ -67,18 +68,23 @@ def cosine_knn(
         similarity, and the similarities [n k].
 
     Raises:
-        ValueError: If fewer than k other rows are there to choose from, or none at all.
+        InputError: If fewer than k other rows are there to choose from, or none at all.
     """
     x, index = _unit_rows(x, mask)
     if not len(x):
-        raise ValueError(
+        raise InputError(
             "no item has features with a direction: each row is zero, masked out, or so large "
             "that its length is infinite; expected other numbers for at least two items"
         )
+    if len(x) == 1:
+        raise InputError(
+            "a single item has features with a direction, so it has no neighbours; "
+            "expected at least two items"
+        )
     if not 0 < k < x.size(0):
-        raise ValueError(
+        raise InputError(
             f"k = {k} neighbours can't be found among {x.size(0)} items with features; "
-            f"expected k from 1 to {max(0, x.size(0) - 1)}"
+            f"expected k from 1 to {x.size(0) - 1}"
         )
     search = {"torch": _search_blocks, "torch_cluster": _search_cluster, "faiss": _search_faiss}
     neighbor, similarity = search[choose_backend(backend, x, k)](x, k, self_loops)

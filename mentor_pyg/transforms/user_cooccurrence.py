@@ -7,10 +7,12 @@ from torch_geometric.utils import softmax
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.blocks import block_rows
+from mentor_pyg.options import Count, checked
 from mentor_pyg.typing import COOCCURS, INTERACTS, ITEM, USER
 
 
 @functional_transform("user_cooccurrence")
+@checked
 class UserCooccurrence(BaseTransform):
     r"""Adds a frozen graph of the users who share the most training items, as in the
     `"DualGNN" <https://doi.org/10.1109/TMM.2021.3138298>`_ paper.
@@ -25,9 +27,7 @@ class UserCooccurrence(BaseTransform):
         k: Neighbours of a user, at most.
     """
 
-    def __init__(self, k: int = 40) -> None:
-        if k < 1:
-            raise ValueError(f"'k' must be positive (got {k})")
+    def __init__(self, k: Count = 40) -> None:
         self.k = k
 
     def forward(self, data: HeteroData) -> HeteroData:

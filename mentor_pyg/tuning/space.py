@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mentor_pyg.config import load_config
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.named_yaml import NamedYaml
 
 FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
@@ -156,7 +156,7 @@ def read_space(name: str) -> SearchSpace:
     parameters = {}
     for key, values in SPACES.read(name).items():
         if not isinstance(key, str):
-            raise InputError(f"{name}: {key!r} is no setting; expected e.g. train.lr")
+            raise InputError(f"{name}: {shown(key)} is no setting; expected e.g. train.lr")
         parameters[key] = _parameter(f"{name}: {key}", values)
     return SearchSpace(name, parameters)
 
@@ -166,7 +166,7 @@ def _parameter(where: str, values: Any) -> Parameter:
         return _choices(where, values)
     if isinstance(values, dict):
         return _range(where, values)
-    raise InputError(f"{where} is {values!r}; expected a list, or low and high")
+    raise InputError(f"{where} is {shown(values)}; expected a list, or low and high")
 
 
 def _choices(where: str, values: list[Any]) -> list[Any]:
@@ -176,7 +176,7 @@ def _choices(where: str, values: list[Any]) -> list[Any]:
     try:
         texts = [json.dumps(value, allow_nan=False) for value in choices]
     except (TypeError, ValueError):
-        raise InputError(f"{where} is {values!r}; expected finite numbers and texts") from None
+        raise InputError(f"{where} is {shown(values)}; expected finite numbers and texts") from None
     for text in texts:
         if texts.count(text) > 1:
             raise InputError(f"{where} lists {text} twice; expected different values")
@@ -189,9 +189,9 @@ def _range(where: str, values: dict[Any, Any]) -> Range:
     low, high, step = (_number(values.get(name)) for name in ("low", "high", "step"))
     log = values.get("log", False)
     if not _is_finite(low) or not _is_finite(high) or not low < high:
-        raise InputError(f"{where} is from {low!r} to {high!r}; expected low below high")
+        raise InputError(f"{where} is from {shown(low)} to {shown(high)}; expected low below high")
     if not isinstance(log, bool):
-        raise InputError(f"{where}.log is {log!r}; expected true or false")
+        raise InputError(f"{where}.log is {shown(log)}; expected true or false")
     if log and (low <= 0 or step is not None):
         raise InputError(
             f"{where} has log with low {low} and step {step}; expected low above 0 and no step"
@@ -204,7 +204,7 @@ def _range(where: str, values: dict[Any, Any]) -> Range:
     if step is None:
         return Range(low, high, log)
     if not _is_finite(step) or not 0 < step <= high - low:
-        raise InputError(f"{where}.step is {step!r}; expected more than 0, at most high - low")
+        raise InputError(f"{where}.step is {shown(step)}; expected more than 0, at most high - low")
     high = low + math.floor((high - low) / step + 1e-9) * step
     return Range(low, high if whole else _rounded(high), False, step)
 

@@ -210,7 +210,7 @@ def test_mistakes(findings, runs):
         InputError, match="'auc' is unknown; expected some of recall, ndcg, coverage"
     ):
         make_tables(findings, ["auc"])
-    with pytest.raises(InputError, match="test 'z' is unknown"):
+    with pytest.raises(InputError, match="test: is 'z'; expected one of 'permutation'"):
         find(runs, Sampling(10, test="z"), progress=False)
     with pytest.raises(InputError, match="no runs to compare; expected at least one"):
         find([], progress=False)

@@ -147,7 +147,7 @@ def test_compare_needs_pairs(options):
 
 
 def test_mistakes(difference):
-    with pytest.raises(InputError, match="test 'z' is unknown; expected one of permutation, t"):
+    with pytest.raises(InputError, match="test: is 'z'; expected one of 'permutation', 't'"):
         paired_test(difference, "z")
     with pytest.raises(InputError, match="t-test of 1 user; expected 2 or more"):
         paired_test(difference[:1], "t")

@@ -72,12 +72,12 @@ def test_a_model_without_a_space_needs_one_by_name(toy_folder, monkeypatch, caps
 
 
 def test_a_refused_value_fails_its_trial_and_the_search_goes_on(tune, space, capsys):
-    Path(space).write_text("user_graph.k: [0, 2]\ncontent.missing: [{visual: 2}, {visual: 0.1}]\n")
+    Path(space).write_text("graph.k: [40, 5]\ncontent.missing: [{sound: 0.1}, {visual: 0.1}]\n")
     assert tune("--sampler", "grid", "--search-only", "--json") == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["trials"] == {"complete": 1, "pruned": 0, "failed": 3}
-    assert "failed (the data can't be prepared ('k' must be positive (got 0))" in err
-    assert "failed (the data can't be prepared ('missing' must be shares" in err
+    assert "failed (modality 'textual': k = 40 neighbours can't be found" in err
+    assert "failed (content.sound: the data has no such modality" in err
 
 
 @pytest.mark.parametrize(

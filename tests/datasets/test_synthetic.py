@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.transforms import cosine_knn
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER, modalities
@@ -90,9 +91,29 @@ def test_extreme_sizes(num_pairs):
 
 @pytest.mark.parametrize("num_pairs", [299, 601])
 def test_impossible_sizes(num_pairs):
-    message = rf"from 5 U = 300 to U I / 4 = 600 \(got {num_pairs}\)"
-    with pytest.raises(ValueError, match=message):
+    message = rf"num_pairs: is {num_pairs}; expected 5 U = 300 to U I / 4 = 600"
+    with pytest.raises(InputError, match=message):
         SyntheticDataset.tiny(num_pairs=num_pairs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_users": 0},
+        {"num_items": 19},
+        {"num_pairs": 500.0},
+        {"channels": {"visual": 0}},
+        {"channels": [8]},
+        {"num_topics": 0},
+        {"seed": -1},
+        {"seed": True},
+        {"transform": "item_knn"},
+    ],
+)
+def test_bad_arguments(options):
+    (name,) = options
+    with pytest.raises(InputError, match=rf"^SyntheticDataset\.{name}: is .*; expected "):
+        SyntheticDataset.tiny(**options)
 
 
 @pytest.mark.parametrize("modality", ["visual", "textual"])

@@ -202,9 +202,10 @@ def test_memory_is_linear_in_the_rows(set_block):
         (((3, 4), (4, 4)), 0.2, r"'view2' has shape \[4, 4\]; expected \[3, 4\]"),
         (((3,), (3,)), 0.2, r"'view1' has shape \[3\]; expected \[N, F\]"),
         (((0, 4), (0, 4)), 0.2, "N > 0"),
-        (((3, 4), (3, 4)), 0.0, r"'tau' must be positive \(got 0.0\)"),
-        (((3, 4), (3, 4)), -1.0, "'tau' must be positive"),
-        (((3, 4), (3, 4)), float("nan"), "'tau' must be positive"),
+        (((3, 4), (3, 4)), 0.0, r"info_nce\.tau: is 0\.0; expected more than 0"),
+        (((3, 4), (3, 4)), -1.0, "more than 0 and finite"),
+        (((3, 4), (3, 4)), float("inf"), "more than 0 and finite"),
+        (((3, 4), (3, 4)), float("nan"), "more than 0 and finite"),
     ],
 )
 def test_bad_arguments(shapes, tau, message):

@@ -139,8 +139,8 @@ def test_draws_of_the_last_layer_are_of_the_rows_alone(monkeypatch, adj, num_lay
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"num_layers": -1}, r"'num_layers' must not be negative \(got -1\)"),
-        ({"num_layers": 2, "readout": "max"}, r"'sum' or 'mean' \(got 'max'\)"),
+        ({"num_layers": -1}, "num_layers: is -1; expected at least 0"),
+        ({"num_layers": 2, "readout": "max"}, "readout: is 'max'; expected one of 'sum', 'mean'"),
     ],
 )
 def test_bad_arguments(kwargs, message):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import Linear
 
+from mentor_pyg import InputError
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.nn import ContentProjection, ModalityProjections, draw_weight, models, reset_linear
 
@@ -28,8 +29,12 @@ def test_the_linear_one_is_pytorchs():
 
 
 def test_other_names_are_refused():
-    with pytest.raises(ValueError, match=r"'init' must be one of linear, .* \(got 'zeros'\)"):
+    with pytest.raises(InputError, match="init: is 'zeros'; expected one of 'linear', 'xav"):
         ModalityProjections({"a": 2}, 3, init="zeros")
+    with pytest.raises(
+        InputError, match=r"draw_weight\.init: is 'zeros'; expected one of 'linear'"
+    ):
+        draw_weight(torch.empty(2, 3), "zeros")
 
 
 def test_biases_are_pytorchs_whatever_the_weights_are():

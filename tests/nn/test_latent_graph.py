@@ -70,7 +70,7 @@ def test_all_is_one_before_it_is_built_and_neighbours_are_saved():
 
 def test_at_most_all_items_are_neighbours():
     assert LatentGraph(3, 10).neighbor.shape == (3, 3)
-    with pytest.raises(ValueError, match="'k' must be positive"):
+    with pytest.raises(ValueError, match="k: is 0; expected at least 1"):
         LatentGraph(3, 0)
 
 

@@ -101,7 +101,7 @@ def test_state_holds_the_neighbours_alone_and_brings_the_matrix_back(observed, v
 
 
 def test_k_must_be_positive():
-    with pytest.raises(ValueError, match="'k' must be positive"):
+    with pytest.raises(ValueError, match="k: is 0; expected at least 1"):
         NeighborGraph(USERS, ITEMS, 0)
 
 

@@ -177,10 +177,10 @@ def test_log_tells_what_is_kept(data, caplog):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 0}, "channels is 0; expected 1"),
-        ({"channels": -3}, "channels is -3; expected 1"),
-        ({"dtype": "float64"}, "dtype is 'float64'; expected one of"),
-        ({"dtype": "half"}, r"dtype is 'half'"),
+        ({"channels": 0}, "channels: is 0; expected at least 1"),
+        ({"channels": -3}, "channels: is -3; expected at least 1"),
+        ({"dtype": "float64"}, "dtype: is 'float64'; expected one of"),
+        ({"dtype": "half"}, r"dtype: is 'half'"),
     ],
 )
 def test_bad_arguments(options, message):

@@ -80,5 +80,5 @@ def test_unknown_modalities(tiny, options):
 
 
 def test_bad_shares():
-    with pytest.raises(ValueError, match="'missing' must be shares"):
+    with pytest.raises(InputError, match=r"missing: is {'visual': 1.0}; expected .* less than 1"):
         ContentVariant(missing={"visual": 1.0})

@@ -48,5 +48,5 @@ def test_users_without_shared_items_have_no_edges(tiny):
 
 def test_repr_and_bad_arguments():
     assert repr(UserCooccurrence(k=3)) == "UserCooccurrence(k=3)"
-    with pytest.raises(ValueError, match="'k' must be positive"):
+    with pytest.raises(ValueError, match="k: is 0; expected at least 1"):
         UserCooccurrence(k=0)

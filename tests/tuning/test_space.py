@@ -132,7 +132,7 @@ def test_bad_files_are_told_in_a_line(space, text, found):
         ("graph.k: [5, 0.5]", "graph.k: is 0.5; expected an integer"),
         ("graph.k: {low: 5.0, high: 10}", "graph.k: is 5.0; expected an integer"),
         ("train.lr: [1e-3, high]", "train.lr: is 'high'; expected a number"),
-        ("train.lr: {low: -1, high: 1}", "train.lr: -1"),
+        ("train.lr: {low: -1, high: 1}", "train.lr: is -1"),
         ("train.seed: [0, 1]", "train.seed decides"),
         ("train.monitor: [recall@10]", "train.monitor decides"),
     ],

@@ -9,6 +9,7 @@ from torch_geometric.utils.sparse import index2ptr
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, select
+from mentor_pyg.options import checked
 from mentor_pyg.shapes import check_edge_index, check_shapes
 
 
@@ -58,6 +59,7 @@ def _split_degree(degree: Tensor) -> tuple[Tensor, Tensor]:
     return degree / root / root, root
 
 
+@checked
 class LightGCNConv(MessagePassing):
     r"""One hop of LightGCN from the `"LightGCN: Simplifying and Powering Graph
     Convolution Network for Recommendation" <https://arxiv.org/abs/2002.02126>`_ paper,

@@ -9,9 +9,11 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.edges import neighbor_sum
 from mentor_pyg.nn.initialization import reset_linear
+from mentor_pyg.options import Count, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class MMGCNConv(torch.nn.Module):
     r"""One layer of the `"MMGCN: Multi-modal Graph Convolution Network for Personalized
     Recommendation of Micro-video" <https://doi.org/10.1145/3343031.3351034>`_ paper.
@@ -46,13 +48,11 @@ class MMGCNConv(torch.nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: Count,
+        out_channels: Count,
         combine: Literal["concat", "sum"] = "concat",
     ) -> None:
         super().__init__()
-        if combine not in ("concat", "sum"):
-            raise ValueError(f"'combine' must be 'concat' or 'sum' (got '{combine}')")
         self.combine = combine
         self.lin_neighbor = Linear(in_channels, out_channels, bias=False)
         self.lin_self = Linear(in_channels, out_channels)

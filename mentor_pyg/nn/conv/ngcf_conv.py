@@ -6,9 +6,11 @@ from torch_geometric.typing import Adj, OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
+from mentor_pyg.options import Count, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class NGCFConv(torch.nn.Module):
     r"""One hop of the `"Neural Graph Collaborative Filtering"
     <https://arxiv.org/abs/1905.08108>`_ paper.
@@ -33,7 +35,9 @@ class NGCFConv(torch.nn.Module):
         InputError: If shapes don't fit; see :class:`~mentor_pyg.nn.LightGCNConv`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, negative_slope: float = 0.2) -> None:
+    def __init__(
+        self, in_channels: Count, out_channels: Count, negative_slope: float = 0.2
+    ) -> None:
         super().__init__()
         self.hop = LightGCNConv()
         self.lin_sum = Linear(in_channels, out_channels, bias=False)

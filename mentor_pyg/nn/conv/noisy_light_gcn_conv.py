@@ -6,9 +6,11 @@ from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
 from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float
 from mentor_pyg.nn.random import uniform
+from mentor_pyg.options import NonNegative, checked
 from mentor_pyg.shapes import check_shapes
 
 
+@checked
 class NoisyLightGCNConv(LightGCNConv):
     r"""A LightGCN hop that perturbs its output, as in the `"Are Graph Augmentations
     Necessary? Simple Graph Contrastive Learning for Recommendation"
@@ -36,10 +38,8 @@ class NoisyLightGCNConv(LightGCNConv):
         As :class:`LightGCNConv`; ``noise`` has the shape of the output.
     """
 
-    def __init__(self, eps: float = 0.1, normalize: bool = True, **kwargs):  # type: ignore[no-untyped-def]
+    def __init__(self, eps: NonNegative = 0.1, normalize: bool = True, **kwargs):  # type: ignore[no-untyped-def]
         super().__init__(normalize, **kwargs)
-        if eps < 0:
-            raise ValueError(f"'eps' must not be negative (got {eps})")
         self.eps = eps
 
     def forward(

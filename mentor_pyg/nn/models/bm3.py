@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -6,7 +5,6 @@ from torch import Tensor
 from torch.nn import Linear
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.initialization import reset_linear
@@ -14,9 +12,11 @@ from mentor_pyg.nn.loss import feature_masking_loss
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
 from mentor_pyg.typing import Batch
 
 
+@checked
 class BM3(torch.nn.Module):
     r"""The model from the `"Bootstrap Latent Representations for Multi-modal
     Recommendation" <https://arxiv.org/abs/2207.05969>`_ paper. It learns from pairs alone,
@@ -62,17 +62,16 @@ class BM3(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 1,
-        dropout: float = 0.5,
-        content_weight: float = 1.0,
-        reg_weight: float = 0.1,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 1,
+        dropout: Probability = 0.5,
+        content_weight: NonNegative = 1.0,
+        reg_weight: NonNegative = 0.1,
     ) -> None:
         super().__init__()
-        check_ranges(num_layers=num_layers, dropout=dropout)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.predictor = Linear(hidden_channels, hidden_channels)

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,15 +7,16 @@ from torch.nn import Linear
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
 from mentor_pyg.nn.projection import ContentProjection
+from mentor_pyg.options import Count, NonNegative, Positive, Share, Widths, checked
 from mentor_pyg.typing import ITEM, Batch
 
 
+@checked
 class CLCRec(torch.nn.Module):
     r"""The model from the `"Contrastive Learning for Cold-start Recommendation"
     <https://arxiv.org/abs/2107.05315>`_ paper.
@@ -67,27 +67,18 @@ class CLCRec(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        mlp_channels: int = 256,
-        num_negatives: int = 128,
-        temperature: float = 2.0,
-        content_weight: float = 0.5,
-        content_share: float = 0.5,
-        reg_weight: float = 1e-3,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        mlp_channels: Count = 256,
+        num_negatives: Count = 128,
+        temperature: Positive = 2.0,
+        content_weight: Share = 0.5,
+        content_share: Share = 0.5,
+        reg_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
-        if num_negatives < 1:
-            raise ValueError(f"'num_negatives' must be at least 1 (got {num_negatives})")
-        for name, share in {
-            "content_weight": content_weight,
-            "content_share": content_share,
-        }.items():
-            if not 0 <= share <= 1:
-                raise ValueError(f"'{name}' must be from 0 to 1 (got {share})")
-        check_ranges(temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projection = ContentProjection(in_channels, mlp_channels, init="linear")
         self.linear = Linear(mlp_channels, hidden_channels)

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -15,9 +14,11 @@ from mentor_pyg.nn.models.inputs import (
     user_adjacency,
     user_item_graph,
 )
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
 from mentor_pyg.typing import Batch
 
 
+@checked
 class DualGNN(torch.nn.Module):
     r"""The model from the `"DualGNN: Dual Graph Neural Network for Multimedia
     Recommendation" <https://doi.org/10.1109/TMM.2021.3138298>`_ paper.
@@ -55,12 +56,12 @@ class DualGNN(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        reg_weight: float = 1e-3,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        reg_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
         self.num_users = num_users

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,9 +17,11 @@ from mentor_pyg.nn.models.inputs import (
 )
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
 
 
+@checked
 class FREEDOM(torch.nn.Module):
     r"""The model from the `"A Tale of Two Graphs: Freezing and Denoising Graph Structures
     for Multimodal Recommendation" <https://arxiv.org/abs/2211.06924>`_ paper.
@@ -60,14 +61,14 @@ class FREEDOM(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        num_item_layers: int = 1,
-        dropout: float = 0.8,
-        content_weight: float = 1e-3,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        num_item_layers: NonNegativeInt = 1,
+        dropout: Probability = 0.8,
+        content_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
         self.modalities = sorted(in_channels)

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -15,9 +14,11 @@ from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
 from mentor_pyg.typing import ITEM, Batch
 
 
+@checked
 class GRCN(torch.nn.Module):
     r"""The model from the `"Graph-Refined Convolutional Network for Multimedia
     Recommendation with Implicit Feedback" <https://arxiv.org/abs/2008.01291>`_ paper.
@@ -70,15 +71,15 @@ class GRCN(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        content_channels: int = 64,
-        num_layers: int = 2,
-        num_routings: int = 3,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        content_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        num_routings: NonNegativeInt = 3,
         combine: Literal["confidence", "max"] = "confidence",
-        reg_weight: float = 1e-3,
+        reg_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)

@@ -10,6 +10,7 @@ from mentor_pyg.nn.hypergraph import LowRankHypergraph
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, sum_of_squares
 from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.nn.pruning import EdgeDropout
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability, checked
 from mentor_pyg.typing import Batch
 
 
@@ -20,6 +21,7 @@ class Hop(NamedTuple):
     wide: Tensor
 
 
+@checked
 class HCCF(torch.nn.Module):
     r"""The model from the `"Hypergraph Contrastive Collaborative Filtering"
     <https://arxiv.org/abs/2204.12200>`_ paper. It uses no content.
@@ -67,21 +69,19 @@ class HCCF(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        num_hyperedges: int = 128,
-        num_levels: int = 3,
-        dropout: float = 0.5,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        num_hyperedges: Count = 128,
+        num_levels: NonNegativeInt = 3,
+        dropout: Probability = 0.5,
         negative_slope: float = 0.5,
-        contrast_weight: float = 1e-3,
-        temperature: float = 1.0,
-        reg_weight: float = 1e-7,
+        contrast_weight: NonNegative = 1e-3,
+        temperature: Positive = 1.0,
+        reg_weight: NonNegative = 1e-7,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"'num_layers' must be at least 1 (got {num_layers})")
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         sizes = (hidden_channels, num_hyperedges, num_levels, dropout, negative_slope)
         self.user_hypergraph = LowRankHypergraph(*sizes)

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,9 +20,11 @@ from mentor_pyg.nn.models.inputs import (
     user_item_graph,
 )
 from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
 from mentor_pyg.typing import ITEM, Batch, similar
 
 
+@checked
 class LATTICE(torch.nn.Module):
     r"""The model from the `"Mining Latent Structures for Multimedia Recommendation"
     <https://arxiv.org/abs/2104.09036>`_ paper, with LightGCN.
@@ -76,22 +77,18 @@ class LATTICE(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        content_channels: int = 64,
-        num_layers: int = 2,
-        num_item_layers: int = 1,
-        num_neighbors: int = 10,
-        skip_weight: float = 0.9,
-        reg_weight: float = 1e-5,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        content_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        num_item_layers: NonNegativeInt = 1,
+        num_neighbors: Count = 10,
+        skip_weight: Probability = 0.9,
+        reg_weight: NonNegative = 1e-5,
     ) -> None:
         super().__init__()
-        if not 0 <= skip_weight < 1:
-            raise ValueError(
-                f"'skip_weight' must be at least 0 and less than 1 (got {skip_weight})"
-            )
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.projections = ModalityProjections(in_channels, content_channels, init="linear")

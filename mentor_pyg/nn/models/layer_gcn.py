@@ -9,9 +9,11 @@ from mentor_pyg.nn.functional import normalize, refine
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.options import Count, NonNegative, Probability, checked
 from mentor_pyg.typing import INTERACTS, Batch
 
 
+@checked
 class LayerGCN(torch.nn.Module):
     r"""The model from the `"Layer-refined Graph Convolutional Networks for
     Recommendation" <https://arxiv.org/abs/2207.11088>`_ paper. It uses no content.
@@ -50,16 +52,14 @@ class LayerGCN(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 4,
-        dropout: float = 0.2,
-        reg_weight: float = 1e-2,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: Count = 4,
+        dropout: Probability = 0.2,
+        reg_weight: NonNegative = 1e-2,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"'num_layers' must be at least 1 (got {num_layers})")
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.graph = PrunedGraph(num_users, num_items, dropout) if dropout else None
         self.num_layers = num_layers

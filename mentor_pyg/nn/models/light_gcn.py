@@ -8,9 +8,11 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import sizes, user_item_graph
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, checked
 from mentor_pyg.typing import Batch
 
 
+@checked
 class LightGCN(torch.nn.Module):
     r"""The model from the `"LightGCN: Simplifying and Powering Graph Convolution Network
     for Recommendation" <https://arxiv.org/abs/2002.02126>`_ paper. It uses no content.
@@ -36,11 +38,11 @@ class LightGCN(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 4,
-        reg_weight: float = 1e-4,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 4,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)

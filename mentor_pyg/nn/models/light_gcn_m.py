@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,9 +10,11 @@ from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ContentProjection
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
 from mentor_pyg.typing import ITEM, Batch
 
 
+@checked
 class LightGCNM(torch.nn.Module):
     r"""LightGCN with content, the baseline LightGCN-M of the `"MMSSL"
     <https://arxiv.org/abs/2302.10632>`_ paper.
@@ -48,12 +49,12 @@ class LightGCNM(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 3,
-        reg_weight: float = 1e-4,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 3,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)

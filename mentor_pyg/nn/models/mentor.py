@@ -1,6 +1,6 @@
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -8,7 +8,6 @@ from torch.nn import Linear, ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
@@ -33,9 +32,26 @@ from mentor_pyg.nn.models.inputs import (
 )
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
 from mentor_pyg.nn.random import dropout, subset
+from mentor_pyg.option_words import Words
+from mentor_pyg.options import (
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Probability,
+    Widths,
+    checked,
+    different,
+)
 from mentor_pyg.typing import SIMILAR, Batch, similar
 
+Levels = Annotated[
+    Sequence[Literal[1, 2, 3, 4]], different, Words("a list of different levels out of 1, 2, 3, 4")
+]
+"""Levels of alignment."""
 
+
+@checked
 class MENTOR(torch.nn.Module):
     r"""The model from the `"MENTOR: Multi-level Self-supervised Learning for Multimodal
     Recommendation" <https://arxiv.org/abs/2402.19407>`_ paper.
@@ -98,38 +114,35 @@ class MENTOR(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
         missing: Sequence[str] = (),
-        hidden_channels: int = 64,
-        num_layers: int = 2,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
         readout: Literal["sum", "mean"] = "sum",
-        num_item_layers: int = 1,
+        num_item_layers: NonNegativeInt = 1,
         item_graph: Literal["modality", "merged"] = "modality",
         fusion: Literal["global", "user"] = "global",
         missing_items: Literal["zero", "free"] = "zero",
-        align_weight: float = 0.1,
-        align_levels: Sequence[int] = (1, 2, 3, 4),
-        mask_weight: float = 1.5,
-        mask_dropout: float = 0.5,
+        align_weight: NonNegative = 0.1,
+        align_levels: Levels = (1, 2, 3, 4),
+        mask_weight: NonNegative = 1.5,
+        mask_dropout: Probability = 0.5,
         mask_gradient: bool = True,
-        contrast_weight: float = 1e-3,
+        contrast_weight: NonNegative = 1e-3,
         contrast_scope: Literal["modality", "fused"] = "modality",
         contrast_rows: Literal["batch", "full"] = "batch",
-        contrast_limit: int | None = None,
-        temperature: float = 0.2,
-        noise_eps: float = 0.1,
+        contrast_limit: Count | None = None,
+        temperature: Positive = 0.2,
+        noise_eps: NonNegative = 0.1,
         view_parameters: Literal["shared", "separate"] = "shared",
-        score_scale: float = 1.0,
+        score_scale: Positive = 1.0,
         bpr_log: Literal["natural", "binary"] = "natural",
         regularizer: Literal["parameters", "preferences"] = "parameters",
-        reg_weight: float = 1e-6,
+        reg_weight: NonNegative = 1e-6,
     ) -> None:
         super().__init__()
-        if not set(align_levels) <= {1, 2, 3, 4}:
-            raise ValueError(f"'align_levels' must be out of 1 to 4 (got {list(align_levels)})")
-        check_ranges(num_layers=num_layers, mask_dropout=mask_dropout, temperature=temperature)
         self.num_users, self.num_items = num_users, num_items
         self.item_graph = item_graph
         self.align_weight, self.align_levels = align_weight, tuple(align_levels)

@@ -7,9 +7,11 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm, triple_rows
 from mentor_pyg.nn.models.inputs import sizes
+from mentor_pyg.options import Count, NonNegative, checked
 from mentor_pyg.typing import Batch
 
 
+@checked
 class MFBPR(torch.nn.Module):
     r"""Matrix factorisation from the `"BPR: Bayesian Personalized Ranking from Implicit
     Feedback" <https://arxiv.org/abs/1205.2618>`_ paper. It uses no content and no graph.
@@ -42,11 +44,11 @@ class MFBPR(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
         regularizer: Literal["squares", "norms"] = "squares",
-        reg_weight: float = 1e-1,
+        reg_weight: NonNegative = 1e-1,
     ) -> None:
         super().__init__()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -7,7 +7,6 @@ from torch.nn import Linear, ModuleList
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
@@ -15,9 +14,19 @@ from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_n
 from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
+from mentor_pyg.options import (
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Probability,
+    Widths,
+    checked,
+)
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
 
 
+@checked
 class MMGCL(torch.nn.Module):
     r"""The model from the `"Multi-modal Graph Contrastive Learning for Micro-video
     Recommendation" <https://doi.org/10.1145/3477495.3532027>`_ paper.
@@ -69,18 +78,17 @@ class MMGCL(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 3,
-        dropout: float = 0.05,
-        contrast_weight: float = 0.4,
-        temperature: float = 0.2,
-        reg_weight: float = 1e-4,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 3,
+        dropout: Probability = 0.05,
+        contrast_weight: NonNegative = 0.4,
+        temperature: Positive = 0.2,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -13,9 +12,11 @@ from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.options import Count, NonNegative, Widths, checked
 from mentor_pyg.typing import ITEM, Batch
 
 
+@checked
 class MMGCN(torch.nn.Module):
     r"""The model from the `"MMGCN: Multi-modal Graph Convolution Network for Personalized
     Recommendation of Micro-video" <https://doi.org/10.1145/3343031.3351034>`_ paper.
@@ -55,18 +56,16 @@ class MMGCN(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        content_channels: int = 256,
-        num_layers: int = 2,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        content_channels: Count = 256,
+        num_layers: Count = 2,
         combine: Literal["concat", "sum"] = "concat",
-        reg_weight: float = 1e-4,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"'num_layers' must be positive (got {num_layers})")
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, content_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, content_channels))

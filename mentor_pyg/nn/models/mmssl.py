@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -21,6 +20,15 @@ from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.neighbors import NeighborGraph
 from mentor_pyg.nn.random import subset
+from mentor_pyg.options import (
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Probability,
+    Widths,
+    checked,
+)
 from mentor_pyg.typing import Batch, Objective
 
 
@@ -33,6 +41,7 @@ class Representations(NamedTuple):
     out: Tensor  # h [U + I, D]
 
 
+@checked
 class MMSSL(torch.nn.Module):
     r"""The model from the `"Multi-Modal Self-Supervised Learning for Recommendation"
     <https://arxiv.org/abs/2302.10632>`_ paper.
@@ -109,31 +118,31 @@ class MMSSL(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        dropout: float = 0.2,
-        num_neighbors: int = 10,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        dropout: Probability = 0.2,
+        num_neighbors: Count = 10,
         link_observed: bool = False,
-        num_heads: int = 4,
-        attention_weight: float = 0.36,
-        content_weight: float = 0.55,
-        contrast_weight: float = 0.03,
-        temperature: float = 0.5,
+        num_heads: Count = 4,
+        attention_weight: NonNegative = 0.36,
+        content_weight: NonNegative = 0.55,
+        contrast_weight: NonNegative = 0.03,
+        temperature: Positive = 0.5,
         augmentation: Literal["adversarial", "autoencoder", "none"] = "adversarial",
-        augmentation_weight: float = 1e-4,
+        augmentation_weight: NonNegative = 1e-4,
         gumbel: bool = True,
-        gumbel_temperature: float = 0.5,
-        collaborative_weight: float = 1.0,
-        penalty_weight: float = 1.0,
-        critic_channels: int = 64,
-        critic_dropout: float = 0.3,
-        critic_lr: float = 3e-4,
-        critic_limit: int | None = 128,
-        weight_decay: float = 1e-2,
-        reg_weight: float = 0.0,
+        gumbel_temperature: Positive = 0.5,
+        collaborative_weight: NonNegative = 1.0,
+        penalty_weight: NonNegative = 1.0,
+        critic_channels: Count = 64,
+        critic_dropout: Probability = 0.3,
+        critic_lr: Positive = 3e-4,
+        critic_limit: Count | None = 128,
+        weight_decay: NonNegative = 1e-2,
+        reg_weight: NonNegative = 0.0,
     ) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items

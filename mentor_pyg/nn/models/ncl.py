@@ -11,9 +11,11 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import sizes, user_item_graph
+from mentor_pyg.options import Count, EvenCount, NonNegative, NonNegativeInt, Positive, checked
 from mentor_pyg.typing import Batch
 
 
+@checked
 class NCL(torch.nn.Module):
     r"""The model from the `"Improving Graph Collaborative Filtering with
     Neighborhood-enriched Contrastive Learning" <https://arxiv.org/abs/2202.06200>`_ paper.
@@ -55,21 +57,19 @@ class NCL(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 3,
-        structure_hops: int = 2,
-        structure_weight: float = 4e-4,
-        item_weight: float = 1.0,
-        prototype_weight: float = 3e-4,
-        num_prototypes: int = 1000,
-        temperature: float = 0.1,
-        reg_weight: float = 1e-4,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 3,
+        structure_hops: EvenCount = 2,
+        structure_weight: NonNegative = 4e-4,
+        item_weight: NonNegative = 1.0,
+        prototype_weight: NonNegative = 3e-4,
+        num_prototypes: Count = 1000,
+        temperature: Positive = 0.1,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        if structure_hops < 2 or structure_hops % 2 > 0:
-            raise ValueError(f"'structure_hops' must be even and positive (got {structure_hops})")
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.prototypes = ModuleList(

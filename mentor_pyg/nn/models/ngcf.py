@@ -7,15 +7,16 @@ from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
 from torch_geometric.nn.inits import reset
 
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.conv.ngcf_conv import NGCFConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import bpr_loss, score_triples, sum_of_squares, triple_norm
 from mentor_pyg.nn.models.inputs import sizes, user_item_graph
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, checked
 from mentor_pyg.typing import Batch
 
 
+@checked
 class NGCF(torch.nn.Module):
     r"""The model from the `"Neural Graph Collaborative Filtering"
     <https://arxiv.org/abs/1905.08108>`_ paper. It uses no content.
@@ -49,16 +50,15 @@ class NGCF(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 3,
-        dropout: float = 0.1,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 3,
+        dropout: Probability = 0.1,
         normalize: bool = True,
-        reg_weight: float = 1e-4,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        check_ranges(num_layers=num_layers, dropout=dropout)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.convs = ModuleList(
             NGCFConv(hidden_channels, hidden_channels) for _ in range(num_layers)

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,7 +6,6 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
@@ -21,9 +19,19 @@ from mentor_pyg.nn.models.inputs import (
 )
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.options import (
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Probability,
+    Widths,
+    checked,
+)
 from mentor_pyg.typing import INTERACTS, Batch
 
 
+@checked
 class PGL(torch.nn.Module):
     r"""The model from the `"Mind Individual Information! Principal Graph Learning for
     Multimedia Recommendation" <https://doi.org/10.1609/aaai.v39i12.33429>`_ paper, with its
@@ -72,19 +80,18 @@ class PGL(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        num_item_layers: int = 1,
-        pruning: float = 0.7,
-        dropout: float = 0.1,
-        contrast_weight: float = 0.5,
-        temperature: float = 0.2,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 2,
+        num_item_layers: NonNegativeInt = 1,
+        pruning: Probability = 0.7,
+        dropout: Probability = 0.1,
+        contrast_weight: NonNegative = 0.5,
+        temperature: Positive = 0.2,
     ) -> None:
         super().__init__()
-        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         self.projections = ModalityProjections(in_channels, hidden_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, hidden_channels))
         self.propagation = Propagation(num_layers, readout="mean")

@@ -7,17 +7,16 @@ from torch import Tensor
 from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import sizes, user_item_graph
 from mentor_pyg.nn.pruning import MaskedGraph
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability, checked
 from mentor_pyg.typing import INTERACTS, Batch
 
-AUGMENTATIONS = ("edge", "node", "walk")
 
-
+@checked
 class SGL(torch.nn.Module):
     r"""The model from the `"Self-supervised Graph Learning for Recommendation"
     <https://arxiv.org/abs/2010.10783>`_ paper. It uses no content.
@@ -57,22 +56,17 @@ class SGL(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        hidden_channels: int = 64,
-        num_layers: int = 3,
+        num_users: Count,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 3,
         augmentation: Literal["edge", "node", "walk"] = "edge",
-        dropout: float = 0.1,
-        contrast_weight: float = 0.1,
-        temperature: float = 0.2,
-        reg_weight: float = 1e-4,
+        dropout: Probability = 0.1,
+        contrast_weight: NonNegative = 0.1,
+        temperature: Positive = 0.2,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        if augmentation not in AUGMENTATIONS:
-            raise ValueError(
-                f"'augmentation' must be one of {', '.join(AUGMENTATIONS)} (got '{augmentation}')"
-            )
-        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         num_graphs = num_layers if augmentation == "walk" else 1

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,7 +7,6 @@ from torch.optim import Adam
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import pad_rows
@@ -17,9 +15,19 @@ from mentor_pyg.nn.loss import batch_info_nce
 from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
+from mentor_pyg.options import (
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Probability,
+    Widths,
+    checked,
+)
 from mentor_pyg.typing import ITEM, Batch, Objective
 
 
+@checked
 class SLMRec(torch.nn.Module):
     r"""The model from the `"Self-supervised Learning for Multimedia Recommendation"
     <https://doi.org/10.1109/TMM.2022.3187556>`_ paper, with its tasks "fine and coarse" and
@@ -72,21 +80,19 @@ class SLMRec(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 3,
-        temperature: float = 0.2,
-        coarse_weight: float = 0.1,
-        dropout_weight: float = 0.0,
-        dropout: float = 0.3,
-        task_temperature: float = 0.2,
-        weight_decay: float = 1e-4,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 3,
+        temperature: Positive = 0.2,
+        coarse_weight: NonNegative = 0.1,
+        dropout_weight: NonNegative = 0.0,
+        dropout: Probability = 0.3,
+        task_temperature: Positive = 0.2,
+        weight_decay: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        check_ranges(num_layers=num_layers, dropout=dropout)
-        check_ranges(temperature=temperature, task_temperature=task_temperature)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, hidden_channels)
         width, num_parts = hidden_channels, len(in_channels) + 1

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +9,6 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.utils import coalesce
 
 from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.checks import check_ranges
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
@@ -25,6 +23,15 @@ from mentor_pyg.nn.models.inputs import (
 )
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.spectrum import SpectrumFusion
+from mentor_pyg.options import (
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Probability,
+    Widths,
+    checked,
+)
 from mentor_pyg.typing import ITEM, Batch, similar
 
 
@@ -35,6 +42,7 @@ class Views(NamedTuple):
     content: Tensor
 
 
+@checked
 class SMORE(torch.nn.Module):
     r"""The model from the `"Spectrum-based Modality Representation Fusion Graph Convolutional
     Network for Multimodal Recommendation" <https://arxiv.org/abs/2412.14978>`_ paper.
@@ -84,19 +92,18 @@ class SMORE(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        num_layers: int = 4,
-        num_item_layers: int = 1,
-        dropout: float = 0.0,
-        contrast_weight: float = 0.01,
-        temperature: float = 0.2,
-        reg_weight: float = 1e-4,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        num_layers: NonNegativeInt = 4,
+        num_item_layers: NonNegativeInt = 1,
+        dropout: Probability = 0.0,
+        contrast_weight: NonNegative = 0.01,
+        temperature: Positive = 0.2,
+        reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
-        check_ranges(num_layers=num_layers, dropout=dropout, temperature=temperature)
         size, names = hidden_channels, sorted(in_channels)
         self.embedding = UserItemEmbedding(num_users, num_items, size)
         self.propagation = Propagation(num_layers, readout="mean")

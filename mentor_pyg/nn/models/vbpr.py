@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,9 +10,11 @@ from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
 from mentor_pyg.nn.projection import ContentProjection
+from mentor_pyg.options import Count, NonNegative, Widths, checked
 from mentor_pyg.typing import ITEM, Batch
 
 
+@checked
 class VBPR(torch.nn.Module):
     r"""The model from the `"VBPR: Visual Bayesian Personalized Ranking from Implicit
     Feedback" <https://arxiv.org/abs/1510.01784>`_ paper, for the concatenated features
@@ -47,12 +48,12 @@ class VBPR(torch.nn.Module):
 
     def __init__(
         self,
-        num_users: int,
-        num_items: int,
-        in_channels: Mapping[str, int],
-        hidden_channels: int = 64,
-        content_channels: int = 64,
-        reg_weight: float = 1e-1,
+        num_users: Count,
+        num_items: Count,
+        in_channels: Widths,
+        hidden_channels: Count = 64,
+        content_channels: Count = 64,
+        reg_weight: NonNegative = 1e-1,
     ) -> None:
         super().__init__()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)

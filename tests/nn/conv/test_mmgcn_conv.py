@@ -48,7 +48,7 @@ def test_equals_the_formulas_node_by_node(edge_index, combine):
 
 
 def test_knows_two_ways_to_combine():
-    with pytest.raises(ValueError, match="'concat' or 'sum'"):
+    with pytest.raises(ValueError, match="combine: is 'mean'; expected one of 'concat', 'sum'"):
         MMGCNConv(4, 3, "mean")
 
 

@@ -134,7 +134,7 @@ def test_noise_of_another_shape_is_refused(graph):
 
 
 def test_negative_eps_raises():
-    with pytest.raises(ValueError, match=r"'eps' must not be negative \(got -0.1\)"):
+    with pytest.raises(ValueError, match=r"eps: is -0.1; expected at least 0"):
         NoisyLightGCNConv(-0.1)
 
 

@@ -99,5 +99,5 @@ def test_without_weights_nothing_else_is_computed(data, batch):
 
 
 def test_the_ratio_must_leave_something(data):
-    with pytest.raises(ValueError, match="'dropout' must be"):
+    with pytest.raises(ValueError, match=r"dropout: is 1.0; expected at least 0 and less"):
         BM3.from_data(data, dropout=1.0)

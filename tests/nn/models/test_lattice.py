@@ -139,5 +139,5 @@ def test_needs_item_graphs_and_a_share_for_the_latent_ones(data):
     del data["item", "similar_acoustic", "item"]
     with pytest.raises(InputError, match="no item graph 'similar_acoustic'"):
         encode(model, data)
-    with pytest.raises(ValueError, match="'skip_weight' must be"):
+    with pytest.raises(ValueError, match=r"skip_weight: is 1.0; expected"):
         build(data, skip_weight=1.0)

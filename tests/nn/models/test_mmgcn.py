@@ -79,5 +79,5 @@ def test_new_items_start_from_their_content(data):
 
 
 def test_needs_a_layer(data):
-    with pytest.raises(ValueError, match="'num_layers' must be positive"):
+    with pytest.raises(ValueError, match="num_layers: is 0; expected at least 1"):
         build(data, num_layers=0)

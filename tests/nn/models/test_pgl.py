@@ -98,7 +98,7 @@ def test_views_differ_by_dropout(data, batch):
     for other, same in ((without, True), (model, False)):
         first, second = (other.losses(data, batch)["contrast"] for _ in range(2))
         assert torch.equal(first, second) == same
-    with pytest.raises(ValueError, match="'dropout' must be at least 0"):
+    with pytest.raises(ValueError, match=r"dropout: is 1.0; expected at least 0 and less"):
         build(data, dropout=1.0)
 
 

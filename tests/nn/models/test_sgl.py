@@ -107,7 +107,8 @@ def test_terms_of_weight_zero_are_absent(data, batch):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"augmentation": "noise"}, "one of edge"), ({"dropout": 1.0}, "less")]
+    ("options", "message"),
+    [({"augmentation": "noise"}, "one of 'edge'"), ({"dropout": 1.0}, "less")],
 )
 def test_bad_options(data, options, message):
     with pytest.raises(ValueError, match=message):

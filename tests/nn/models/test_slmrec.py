@@ -137,5 +137,5 @@ def test_the_optimiser_decays_the_weights(data):
 
 
 def test_the_ratio_must_leave_something(data):
-    with pytest.raises(ValueError, match="'dropout' must be"):
+    with pytest.raises(ValueError, match=r"dropout: is 1.0; expected at least 0 and less"):
         build(data, dropout=1.0)

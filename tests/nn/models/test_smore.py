@@ -106,7 +106,7 @@ def test_dropout_is_of_the_training_alone(data):
     model, without = build(data, dropout=0.5), build(data)
     assert torch.equal(encode(model, data)[0], encode(without, data)[0])
     assert not torch.equal(model.encode(data)[0], without.encode(data)[0])
-    with pytest.raises(ValueError, match="'dropout' must be at least 0"):
+    with pytest.raises(ValueError, match=r"dropout: is 1.0; expected at least 0 and less"):
         build(data, dropout=1.0)
 
 
