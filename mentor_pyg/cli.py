@@ -99,7 +99,18 @@ def _print(output: Output, as_json: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII has no ±
     if text:
-        print(text, flush=True)
+        from mentor_pyg.files import naming
+
+        try:
+            with naming("standard output"):
+                print(text, flush=True)
+        except InputError:
+            _discard_output()  # else Python would try once more at its end
+            raise
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_program(program: Callable[[], object]) -> int:
@@ -113,7 +124,7 @@ def run_program(program: Callable[[], object]) -> int:
         with handling(signal.default_int_handler, signal.SIGTERM):
             program()
     except BrokenPipeError:  # whoever reads the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
     except (InputError, OSError) as error:
         print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
         return USER_ERROR

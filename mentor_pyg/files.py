@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -103,13 +103,21 @@ def naming(path: Path | str, temporary: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def temporary_beside(path: Path, is_folder: bool = False) -> Iterator[Path]:
+def temporary_beside(
+    path: Path, is_folder: bool = False, rescue: Callable[[Path], object] = bool
+) -> Iterator[Path]:
     """A new file or folder beside ``path``, which vanishes with the block unless it is renamed.
 
     It is locked while the block runs. What a killed process left, whose locks ended with
     it, is removed first; what another one is writing stays.
+
+    Args:
+        path: What it will become.
+        is_folder: Whether to make a folder.
+        rescue: Called with what a killed process left, before that is removed.
     """
-    _remove_stale(path)
+    with suppress(PermissionError):  # of folders that may be written to but not listed
+        _remove_stale(path, rescue)
     prefix = _prefix(path)
     while True:
         temporary = path.with_name(f"{prefix}{uuid.uuid4().hex[:8]}{TEMPORARY}")
@@ -134,7 +142,7 @@ def _prefix(path: Path) -> str:
     return f".{name}."
 
 
-def _remove_stale(path: Path) -> None:
+def _remove_stale(path: Path, rescue: Callable[[Path], object]) -> None:
     prefix = _prefix(path)
     for name in os.listdir(path.parent):
         token = name.removeprefix(prefix).removesuffix(TEMPORARY)
@@ -143,6 +151,8 @@ def _remove_stale(path: Path) -> None:
         stale = path.with_name(name)
         lock = _lock(stale, wait=False)
         if lock is not None:
+            with suppress(OSError):
+                rescue(stale)
             with suppress(OSError):
                 _remove(stale)
             _unlock(lock)

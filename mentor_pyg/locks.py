@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.files import check_writable
+from mentor_pyg.files import check_writable, naming
 
 LOCK, OWNER = ".lock", ".lock-owner"
 
@@ -68,7 +68,8 @@ def sole_writer(folder: Path | str) -> Iterator[None]:
     try:
         if not is_nested:
             about = f"process {os.getpid()} on {socket.gethostname()}"
-            (folder / OWNER).write_text(about, encoding="utf-8")
+            with naming(folder / OWNER):
+                (folder / OWNER).write_text(about, encoding="utf-8")
         yield
     finally:
         if not is_nested:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mentor_pyg.extras import optional
+from mentor_pyg.files import naming
 from mentor_pyg.train import OnEpoch
 from mentor_pyg.train_config import FitResult
 
@@ -32,11 +33,13 @@ def tensorboard_logger(folder: str | Path) -> Iterator[OnEpoch]:
     optional("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder), purge_step=1) as writer:
-        written = 0
+    with naming(folder):
+        writer = SummaryWriter(str(folder), purge_step=1)
+    written = 0
 
-        def on_epoch(result: FitResult, is_best: bool) -> None:
-            nonlocal written
+    def on_epoch(result: FitResult, is_best: bool) -> None:
+        nonlocal written
+        with naming(folder):
             for row in result.history[written:]:
                 for name, value in row.items():
                     if name != "epoch":
@@ -44,7 +47,11 @@ def tensorboard_logger(folder: str | Path) -> Iterator[OnEpoch]:
             written = result.epochs_run
             writer.flush()
 
+    try:
         yield on_epoch
+    finally:
+        with naming(folder):
+            writer.close()
 
 
 def _tag(name: str) -> str:

@@ -186,3 +186,12 @@ def test_info_of_a_damaged_run(tmp_path, capsys, content):
 def test_info_of_nothing(tmp_path, capsys):
     assert main(["info", str(tmp_path / "none")]) == 2
     assert "not found" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_the_output(monkeypatch, capsys):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["info"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: standard output: can't be written (No space left on device); ")
+    assert err.count("\n") == 1

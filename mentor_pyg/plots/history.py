@@ -9,6 +9,7 @@ from pathlib import Path
 from mentor_pyg.config import load_config
 from mentor_pyg.errors import InputError
 from mentor_pyg.files import check_file
+from mentor_pyg.run_files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
 
 MAIN_METRICS = ("recall@", "ndcg@")
 
@@ -48,20 +49,26 @@ def read_history(folder: str | Path, name: str | None = None) -> History:
 
     Raises:
         FileNotFoundError: If there is no such run.
-        InputError: If a file is damaged.
+        InputError: If a file is damaged, or of another run than ``metrics.json``.
     """
     folder = Path(folder)
-    path = folder / "history.csv"
+    path = folder / HISTORY
     columns = _read_columns(path)
     if "epoch" not in columns:
         raise InputError(f"{path}: columns are {', '.join(columns)}; expected 'epoch' among them")
     epochs = columns.pop("epoch")
-    if any(epoch != int(epoch) if math.isfinite(epoch) else True for epoch in epochs):
-        raise InputError(f"{path}: 'epoch' isn't a whole number everywhere; expected 1, 2, ...")
+    if epochs != list(range(1, len(epochs) + 1)):
+        raise InputError(f"{path}: 'epoch' doesn't count the rows; expected 1, 2, ...")
     columns.pop("seconds", None)
+    for metric, values in columns.items():
+        if "@" in metric and any(value < 0 or value > 1 + ROUNDING for value in values):
+            raise InputError(f"{path}: {metric} leaves its range; expected numbers from 0 to 1")
+    monitor = load_config(str(folder / CONFIG)).train.monitor
+    if (folder / METRICS).exists():
+        check_files(folder, read_metrics(folder), CONFIG, HISTORY)
     return History(
         name=name or folder.resolve().name,
-        monitor=load_config(str(folder / "config.yaml")).train.monitor,
+        monitor=monitor,
         epochs=[int(epoch) for epoch in epochs],
         losses={name: values for name, values in columns.items() if "@" not in name},
         metrics={name: values for name, values in columns.items() if "@" in name},
@@ -78,6 +85,8 @@ def _read_columns(path: Path) -> dict[str, list[float]]:
         raise InputError(f"{path}: isn't CSV ({error}); expected a row for every epoch") from None
     if not rows:
         raise InputError(f"{path}: has no rows; expected one for every epoch")
+    if len(set(header)) < len(header):
+        raise InputError(f"{path}: columns are {', '.join(header)}; expected each once")
     for line, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise InputError(

@@ -142,11 +142,12 @@ class _Table:
     def __init__(self, path: Path, num_rows: int, width: int) -> None:
         self.path = path
         layout = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, width)}
-        with naming(path):
-            self.file = open(path, "wb")  # noqa: SIM115
+        with naming(path), ExitStack() as stack:
+            self.file = stack.enter_context(open(path, "wb"))
             np.lib.format.write_array_header_1_0(self.file, layout)
             self.start, self.row_bytes = self.file.tell(), 4 * width
             self.file.truncate(self.start + num_rows * self.row_bytes)
+            stack.pop_all()
 
     def write(self, rows: np.ndarray, values: np.ndarray) -> None:
         """Writes rows [n] with their values [n, D_m]."""

@@ -1,18 +1,21 @@
 """A folder of results that appears as a whole or not at all."""
 
-import json
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mentor_pyg.datasets.features import IDS_SUFFIX, MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import check_file, check_writable
+from mentor_pyg.files import check_writable, naming, sync, temporary_beside
+from mentor_pyg.formats import Kind, check_kind
+from mentor_pyg.json_files import read_json
 from mentor_pyg.typing import ITEM, USER
 
 REPORT = "preparation.json"
+PREPARATION = Kind("report of a preparation", 1)
+OLD = "old"
+"""Where an earlier result waits until the new one has its place."""
+
 OWN_IDS = tuple(f"{node}{IDS_SUFFIX}" for node in (USER, ITEM))
 
 
@@ -32,14 +35,25 @@ def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
     path = path.absolute()
     _check_free(path, force)
     check_writable(path.parent)
-    # Made by mkdir, not by tempfile, so that it has the usual permissions:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.mkdir()
-    try:
-        yield temporary
+
+    def put_back(left: Path) -> None:
+        if not path.exists():
+            (left / OLD).rename(path)
+
+    with temporary_beside(path, is_folder=True, rescue=put_back) as temporary:
+        _check_free(path, force)  # as it is now
+        try:
+            yield temporary
+        except InputError as error:
+            if str(temporary) not in str(error):
+                raise
+            # Of a file in there, told by the name that it would have had:
+            raise InputError(str(error).replace(str(temporary), str(path))) from None
+        for file in (*temporary.iterdir(), temporary):
+            with naming(path / file.name):
+                sync(file)
         _replace(path, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        sync(path.parent)
 
 
 def _check_free(path: Path, force: bool) -> None:
@@ -60,8 +74,8 @@ def _check_free(path: Path, force: bool) -> None:
 def _own_files(report: Path) -> set[str]:
     """Names of all files that the preparation of a report wrote; none if there is none."""
     try:
-        check_file(report)
-        content = json.loads(report.read_text(encoding="utf-8"))
+        content = read_json(report, "what a preparation did")
+        check_kind(report, PREPARATION, content)
         stems = [
             f"{stem}{suffix}" for stem in content["widths"] for suffix in (SUFFIX, MASK_SUFFIX)
         ]
@@ -71,14 +85,12 @@ def _own_files(report: Path) -> set[str]:
 
 
 def _replace(path: Path, temporary: Path) -> None:
-    if not path.exists():
-        temporary.rename(path)
-        return
-    old = temporary.with_name(f"{temporary.name}.old")
-    path.rename(old)
-    try:
-        temporary.rename(path)
-    except OSError:
-        old.rename(path)
-        raise
-    shutil.rmtree(old)
+    with temporary_beside(path, is_folder=True) as aside:
+        if path.exists():
+            path.rename(aside / OLD)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if (aside / OLD).exists():
+                (aside / OLD).rename(path)
+            raise

@@ -1,7 +1,6 @@
 """From raw files to a folder that :class:`~mentor_pyg.datasets.MMRecDataset` reads."""
 
 import csv
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,9 +14,11 @@ import numpy as np
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import naming, write_text
+from mentor_pyg.formats import label
+from mentor_pyg.json_files import write_json
 from mentor_pyg.options import NonNegativeInt, Seed, checked
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
-from mentor_pyg.preparation.folder import REPORT, new_folder
+from mentor_pyg.preparation.folder import PREPARATION, REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
     Duplicates,
     Interactions,
@@ -126,7 +127,7 @@ def prepare(
             for content in contents
         }
         report = _report(name, pairs, coverage, problems, settings)
-        write_text(folder / REPORT, json.dumps(report.to_dict(), indent=2) + "\n")
+        write_json(folder / REPORT, {**label(PREPARATION), **report.to_dict()})
     return report
 
 

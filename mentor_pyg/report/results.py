@@ -7,7 +7,7 @@ from typing import Any
 
 from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.plots.history import History, read_history, run_names
-from mentor_pyg.run_files import CONFIG, HISTORY, check_files, read_metrics
+from mentor_pyg.run_files import CONFIG, read_metrics
 from mentor_pyg.source import SYNTHETIC
 
 
@@ -47,9 +47,7 @@ def read_results(folders: Sequence[str | Path]) -> list[RunResult]:
 def _read_result(folder: Path, name: str) -> RunResult:
     metrics = read_metrics(folder)  # first, since only runs have it
     config = load_config(str(folder / CONFIG))
-    history = read_history(folder, name)
-    check_files(folder, metrics, CONFIG, HISTORY)
-    return RunResult(name, folder, config, metrics, history)
+    return RunResult(name, folder, config, metrics, read_history(folder, name))
 
 
 def baseline(runs: Sequence[RunResult]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,25 @@ def open_storage(optuna: Any, path: Path) -> Any:
     except (DatabaseError, RuntimeError) as error:  # the latter for the file of another version
         raise InputError(
             f"{path}: can't be opened ({reason(error)}); expected a study that Optuna wrote"
+        ) from None
+
+
+@contextmanager
+def reporting(path: Path) -> Iterator[None]:
+    """Reports that a study's file can't be written, as on a full disk.
+
+    Raises:
+        InputError: If it can't.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        yield
+    except (StorageInternalError, DatabaseError) as error:
+        raise InputError(
+            f"{path}: can't be written ({reason(error.__cause__ or error)}); "
+            "expected a disk that works and has room for it"
         ) from None
 
 

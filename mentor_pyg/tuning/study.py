@@ -24,6 +24,7 @@ from mentor_pyg.tuning.backend import (
     import_optuna,
     median_pruner,
     open_storage,
+    reporting,
 )
 from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.tuning.trials import Trial, best_trial, describe
@@ -31,6 +32,9 @@ from mentor_pyg.tuning.trials import Trial, best_trial, describe
 logger = logging.getLogger("mentor_pyg")
 
 SAMPLERS = ("tpe", "random", "grid")
+
+FORMAT = 1
+"""Of what a study keeps of each trial; a study of another format is another search."""
 
 TRIALS = 30
 """How many there are if nobody says."""
@@ -91,21 +95,28 @@ class Study:
         self.distributions = {
             key: distribution(self.optuna, values) for key, values in space.parameters.items()
         }
-        ours = {"space": space.to_dict(), "monitor": monitor, "sampler": sampler, "seed": seed}
+        ours = {
+            "format": FORMAT,
+            "space": space.to_dict(),
+            "monitor": monitor,
+            "sampler": sampler,
+            "seed": seed,
+        }
         with ExitStack() as stack:  # closes what is open if the study can't be used
             stack.enter_context(sole_writer(path.parent))
             stack.enter_context(_opened_once(path.resolve()))
             self.storage = open_storage(self.optuna, path)
             stack.callback(close_storage, self.storage)
-            self.study = self.optuna.create_study(
-                storage=self.storage,
-                study_name="mentor_pyg",
-                direction="maximize",
-                load_if_exists=True,
-                pruner=median_pruner(self.optuna, prune_after),
-            )
-            self._check_identity({**ours, "prune_after": prune_after, **(identity or {})})
-            self._settle_interrupted()
+            with reporting(path):
+                self.study = self.optuna.create_study(
+                    storage=self.storage,
+                    study_name="mentor_pyg",
+                    direction="maximize",
+                    load_if_exists=True,
+                    pruner=median_pruner(self.optuna, prune_after),
+                )
+                self._check_identity({**ours, "prune_after": prune_after, **(identity or {})})
+                self._settle_interrupted()
             self._open = stack.pop_all()
 
     def __enter__(self) -> "Study":
@@ -145,7 +156,8 @@ class Study:
         count = int(min(count, self.space.size))
         trials = self.trials()
         done = min(count, len(trials))
-        with progress_bar(None, "trials", progress, total=count, initial=done) as bar:
+        bar = progress_bar(None, "trials", progress, total=count, initial=done)
+        with reporting(self.path), bar:
             while len(trials) < count:
                 trials.append(self._run_trial(objective, trials))
                 best = best_trial(trials)

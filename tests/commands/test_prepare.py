@@ -160,3 +160,17 @@ def test_mistakes(run, amazon, mmssl, tmp_path, args, fragments):
     for fragment in (*fragments, "; expected "):
         assert fragment in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("size", [100, 3000, 50_000])
+def test_a_full_disk_ends_with_one_line_and_leaves_nothing(run, amazon, tmp_path, small_disk, size):
+    """A map of the features in memory would end the process by SIGBUS."""
+    before = sorted(tmp_path.rglob("*"))
+    with small_disk(size):
+        code, out, err = run("raw", "--out", "data/toys", "--force", "--k-core", 0)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path / 'data/toys'}/")
+    assert "can't be written (" in err
+    assert err.count("\n") == 1
+    (tmp_path / "data").rmdir()  # which is empty
+    assert sorted(tmp_path.rglob("*")) == before

@@ -56,8 +56,15 @@ def test_before_the_first_validation_there_is_no_best(folder):
         ("epoch,bpr\n1,2\n2\n", r"history\.csv:3: has 1 cells; expected 2"),
         ("epoch,bpr\n1,much\n", r"history\.csv:2: bpr: 'much'; expected a finite number"),
         ("epoch,bpr\n1,inf\n", "expected a finite number"),
-        ("epoch,bpr\n1.5,1\n", "isn't a whole number"),
-        ("epoch,bpr\n,1\n", "isn't a whole number"),
+        ("epoch,bpr\n1.5,1\n", "'epoch' doesn't count the rows"),
+        ("epoch,bpr\n,1\n", "'epoch' doesn't count the rows"),
+        ("epoch,bpr\n1,1\n1,1\n", "'epoch' doesn't count the rows"),
+        ("epoch,bpr\n-1,1\n", "'epoch' doesn't count the rows"),
+        ("epoch,bpr\n" + "9" * 400 + ",1\n", "expected a finite number"),
+        ("epoch,bpr,bpr\n1,1,2\n", "expected each once"),
+        ("epoch,recall@20\n1,1.5\n", "recall@20 leaves its range; expected numbers from 0 to 1"),
+        ("epoch,recall@20\n1,-1\n", "recall@20 leaves its range"),
+        ("epoch,bpr\n1," + "x" * 200_000 + "\n", "isn't CSV"),
     ],
 )
 def test_damaged_tables_are_told(folder, table, message):

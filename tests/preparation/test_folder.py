@@ -1,16 +1,20 @@
+import json
 import os
 
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.preparation.folder import new_folder
+from mentor_pyg.files import TEMPORARY, write_text
+from mentor_pyg.formats import label
+from mentor_pyg.preparation.folder import PREPARATION, new_folder
 
 
 def write_result(folder, name):
     """The files of a preparation, all empty but its report."""
     for file in (f"{name}.inter", "user_ids.txt", "item_ids.txt", "x_feat.npy", "x_mask.npy"):
         (folder / file).touch()
-    (folder / "preparation.json").write_text(f'{{"name": "{name}", "widths": {{"x": 3}}}}')
+    report = {**label(PREPARATION), "name": name, "widths": {"x": 3}}
+    (folder / "preparation.json").write_text(json.dumps(report))
 
 
 def test_appears_as_a_whole(tmp_path):
@@ -91,3 +95,33 @@ def test_permissions_are_the_usual_ones(tmp_path):
         pass
     (tmp_path / "usual").mkdir()
     assert os.stat(tmp_path / "out").st_mode == os.stat(tmp_path / "usual").st_mode
+
+
+@pytest.mark.parametrize("version", [{"format": 2}, {"kind": "something else"}])
+def test_results_of_other_versions_are_kept(tmp_path, version):
+    write_result(tmp_path, "old")
+    report = tmp_path / "preparation.json"
+    report.write_text(json.dumps(json.loads(report.read_text()) | version))
+    with pytest.raises(InputError, match="which no preparation wrote"), new_folder(tmp_path, True):
+        pytest.fail("the block was entered")
+
+
+def test_what_killed_preparations_left(tmp_path):
+    """One was killed at work, another one between taking the old result away and its end."""
+    out = tmp_path / "out"
+    for token in ("01234567", "89abcdef"):
+        (tmp_path / f".out.{token}{TEMPORARY}").mkdir()
+    old = tmp_path / f".out.89abcdef{TEMPORARY}" / "old"
+    old.mkdir()
+    write_result(old, "old")
+    with pytest.raises(InputError, match="isn't empty"), new_folder(out):
+        pytest.fail("the block was entered")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "old.inter").exists()
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, small_disk):
+    refused = pytest.raises(InputError, match=rf"^{tmp_path / 'out' / 'x.inter'}: can't be written")
+    with refused, new_folder(tmp_path / "out") as folder, small_disk(10):
+        write_text(folder / "x.inter", "x" * 100)
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from raw_files import ASINS, encode, image, lines, meta, review, reviews, write
 
 from mentor_pyg import InputError
 from mentor_pyg.datasets import MMRecDataset
+from mentor_pyg.formats import label
 from mentor_pyg.preparation import (
     AmazonImages,
     ImageFolder,
@@ -22,6 +23,7 @@ from mentor_pyg.preparation import (
     find_amazon,
     prepare,
 )
+from mentor_pyg.preparation.folder import PREPARATION
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 prepare = partial(prepare, progress=False)
@@ -77,7 +79,8 @@ def test_amazon_round_trip(amazon, tmp_path):
     assert report.dropped == {"repeated pair": 0, "outside of the k-core": 0}
     assert report.coverage == {"image": 7 / 8, "text": 7 / 8}
     assert report.widths == {"image": 4096, "text": 3}
-    assert json.loads((out / "preparation.json").read_text()) == report.to_dict()
+    content = json.loads((out / "preparation.json").read_text())
+    assert content == {**label(PREPARATION), **report.to_dict()}
     assert "image       4096-d features of 87.5% of the items" in str(report)
 
 

@@ -280,3 +280,12 @@ def test_the_file_is_closed(study, tmp_path):
     with sqlite3.connect(tmp_path / "closed.db", timeout=0) as connection:
         assert connection.execute("select count(*) from trials").fetchone() == (1,)
     connection.close()
+
+
+def test_a_full_disk_ends_a_search_which_goes_on_later(study, tmp_path, small_disk):
+    search = study(sampler="random")
+    full = small_disk((tmp_path / "study.db").stat().st_size)
+    with full, pytest.raises(InputError, match=r"study\.db: can't be written \(.*\); expected"):
+        run(search, Scripted(by_x), 500)
+    search.close()
+    assert len(run(study(sampler="random"), Scripted(by_x), 3)) == 3
