@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.formats import Kind
 from mentor_pyg.interrupts import handling
 from mentor_pyg.tensor_files import load_tensors, save_tensors
@@ -70,8 +70,8 @@ class Checkpoint:
         if found is not None:
             name, ours, theirs = found
             raise InputError(
-                f"{self.path}: was saved with {name} = {theirs!r}, this run has {ours!r}; "
-                "expected the same run to go on"
+                f"{self.path}: was saved with {name} = {shown(theirs)}, this run has "
+                f"{shown(ours)}; expected the same run to go on"
             )
         return content["state"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mentor_pyg
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 
 
 class Kind(NamedTuple):
@@ -41,6 +41,6 @@ def check_kind(path: Path | str, kind: Kind, content: Any) -> None:
     found, written_by = content.get("format"), content.get("written_by")
     if type(found) is not int or found != kind.format:
         raise InputError(
-            f"{path}: is in format {found!r} of mentor_pyg {written_by!r}; "
+            f"{path}: is in format {shown(found)} of mentor_pyg {shown(written_by)}; "
             f"expected format {kind.format}, which mentor_pyg {version} reads"
         )

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import check_file, write_text
 
 
@@ -51,7 +51,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     for key in content if len(content) < len(pairs) else ():
         if sum(key == other for other, _ in pairs) > 1:
-            raise ValueError(f"key {key!r} is there twice")
+            raise ValueError(f"key {shown(key)} is there twice")
     return content
 
 

@@ -1,6 +1,7 @@
 """YAML files by path, or by name if they come with the package."""
 
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +94,17 @@ def beside(file: str | Path, path: str) -> str:
     """
     path = os.path.expanduser(path)
     return str(Path(file).parent / path) if Path(file).suffix in SUFFIXES else path
+
+
+# YAML 1.1 reads 010 as 8, and 1:30 as 90; as texts, they aren't taken for other numbers.
+INT = "tag:yaml.org,2002:int"
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag != INT]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver(
+    INT, re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"), list("-+0123456789")
+)
 
 
 class NamedYaml(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 from mentor_pyg.checkpoint import read_checkpoint
 from mentor_pyg.config import RunConfig, check_config
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.formats import Kind, check_kind, label
 from mentor_pyg.json_files import read_json, write_json
@@ -220,7 +220,7 @@ def check_source(path: str, source: Any) -> None:
     for name in ("name", "origin"):
         value = source.get(name) if isinstance(source, dict) else None
         if not isinstance(value, str) or not value:
-            raise InputError(f"{path}: {name} of the source is {value!r}; expected a text")
+            raise InputError(f"{path}: {name} of the source is {shown(value)}; expected a text")
 
 
 def remove_run(folder: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mentor_pyg.checkpoint import epoch_state
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -76,10 +76,12 @@ class _Check:
         self.that(isinstance(found, Mapping), name, found, "a mapping")
         for key in expected:
             if key not in found:
-                raise InputError(f"{self.prefix}{name} lacks {key!r}; expected it")
+                raise InputError(f"{self.prefix}{name} lacks {shown(key)}; expected it")
         for key in found:
             if key not in expected:
-                raise InputError(f"{self.prefix}{name} has {key!r}; expected nothing of that name")
+                raise InputError(
+                    f"{self.prefix}{name} has {shown(key)}; expected nothing of that name"
+                )
 
     def length(self, name: str, found: Sequence[Any], expected: int) -> None:
         if len(found) != expected:

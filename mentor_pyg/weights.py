@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import atomic_path, check_file, content_hash
 from mentor_pyg.formats import Kind, check_kind, label
 from mentor_pyg.json_files import parse_json
@@ -81,7 +81,9 @@ def load_weights(path: Path | str) -> Weights:
         raise InputError(f"{path}: its digest is wrong; expected the file as it was written")
     for name, kind in ABOUT.items():
         if not isinstance(about.get(name), kind):
-            raise InputError(f"{path}: {name} is {about.get(name)!r}; expected a {kind.__name__}")
+            raise InputError(
+                f"{path}: {name} is {shown(about.get(name))}; expected a {kind.__name__}"
+            )
     for name, value in state.items():
         if not bool(value.isfinite().all()):
             raise InputError(f"{path}: {name} isn't finite; expected weights of a sound training")

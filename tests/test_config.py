@@ -1,8 +1,10 @@
+from itertools import pairwise
+
 import pytest
 import yaml
 
 from mentor_pyg import InputError, TrainConfig
-from mentor_pyg.config import PRESETS, load_config, preset_names
+from mentor_pyg.config import PRESETS, RunConfig, load_config, preset_names
 from mentor_pyg.experiments.plan import read_plan
 from mentor_pyg.nn import models
 from mentor_pyg.transforms import ItemKNN
@@ -139,13 +141,94 @@ def test_precision_and_compilation():
         ("train.lr.x=1", "train.lr.x"),
         ("nothing", "sets nothing"),
         ("train.lr=[", "isn't a YAML value"),
+        ("train.batch_size=9223372036854775808", "expected at least 1 and less than 2^63"),
+        ("train.monitor=recal@20", "train.monitor: 'recal@20' isn't measured; expected one of"),
+        ("train.ks=10", "train.ks: is 10; expected a list of different integers"),
+        ("train.ks='10'", "train.ks: is '10'; expected a list of different integers"),
+        ("train.ks=[20, 20]", "train.ks: is [20, 20]; expected a list of different integers"),
+        ("options.align_levels=12", "is 12; expected a list of different levels out of 1, 2, 3, 4"),
+        ("options.align_levels=[1, 1, 9]", "options.align_levels: is [1, 1, 9]; expected a list"),
+        ("content.modalities=visual", "is 'visual'; expected a list of texts or null"),
+        ("content.noise=[visual]", "content.noise: is ['visual']; expected a mapping of texts"),
+        (
+            "content.missing={visual: 1.0}",
+            "content.missing: is {'visual': 1.0}; expected a mapping",
+        ),
+        ("train=[]", "train: is []; expected a mapping"),
+        ("options=false", "options: is False; expected a mapping"),
+        ("graph=0", "graph: is 0; expected a mapping"),
+        ("preset=3", "preset: is 3; expected a text"),
+        ("model=[MENTOR]", "model is ['MENTOR']; expected one of MENTOR"),
+        ("train={on: 1}", "train.True: unknown option"),
+        ("train={null: 1}", "train.None: unknown option"),
+        ("train={1: 1}", "train.1: unknown option"),
+        ("train={[1]: 1}", "isn't a YAML value"),
+        ("train.lr=2020-01-01", "train.lr: is 2020-01-01; expected a number"),
+        ("train.lr=2020-13-45", "train.lr: '2020-13-45' isn't a YAML value"),
+        ("train.lr=!!binary aGk=", "train.lr: is b'hi'; expected a number"),
+        ("train.lr=!!python/name:os.system x", "isn't a YAML value"),
+        ("train.lr=!!set {a}", "train.lr: is {'a'}; expected a number"),
+        ("train.lr=!!int ''", "isn't a YAML value"),
+        ("train.lr=!!bool x", "isn't a YAML value"),
+        ("train.lr=!!timestamp x", "isn't a YAML value"),
+        ("train.lr=.inf", "train.lr: is inf; expected more than 0 and finite"),
+        ("train.lr=1e400", "train.lr: is '1e400'; expected more than 0 and finite"),
+        ("train.epochs=1e3", "train.epochs: is '1e3'; expected an integer"),
+        ("train.epochs=010", "train.epochs: is '010'; expected an integer"),  # 8 in YAML 1.1
+        ("train.epochs=1:30", "train.epochs: is '1:30'; expected an integer"),  # 90 there
+        ("train.precision=on", "train.precision: is True; expected one of 'fp32'"),
+        (f"train.lr={'x' * 10**5}", "train.lr: is 'xxx"),
+        (f"train.{'x' * 10**5}=1", "train.xxx"),
+        ("x" * 10**5, "sets nothing"),
+        (f"train.lr={'[' * 10**5}", "train.lr: is nested too deeply; expected at most 50 levels"),
+        (f"train.lr={'{a: ' * 10**4}", "train.lr: is nested too deeply"),
+        ("train.ks=&a [*a]", "train.ks: has an alias within what it stands for"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_mistakes_are_named(change, message):
     with pytest.raises(InputError) as error:
         load_config("paper", [change])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+def test_numbers_of_yaml_that_are_taken():
+    changes = ["train.epochs=1_000", "train.patience=0x10", "train.lr=1_0", "train.compile=on"]
+    train = load_config("paper", changes).train
+    assert (train.epochs, train.patience, train.lr, train.compile) == (1000, 16, 10.0, True)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefghi")
+)
+
+
+def test_values_that_aliases_multiply_are_refused(tmp_path):
+    """A billion of them in nine lines; a few are fine."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(BOMB)
+    with pytest.raises(InputError, match=r"mine\.yaml: holds too many values; expected at most"):
+        load_config(str(path))
+    path.write_text("extends: paper\ntrain: {ks: &ks [10, 20]}\nfeatures: {channels: 8}\n")
+    assert load_config(str(path)).train.ks == (10, 20)
+
+
+def test_configurations_are_checked_in_python_too():
+    config = RunConfig("mine", "LightGCN", {"reg_weight": "1e-3"}, train={"lr": 1, "ks": [20]})
+    assert config.options == {"reg_weight": 1e-3}
+    assert config.train == TrainConfig(lr=1.0, ks=(20,))
+    for options, message in {
+        "model": ({"model": "LightGNC"}, "RunConfig: model is 'LightGNC'; expected one of"),
+        "options": ({"options": {"num_layers": -1}}, "options.num_layers: is -1; expected"),
+        "section": ({"graph": {"weights": "cos"}}, "graph.weights: is 'cos'; expected one of"),
+        "list": ({"options": []}, r"options: is \[\]; expected a mapping"),
+        "train": ({"train": {"epochs": 0}}, "train.epochs: is 0; expected at least 1"),
+        "preset": ({"preset": None}, "preset: is None; expected a text"),
+    }.values():
+        with pytest.raises(InputError, match=message):
+            RunConfig(**({"preset": "mine", "model": "LightGCN"} | options))
 
 
 # Files ##################################################################
@@ -196,6 +279,22 @@ def test_a_preset_extends_another_by_name(tmp_path, parent):
     (tmp_path / "mine.yaml").write_text(f"extends: {parent}\n")
     with pytest.raises(InputError, match=r"mine\.yaml: extends .*; expected the name of a preset"):
         load_config(str(tmp_path / "mine.yaml"))
+
+
+def test_a_preset_extends_a_file_beside_itself(tmp_path, monkeypatch):
+    for folder in ("settings/base", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    mine = tmp_path / "settings" / "mine.yaml"
+    mine.write_text("extends: base/base.yaml\ntrain: {epochs: 3}\n")
+    (tmp_path / "settings" / "base" / "base.yaml").write_text("extends: ../root.yaml\n")
+    (tmp_path / "settings" / "root.yaml").write_text("extends: lightgcn\ntrain: {patience: 7}\n")
+    for path in (mine, "../settings/mine.yaml"):
+        config = load_config(str(path))
+        assert (config.model, config.train.epochs, config.train.patience) == ("LightGCN", 3, 7)
+    (tmp_path / "settings" / "root.yaml").write_text("extends: ./base/../mine.yaml\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: extends itself; expected another preset"):
+        load_config(str(mine))
 
 
 def test_a_change_names_each_key_once():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.evaluation import Evaluator
 from mentor_pyg.options import checked
 from mentor_pyg.typing import INTERACTS, ITEM, USER
@@ -79,7 +79,7 @@ def held_out_groups(
     if grouping == "cold":
         cold = count[item] == 0
         return [Group("no training pairs", cold)] if cold.any() else []
-    raise InputError(f"groups '{grouping}' are unknown; expected {', '.join(GROUPINGS)}")
+    raise InputError(f"groups {shown(grouping)} are unknown; expected {', '.join(GROUPINGS)}")
 
 
 def _by_count(count: Tensor, bounds: Sequence[int]) -> list[Group]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mentor_pyg.analysis.findings import OVER, Findings
 from mentor_pyg.analysis.tables import Cell, Column, Entry, Table
 from mentor_pyg.analysis.variance import MIN_SEEDS
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, brief
 
 GROUP_METRICS = ("recall", "ndcg")
 """What tables of groups show if no metrics are named."""
@@ -34,7 +34,7 @@ def make_tables(findings: Findings, metrics: Sequence[str] = ()) -> list[Table]:
     for metric in metrics:
         if metric not in known.values():
             expected = ", ".join(dict.fromkeys(known.values()))
-            raise InputError(f"metric '{metric}' is unknown; expected some of {expected}")
+            raise InputError(f"metric '{brief(metric)}' is unknown; expected some of {expected}")
     shown = [name for name, metric in known.items() if not metrics or metric in metrics]
     result = [_overall(findings, shown), *_groups(findings, metrics or GROUP_METRICS)]
     if any(run.std for run in findings.runs):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 
 __all__ = commands = [
     "prepare",
@@ -84,4 +84,6 @@ def integers(option: str, text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise InputError(f"{option}: is '{text}'; expected whole numbers, e.g. 10,20") from None
+        raise InputError(
+            f"{option}: is {shown(text)}; expected whole numbers, e.g. 10,20"
+        ) from None

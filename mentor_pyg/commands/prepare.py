@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from mentor_pyg.commands import Output, as_path, expanded
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.preparation import (
     AmazonImages,
     ImageFolder,
@@ -199,7 +199,8 @@ def _contents(args: argparse.Namespace) -> list[Content]:
         columns = args.text_columns.split(",")
         if not all(columns):
             raise InputError(
-                f"--text-columns: is '{args.text_columns}'; expected names with commas between them"
+                f"--text-columns: is {shown(args.text_columns)}; expected names with commas "
+                "between them"
             )
         encode = _text_encoder(args)
         contents.append(ItemTexts([args.items], args.item_id_column, columns, encode))
@@ -214,7 +215,7 @@ def _contents(args: argparse.Namespace) -> list[Content]:
     for text in args.features:
         stem, separator, path = text.partition("=")
         if not separator or not path:
-            raise InputError(f"--features: is '{text}'; expected STEM=FILE")
+            raise InputError(f"--features: is {shown(text)}; expected STEM=FILE")
         if args.feature_ids is None:
             raise InputError(f"--features: no ids for {path}; expected --feature-ids")
         contents.append(ReadyFeatures(Path(expanded(path)), stem, args.feature_ids))

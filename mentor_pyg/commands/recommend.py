@@ -18,7 +18,7 @@ from typing import Any
 from mentor_pyg.commands import Output, expanded
 from mentor_pyg.datasets.features import find_features, read_features, read_ids
 from mentor_pyg.environment import choose_device
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.extras import optional
 from mentor_pyg.files import check_writable
 from mentor_pyg.serving import Recommendations, Recommender
@@ -146,7 +146,7 @@ def _add_items(recommender: Recommender, folder: Path, scale: str) -> Recommende
     try:
         factor: Any = scale if scale == "fair" else float(scale)
     except ValueError:
-        raise InputError(f"--new-scale: is '{scale}'; expected 'fair' or a number") from None
+        raise InputError(f"--new-scale: is {shown(scale)}; expected 'fair' or a number") from None
     features = {m: x for m, (x, _) in found.items()}
     return recommender.add_items(ids, features, {m: mask for m, (_, mask) in found.items()}, factor)
 

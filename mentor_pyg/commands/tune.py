@@ -21,7 +21,7 @@ from pathlib import Path
 from mentor_pyg.commands import Output, check_not_empty, expanded, integers
 from mentor_pyg.config import preset_names
 from mentor_pyg.environment import choose_device
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.extras import is_installed, pip_install
 from mentor_pyg.plots import heat_map, read_grid, save_figure
 from mentor_pyg.source import open_source
@@ -118,5 +118,7 @@ def _draw_heat_maps(out: Path) -> None:
 def _pair(text: str) -> tuple[str, str]:
     x, separator, y = text.partition(",")
     if not separator:
-        raise InputError(f"--heat-map: is '{text}'; expected two settings, e.g. graph.k,train.lr")
+        raise InputError(
+            f"--heat-map: is {shown(text)}; expected two settings, e.g. graph.k,train.lr"
+        )
     return x.strip(), y.strip()

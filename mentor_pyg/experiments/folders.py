@@ -6,7 +6,7 @@ from typing import Any
 
 from mentor_pyg.checkpoint import differences
 from mentor_pyg.config import RunConfig, load_config
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.experiments.plan import Plan, Variant
 from mentor_pyg.files import check_file
 from mentor_pyg.run_files import CONFIG, LAST, METRICS, check_files, read_last, read_metrics
@@ -143,6 +143,6 @@ def _compare(folder: Path, how: str, found: RunConfig, planned: RunConfig) -> No
 
 def _refuse(folder: Path, how: str, name: str, found: Any, planned: Any) -> None:
     raise InputError(
-        f"{folder}: was {how} with {name} = {found!r}, the plan has {planned!r}; "
+        f"{folder}: was {how} with {name} = {shown(found)}, the plan has {shown(planned)}; "
         "expected the same, or remove the folder"
     )

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import MinLen
 
 from mentor_pyg.config import PRESETS, RunConfig, load_config, preset_names
 from mentor_pyg.errors import InputError, brief, shown
@@ -19,6 +21,8 @@ from mentor_pyg.experiments.plan_keys import (
 )
 from mentor_pyg.files import slug
 from mentor_pyg.named_yaml import NamedYaml, beside
+from mentor_pyg.option_words import Words
+from mentor_pyg.options import NonNegativeInt, Seed, checked, different
 from mentor_pyg.source import KNOWN
 from mentor_pyg.train_config import check_seeds
 from mentor_pyg.tuning import Search, space_of
@@ -26,9 +30,16 @@ from mentor_pyg.tuning.space import SPACES, as_changes
 
 KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
 MODEL_KEYS = ("name", "preset", "set", "space")
+Seeds = Annotated[
+    tuple[Seed, ...],
+    MinLen(1),
+    different,
+    Words("a list of different whole numbers from 0 to 2^32 - 1"),
+]
 PLANS = NamedYaml("plan", "experiments/plans")
 
 
+@checked
 @dataclass(frozen=True)
 class Variant:
     """A model with its settings.
@@ -59,6 +70,7 @@ class Variant:
         return load_config(self.preset, self.changes, seed=seed)
 
 
+@checked
 @dataclass(frozen=True)
 class Plan:
     """A comparison of models.
@@ -80,8 +92,8 @@ class Plan:
 
     datasets: dict[str, str]
     variants: tuple[Variant, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)
-    trials: int = 0
+    seeds: Seeds = (0, 1, 2)
+    trials: NonNegativeInt = 0
     reference: str | None = None
     metrics: tuple[str, ...] = ("recall@20", "ndcg@20")
 

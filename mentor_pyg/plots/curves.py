@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.extras import optional
 from mentor_pyg.plots.history import History, main_metrics
 from mentor_pyg.plots.style import INK, figure_legend, label_axes, panels, series_style
@@ -32,7 +32,7 @@ def curves(histories: Sequence[History], metrics: Sequence[str] | None = None) -
     for name in metrics or ():
         if name not in measured:
             raise InputError(
-                f"metric '{name}' wasn't measured; expected one of {', '.join(measured)}"
+                f"metric {shown(name)} wasn't measured; expected one of {', '.join(measured)}"
             )
     chosen = main_metrics(measured) if metrics is None else list(metrics)
     if not losses and not chosen:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentor_pyg.config import load_config
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.run_files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
 
@@ -111,7 +111,7 @@ def cell_value(text: str, where: str) -> float:
     except ValueError:
         value = math.inf
     if not math.isfinite(value):
-        raise InputError(f"{where}: '{text}'; expected a finite number or nothing")
+        raise InputError(f"{where}: {shown(text)}; expected a finite number or nothing")
     return value
 
 

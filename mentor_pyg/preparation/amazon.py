@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.preparation.contents import Encode, ItemTexts
 from mentor_pyg.preparation.encoders import encode_texts
@@ -82,7 +82,7 @@ class AmazonImages:
         for position, asin in enumerate(records["asin"].tolist()):
             where = f"{path}: record {first + position}"
             if not asin.isalnum():
-                bad = BadValue("not an ASIN", f"has ASIN {asin!r}", "letters and digits")
+                bad = BadValue("not an ASIN", f"has ASIN {shown(asin)}", "letters and digits")
                 items.problems.add(where, bad)
                 continue
             row = items.take(asin.decode("ascii"), where)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mentor_pyg.environment import choose_device
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.preparation.pictures import read_picture, strict
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
@@ -62,7 +62,7 @@ def encode_texts(
         raise InputError("texts: there are none; expected at least one")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"texts: row {row} is {text!r}; expected a text")
+            raise InputError(f"texts: row {row} is {shown(text)}; expected a text")
     network = text_model(model, str(choose_device(device)))
     # Texts of a length together, for little padding; the longest first, since if memory
     # doesn't suffice, it fails at once:

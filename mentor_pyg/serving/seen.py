@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.typing import INTERACTS, SPLITS
 
 
@@ -24,5 +24,7 @@ def pairs_of(data: HeteroData, splits: Sequence[str]) -> Tensor:
     }
     for split in splits:
         if pairs.get(split) is None:
-            raise InputError(f"seen: there is no split '{split}'; expected {', '.join(SPLITS)}")
+            raise InputError(
+                f"seen: there is no split {shown(split)}; expected {', '.join(SPLITS)}"
+            )
     return torch.cat([store.edge_index[:, :0], *(pairs[split] for split in splits)], dim=1)

@@ -121,9 +121,9 @@ def cosine_knn_among(
     x, index = _unit_rows(x, mask)
     others, other_index = _unit_rows(others, other_mask)
     if not 0 <= k <= others.size(0):
-        raise ValueError(
+        raise InputError(
             f"k = {k} neighbours can't be found among {others.size(0)} items with features; "
-            f"expected k from 0 to {others.size(0)}"
+            "expected at most as many as there are"
         )
     if k == 0 or x.size(0) == 0:
         return index.new_empty(2, 0), x.new_empty(0)
@@ -173,7 +173,7 @@ def _search_faiss(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
     index.add(rows)
     similarity, neighbor = (torch.from_numpy(a).to(x.device) for a in index.search(rows, k + 1))
     if (neighbor < 0).any():
-        raise ValueError(f"FAISS found fewer than {k} neighbours; expected backend 'torch'")
+        raise InputError(f"FAISS found fewer than {k} neighbours; expected backend 'torch'")
     return _place_own(neighbor, similarity, k, self_loops)
 
 

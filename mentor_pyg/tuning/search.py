@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 from mentor_pyg.train_config import check_seeds
 from mentor_pyg.tuning.space import SearchSpace, as_changes, read_space, space_names
 
 
+@checked
 @dataclass(frozen=True)
 class Search:
     """What to search, and how.
@@ -32,7 +34,7 @@ class Search:
     preset: str
     space: SearchSpace
     trials: int | None = None
-    sampler: str = "tpe"
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
     prune_after: int | None = 5
     changes: Sequence[str] = ()
     seeds: Sequence[int] = ()

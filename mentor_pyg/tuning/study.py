@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mentor_pyg.checkpoint import differences
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.locks import sole_writer
 from mentor_pyg.progress import progress_bar
 from mentor_pyg.train import OnEpoch
@@ -84,7 +84,7 @@ class Study:
         prune_after: int | None = 5,
     ) -> None:
         if sampler not in SAMPLERS:
-            raise InputError(f"sampler '{sampler}' is unknown; expected {', '.join(SAMPLERS)}")
+            raise InputError(f"sampler {shown(sampler)} is unknown; expected {', '.join(SAMPLERS)}")
         if sampler == "grid" and math.isinf(space.size):
             raise InputError(
                 f"{space.name}: has a range of fractions without a step; expected a grid"
@@ -255,8 +255,8 @@ class Study:
             return
         for name, our, their in differences(ours, theirs):
             raise InputError(
-                f"{self.path}: was begun with {name} = {their!r}, this search has {our!r}; "
-                "expected the same search to go on, or another folder"
+                f"{self.path}: was begun with {name} = {shown(their)}, this search has "
+                f"{shown(our)}; expected the same search to go on, or another folder"
             )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,41 @@ def test_names_stay_within_the_folder_of_the_results():
         assert re.fullmatch(r"[A-Za-z0-9=+][A-Za-z0-9.=+-]*", slug), name
         assert len(slug) < 150
     assert Variant("x" * 300, "lightgcn").slug != Variant("x" * 301, "lightgcn").slug
+
+
+def test_files_and_folders_are_named_from_the_folder_of_the_plan(write_plan, tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text("extends: lightgcn\ntrain: {epochs: 7}\n")
+    (tmp_path / "space.yaml").write_text("train.lr: [0.1, 0.2]\n")
+    models = [{"name": "mine", "preset": "mine.yaml", "space": "space.yaml"}]
+    datasets = {"toys": "data/toys", "made": "synthetic", "baby": "baby", "far": "/data/far"}
+    path = write_plan(models=models, datasets=datasets, trials=1, set=[])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in (path, "../plan.yaml"):
+        plan = read_plan(name)
+        assert plan.variants[0].config().train.epochs == 7
+        assert len(plan.search(plan.variants[0]).space.parameters["train.lr"]) == 2
+        assert Path(plan.datasets["toys"]).resolve() == tmp_path / "data" / "toys"
+        known = {name: plan.datasets[name] for name in ("made", "baby", "far")}
+        assert known == {"made": "synthetic", "baby": "baby", "far": "/data/far"}
+    assert read_plan(path, {"toys": "data/toys"}).datasets == {"toys": "data/toys"}
+    (tmp_path / "baby").mkdir()
+    assert read_plan(path).datasets["baby"] == str(tmp_path / "baby")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": (0, 0)}, r"Plan\.seeds: is .*; expected a list of different whole numbers"),
+        ({"seeds": ()}, r"Plan\.seeds: is "),
+        ({"seeds": (-1,)}, r"Plan\.seeds: is "),
+        ({"trials": -1}, r"Plan\.trials: is -1; expected at least 0"),
+        ({"metrics": "recall@20"}, r"Plan\.metrics: is 'recall@20'; expected a list of texts"),
+    ],
+)
+def test_plans_in_python_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        Plan({"x": "data"}, (Variant("a", "lightgcn"),), **options)
 
 
 def test_plans_that_are_no_yaml_or_not_there(tmp_path):

@@ -331,8 +331,11 @@ def test_neighbours_among_others_equal_brute_force(k, masked):
 
 
 def test_too_few_others():
-    with pytest.raises(ValueError, match=r"k = 30 .* among 29 items .* from 0 to 29"):
+    with pytest.raises(InputError, match=r"k = 30 .* among 29 items .* at most as many as there"):
         cosine_knn_among(features(3), features(), 30)
+    only = torch.arange(30) == 0
+    with pytest.raises(InputError, match=r"a single item has features.*; expected at least two"):
+        cosine_knn(features(), 1, mask=only)
 
 
 def two_modalities():
