@@ -38,10 +38,9 @@ def check_file(path: Path, expected: str = "a file") -> None:
 
     Raises:
         FileNotFoundError: If there is nothing.
-        InputError: If it is a folder, a pipe or a device.
+        InputError: If it is a folder, a pipe or a device, or may not be read.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: not found; expected {expected}")
+    check_readable(path, expected)
     if not path.is_file():
         raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
 
@@ -51,12 +50,29 @@ def check_folder(path: Path, expected: str) -> None:
 
     Raises:
         FileNotFoundError: If there is nothing.
-        InputError: If it is a file, a pipe or a device.
+        InputError: If it is a file, a pipe or a device, or may not be read.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: not found; expected {expected}")
+    check_readable(path, expected)
     if not path.is_dir():
         raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
+
+
+def check_readable(path: Path, expected: str) -> None:
+    """Fails before any work if there is nothing, or nothing that may be read.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        InputError: If the permissions don't suffice, or there can't be such a path.
+    """
+    try:
+        is_there = path.exists()
+        may_be_read = os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+    except OSError as error:  # of a folder above it, or of a name that is too long
+        raise InputError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
+    if not is_there:
+        raise FileNotFoundError(f"{path}: not found; expected {expected}")
+    if not may_be_read:
+        raise InputError(f"{path}: can't be read (Permission denied); expected {expected}")
 
 
 def _kind(path: Path) -> str:

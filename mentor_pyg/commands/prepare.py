@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mentor_pyg.commands import Output, as_path, expanded
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.files import check_readable
 from mentor_pyg.preparation import (
     AmazonImages,
     ImageFolder,
@@ -163,6 +164,8 @@ def _source(args: argparse.Namespace) -> tuple[InteractionSource, list[Content]]
     source = args.source
     if (source is None) == (args.reviews is None):
         raise InputError("SOURCE: none or two are named; expected SOURCE or --reviews")
+    if source is not None:
+        check_readable(source, "raw files")
     if source is not None and (source / "train.json").exists():
         folder = MMSSLFolder(source)
         return folder, list(folder.contents())

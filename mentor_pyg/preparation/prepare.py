@@ -13,7 +13,7 @@ import numpy as np
 
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError, reason, shown
-from mentor_pyg.files import naming, write_text
+from mentor_pyg.files import check_readable, naming, write_text
 from mentor_pyg.formats import label
 from mentor_pyg.json_files import write_json
 from mentor_pyg.options import NonNegativeInt, Seed, checked
@@ -169,8 +169,7 @@ def _check_names(name: str, contents: Sequence[Content]) -> None:
 def _check_source(source: InteractionSource | Content, out: Path) -> None:
     """Before anything is read: a source may have a method ``check`` of its own."""
     for path in source.files:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: not found; expected a file or folder to read")
+        check_readable(path, "a file or folder to read")
         if path.absolute().is_relative_to(out):
             raise InputError(f"{out}: holds {path.name}, which is read; expected another folder")
     getattr(source, "check", lambda: None)()

@@ -46,7 +46,7 @@ def parse_record(line: str) -> dict:
     except (ValueError, RecursionError):
         record = _parse_literal(line.strip())
     if not isinstance(record, dict):
-        raise BadValue("not a dict", f"is {shown(record)}", "a dict")
+        raise BadValue("not a dict", f"is {shown(record)}", "a dict, one in each line")
     return record
 
 

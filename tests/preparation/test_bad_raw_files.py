@@ -372,6 +372,18 @@ def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, kind, name):
         run_table(path, tmp_path / "out")
 
 
+def test_files_that_may_not_be_read(tmp_path, monkeypatch):
+    path = table_of(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read all
+    with pytest.raises(InputError, match=r"log.csv: can't be read \(Permission denied\); expected"):
+        run_table(path, tmp_path / "out")
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    with pytest.raises(InputError, match=r"xxx.csv: can't be read \(File name too long\); exp"):
+        run_table(tmp_path / f"{300 * 'x'}.csv", tmp_path / "out")
+
+
 def test_memory_that_does_not_suffice(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise MemoryError("Unable to allocate 9 TiB")
