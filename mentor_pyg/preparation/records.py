@@ -3,6 +3,7 @@
 import ast
 import json
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from mentor_pyg.errors import shown
@@ -56,7 +57,7 @@ def _parse_literal(line: str) -> Any:
             warnings.simplefilter("ignore")
             tree = ast.parse(line, mode="eval")
             record = ast.literal_eval(tree)
-            dicts = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+            dicts = list(_dicts(tree.body))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise BadValue(
             "neither JSON nor a literal", f"is {shown(line)}", "a JSON or literal dict in a line"
@@ -64,3 +65,15 @@ def _parse_literal(line: str) -> Any:
     for node in dicts:
         _check_keys([ast.literal_eval(key) for key in node.keys if key is not None])
     return record
+
+
+def _dicts(node: ast.AST) -> Iterator[ast.Dict]:
+    """All dicts of a literal, however deep; :func:`ast.walk` goes through every single text."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Dict):
+            yield node
+            waiting += node.values
+        elif isinstance(node, ast.List | ast.Tuple):
+            waiting += [part for part in node.elts if not isinstance(part, ast.Constant)]

@@ -55,6 +55,8 @@ def as_time(value: Any) -> Time:
     text = repr(value) if isinstance(value, float) else value
     if not isinstance(text, str) or len(text) > 100:
         raise _no_time(value)
+    if len(text) < 19 and text.isascii() and text.isdecimal():  # as most are
+        return Time(int(text))
     text = text.strip()
     if NUMBER.fullmatch(text):
         return _time(*_digits(text), value)

@@ -81,6 +81,12 @@ ROWS = {
         "line 2 has 'asin' twice",
         "repeated key",
     ),
+    "two of a key within": (
+        META,
+        packed(f"{{'asin': '{ASINS[-1]}', 'also': [('x', {{'b': 1, 'b': 2}})]}}", among=ITEMS),
+        "line 2 has 'b' twice",
+        "repeated key",
+    ),
     "half a character": (REVIEWS, packed(with_(asin="B\ud800")), "id 'B\\ud800'", "unprintable"),
     "infinite id": (REVIEWS, packed(with_(asin=float("inf"))), "item id inf", "lost digits"),
     "digits without end": (
