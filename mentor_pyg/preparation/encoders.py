@@ -14,9 +14,9 @@ from torch import Tensor
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.files import check_file
+from mentor_pyg.options import Count, check_value
 from mentor_pyg.preparation.pictures import read_picture, strict
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
-from mentor_pyg.preparation.values import check_whole
 from mentor_pyg.progress import progress_bar
 
 logger = logging.getLogger("mentor_pyg")
@@ -27,7 +27,7 @@ IMAGE_MODEL = "torchvision/resnet50"
 
 def check_batch_size(batch_size: int) -> None:
     """Fails before any work if there are no batches of this size."""
-    check_whole("batch_size", batch_size, least=1)
+    check_value(batch_size, Count, "batch_size")
 
 
 def encode_texts(

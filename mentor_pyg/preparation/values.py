@@ -1,11 +1,10 @@
-"""The values that tables must have: ids, ratings, whole numbers of settings."""
+"""The values that tables must have: ids and ratings."""
 
 import math
 import re
-from numbers import Integral
 from typing import Any
 
-from mentor_pyg.errors import InputError, shown
+from mentor_pyg.errors import shown
 from mentor_pyg.preparation.problems import BadValue
 from mentor_pyg.preparation.times import NUMBER
 
@@ -90,14 +89,3 @@ def as_rating(value: Any) -> float:
     if rating < 0:
         raise BadValue("negative rating", f"has rating {shown(value)}", "0 or more")
     return rating
-
-
-def check_whole(name: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> None:
-    """Fails before any work if a setting isn't a whole number in a range.
-
-    Raises:
-        InputError: If it isn't.
-    """
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or not least <= int(value) <= most:
-        raise InputError(f"{name}: is {shown(value)}; expected {least} or more, below 2^63")

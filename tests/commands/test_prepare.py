@@ -111,7 +111,7 @@ def test_a_given_split(run, mmssl, tmp_path):
         (["raw", "--k-core", "7"], ["none of 36 interactions", "k = 7"]),
         (["raw", "--k-core", "-1"], ["k_core: is -1; expected at least 0"]),
         (["raw", "--min-rating", "nan"], ["min_rating: is nan; expected a number"]),
-        (["raw", "--batch-size", "0"], ["batch_size: is 0; expected 1 or more"]),
+        (["raw", "--batch-size", "0"], ["batch_size: is 0; expected at least 1"]),
         (["raw", "--name", "my shop"], ["name: is 'my shop'; expected letters", "--name"]),
         (
             ["raw", "--features", "my.stem=raw/x.npy", "--feature-ids", "ids"],

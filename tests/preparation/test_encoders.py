@@ -33,7 +33,7 @@ def offline(monkeypatch):
 
 @pytest.mark.parametrize("encode", [encode_texts, encode_images])
 def test_no_batches(encode):
-    with pytest.raises(InputError, match="batch_size: is 0; expected 1 or more"):
+    with pytest.raises(InputError, match="batch_size: is 0; expected at least 1"):
         encode(["x"], batch_size=0)
 
 

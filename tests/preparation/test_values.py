@@ -11,7 +11,7 @@ from mentor_pyg.datasets import MMRecDataset
 from mentor_pyg.preparation import InteractionTable, prepare
 from mentor_pyg.preparation.features import ItemRows
 from mentor_pyg.preparation.problems import BadValue, Problems
-from mentor_pyg.preparation.values import MAX_ID, as_id, as_rating, check_whole
+from mentor_pyg.preparation.values import MAX_ID, as_id, as_rating
 from mentor_pyg.typing import USER
 
 
@@ -68,12 +68,6 @@ def test_what_is_no_id(value, reason):
 def test_what_is_no_rating(value):
     with pytest.raises(BadValue, match="rating isn't a number"):
         as_rating(value)
-
-
-@pytest.mark.parametrize("value", [-1, 2**63, 10**30, 1.0, float("nan"), True, "1", None])
-def test_settings_out_of_range(value):
-    with pytest.raises(InputError, match=r"k_core: is .*; expected 0 or more"):
-        check_whole("k_core", value)
 
 
 QUOTES = 300 * '"'
