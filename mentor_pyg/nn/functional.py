@@ -61,15 +61,20 @@ class _Normalize(torch.autograd.Function):
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
-    """One over the norms of rows, zero for rows of zeros.
-
-    Squares could be too large or small for the dtype; those of rows times a power of two
-    aren't, and nothing is rounded by it.
-    """
-    scale = power_of_two(torch.maximum(x.amax(dim=1, keepdim=True), -x.amin(dim=1, keepdim=True)))
+    """One over the norms of rows, zero for rows of zeros."""
+    scale = row_scale(x)
     norm = (x * scale).norm(dim=1, keepdim=True)
     inverse = scale / norm
     return inverse.masked_fill(inverse.isinf(), 0.0)
+
+
+def row_scale(x: Tensor) -> Tensor:
+    """Powers of two [N, 1] that bring the largest entries of rows [N, F] near one.
+
+    Squares of a row could be too large or small for the dtype; those of the row times this
+    aren't, and nothing is rounded by it.
+    """
+    return power_of_two(torch.maximum(x.amax(dim=1, keepdim=True), -x.amin(dim=1, keepdim=True)))
 
 
 def power_of_two(x: Tensor) -> Tensor:

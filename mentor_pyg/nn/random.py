@@ -45,6 +45,9 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 def subset(x: Tensor, limit: int | None = None) -> Tensor:
     """At most ``limit`` entries of ``x`` [N], drawn at random; all if there is no limit."""
-    if limit is None or x.numel() <= limit:
+    if limit is None:
+        return x
+    # Compiled code can't branch on how many there are, which may depend on a batch.
+    if not torch.compiler.is_compiling() and x.numel() <= limit:
         return x
     return x[torch.randperm(x.numel(), device=x.device)[:limit]]

@@ -120,11 +120,14 @@ def start_epoch(model: Any, data: HeteroData) -> None:
         model.start_epoch(data)
 
 
-def all_losses(model: Any, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-    """The terms of all objectives in an epoch's first step."""
+def all_losses(
+    model: Any, data: HeteroData, batch: Batch, compile: Callable[[Any], Any] = lambda f: f
+) -> dict[str, Tensor]:
+    """The terms of all objectives in an epoch's first step, of functions that may be
+    compiled first."""
     start_epoch(model, data)
     objectives = model.objectives() if hasattr(model, "objectives") else [model]
-    return {name: x for o in objectives for name, x in o.losses(data, batch).items()}
+    return {name: x for o in objectives for name, x in compile(o.losses)(data, batch).items()}
 
 
 def backward(losses: Mapping[str, Tensor]) -> None:

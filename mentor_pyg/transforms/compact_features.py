@@ -7,6 +7,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
+from mentor_pyg.errors import InputError
+from mentor_pyg.nn.functional import at_least_float, power_of_two
 from mentor_pyg.options import Count, checked
 from mentor_pyg.typing import ITEM, modalities
 
@@ -62,10 +64,28 @@ class CompactFeatures(BaseTransform):
 
     def project(self, x: Tensor, axes: Tensor | None) -> Tensor:
         """Features [n, D_m], of whatever items, in the columns of :meth:`axes` and the
-        dtype wanted."""
+        dtype wanted.
+
+        Raises:
+            InputError: If that makes features infinite, or all of an item's zero.
+        """
         if axes is not None:
             x = (x.to(axes.dtype) @ axes).to(x.dtype)
-        return x if self.dtype is None else x.to(getattr(torch, self.dtype))
+        if self.dtype is None:
+            return x
+        small = x.to(getattr(torch, self.dtype))
+        if (small.isinf() & x.isfinite()).any():
+            raise InputError(
+                f"CompactFeatures: features reach {x.abs().max():.3g}, which {self.dtype} does "
+                "not hold; expected smaller ones, or another dtype"
+            )
+        if (x.any(dim=1) & ~small.any(dim=1)).any():
+            raise InputError(
+                f"CompactFeatures: {self.dtype} makes a row of features of at most "
+                f"{x[~small.any(dim=1)].abs().max():.3g} zero; expected larger ones, or "
+                "another dtype"
+            )
+        return small
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(channels={self.channels}, dtype={self.dtype!r})"
@@ -75,7 +95,8 @@ def principal_axes(x: Tensor, channels: int) -> tuple[Tensor, float]:
     """The leading right singular vectors of x [N, F] as columns [F, channels], and the share
     of the squared length of x that lies along them. Their signs make the largest entry of
     each positive, whatever the machine's linear algebra says."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    wide = at_least_float(x)
+    wide = wide * power_of_two(wide.abs().amax())  # whose squares fit the dtype
     is_wider = wide.size(1) > wide.size(0) >= channels  # then the smaller matrix will do
     gram = wide @ wide.t() if is_wider else wide.t() @ wide
     eigenvalues, vectors = torch.linalg.eigh(gram)  # in rising order

@@ -9,6 +9,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.functional import at_least_float, row_scale
 from mentor_pyg.options import NonNegative, Probability, Seed, checked, different
 from mentor_pyg.typing import ITEM, modalities
 
@@ -94,7 +95,7 @@ class ContentVariant(BaseTransform):
 
 def _fuse(data: HeteroData, names: Sequence[str]) -> None:
     store = data[ITEM]
-    rows: list[Tensor] = [F.normalize(store[f"x_{name}"]) for name in names]
+    rows = [_unit_rows(store[f"x_{name}"]) for name in names]
     masks = [store.get(f"mask_{name}") for name in names]
     for name in names:
         del store[f"x_{name}"]
@@ -102,3 +103,8 @@ def _fuse(data: HeteroData, names: Sequence[str]) -> None:
     store[f"x_{EARLY}"] = torch.cat(rows, dim=1)
     if all(mask is not None for mask in masks):
         store[f"mask_{EARLY}"] = torch.stack(masks).any(dim=0)
+
+
+def _unit_rows(x: Tensor) -> Tensor:
+    wide = at_least_float(x)
+    return F.normalize(wide * row_scale(wide)).to(x.dtype)

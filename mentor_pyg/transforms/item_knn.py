@@ -150,7 +150,7 @@ class ItemKNN(BaseTransform):
         if self.normalize == "row" and weight.numel():
             row = edge_index[1]
             total = weight.new_zeros(int(row.max()) + 1).index_add_(0, row, weight)
-            weight = weight / total[row].clamp(min=1e-12)
+            weight = weight / total.masked_fill(total == 0, 1.0)[row]
         return edge_index, weight
 
     def _neighbors(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,9 @@ from torch import Tensor
 from mentor_pyg.blocks import top_k_products
 from mentor_pyg.errors import InputError
 from mentor_pyg.extras import is_installed
+from mentor_pyg.nn.functional import at_least_float, row_scale
 from mentor_pyg.options import checked
+from mentor_pyg.shapes import check_mask, check_shapes
 
 Backend = Literal["auto", "torch", "torch_cluster", "faiss"]
 
@@ -49,9 +51,9 @@ def cosine_knn(
 ) -> tuple[Tensor, Tensor]:
     r"""The k rows most similar to each row, by cosine.
 
-    Rows that are all zero, or masked out, or whose length is infinite in float32, have no
-    neighbours and are nobody's. A row is its own nearest neighbour if ``self_loops`` is
-    set, and never else.
+    Rows that are all zero, or masked out, have no neighbours and are nobody's. A row is its
+    own nearest neighbour if ``self_loops`` is set, and never else. How long rows are makes no
+    difference.
 
     Args:
         x: Features [N, F].
@@ -68,13 +70,14 @@ def cosine_knn(
         similarity, and the similarities [n k].
 
     Raises:
-        InputError: If fewer than k other rows are there to choose from, or none at all.
+        InputError: If fewer than k other rows are there to choose from, or none at all, a row
+            that isn't masked out has entries that aren't finite, or the shapes don't fit.
     """
     x, index = _unit_rows(x, mask)
     if not len(x):
         raise InputError(
-            "no item has features with a direction: each row is zero, masked out, or so large "
-            "that its length is infinite; expected other numbers for at least two items"
+            "no item has features with a direction: each row is zero or masked out; expected "
+            "other numbers for at least two items"
         )
     if len(x) == 1:
         raise InputError(
@@ -116,8 +119,10 @@ def cosine_knn_among(
         latter and then by falling similarity, and the similarities [n k].
 
     Raises:
-        ValueError: If there are fewer than k to choose from.
+        InputError: If there are fewer than k to choose from, entries aren't finite, or the
+            shapes don't fit.
     """
+    check_shapes("kNN", others=(others, ("M", "F")), x=(x, ("N", "F")))
     x, index = _unit_rows(x, mask)
     others, other_index = _unit_rows(others, other_mask)
     if not 0 <= k <= others.size(0):
@@ -135,12 +140,20 @@ def cosine_knn_among(
 
 def _unit_rows(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Rows of length one, without those that are zero or masked out, and their numbers."""
-    x = F.normalize(x.float())
+    check_shapes("kNN", x=(x, ("N", "F")))
+    check_mask("kNN", x.size(0), mask=mask)
     valid = x.any(dim=1)
     if mask is not None:
         valid &= mask
     index = valid.nonzero().squeeze(1)
-    return x[index], index
+    x = at_least_float(x[index])
+    if not len(x):
+        return x.float(), index
+    finite = x.isfinite().all(dim=1)
+    if not finite.all():
+        row = int(index[~finite][0])
+        raise InputError(f"features of row {row} are NaN or infinite; expected finite numbers")
+    return F.normalize((x * row_scale(x)).float()), index
 
 
 def _search_blocks(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:

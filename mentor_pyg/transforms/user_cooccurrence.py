@@ -3,7 +3,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
-from torch_geometric.utils import softmax
+from torch_geometric.utils import coalesce, softmax
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.blocks import block_rows
@@ -52,7 +52,7 @@ def shared_items(
     Counts are computed for a block of users at a time, never for all pairs at once.
 
     Args:
-        edge_index: Pairs [2, E] of user and item, without duplicates.
+        edge_index: Pairs [2, E] of user and item; those that come twice count once.
         num_users: U.
         num_items: I.
         k: Neighbours of a user, at most.
@@ -61,6 +61,7 @@ def shared_items(
         ``edge_index`` [2, n] from neighbour to user, sorted by user and then by falling
         counts, and the counts [n].
     """
+    edge_index = coalesce(edge_index)
     user, item = edge_index
     ones = torch.ones(user.numel(), dtype=torch.float32, device=user.device)
     buyers = Adjacency.from_edge_index(edge_index.flip(0), ones, (num_items, num_users))

@@ -111,6 +111,19 @@ def test_gradient_of_the_penalty_equals_finite_differences(critic):
     assert torch.autograd.gradcheck(penalty, [linear.weight for linear in critic.linears])
 
 
+def test_gradient_by_the_chain_rule_equals_autograd(critic):
+    rows = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(critic.judge(rows).sum(), rows)
+    torch.testing.assert_close(critic.gradient(rows), expected)
+    real, fake = torch.rand(2, 5, 6, dtype=torch.float64)
+    grads = []
+    for gradient in (None, critic.gradient):
+        torch.manual_seed(1)
+        penalty = gradient_penalty(critic.judge, real, fake, gradient)
+        grads.append(torch.autograd.grad(penalty, [x.weight for x in critic.linears]))
+    torch.testing.assert_close(*grads)
+
+
 def test_penalty_leaves_the_rows_alone(critic):
     real, fake = (torch.rand(5, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
     gradient_penalty(critic.judge, real, fake).backward()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+from mentor_pyg import InputError
 from mentor_pyg.transforms import CompactFeatures
 from mentor_pyg.transforms.compact_features import principal_axes
 from mentor_pyg.typing import ITEM
@@ -205,3 +206,23 @@ def test_later_rows_are_projected_as_the_others_were(data, channels, dtype):
     assert (axes is None) == (channels != 3)
     middle = transform.project((raw[4:5] + raw[6:7]) / 2, axes)
     torch.testing.assert_close(middle, (x[4:5] + x[6:7]) / 2, rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_scale_makes_no_difference_to_the_axes(scale):
+    x = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
+    (axes, kept), (others, share) = principal_axes(x, 3), principal_axes(scale * x, 3)
+    torch.testing.assert_close(axes, others, rtol=1e-4, atol=1e-4)
+    assert kept == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(1e5, r"features reach 1e\+05, which float16 does not"), (1e-9, "at most 1e-09 zero")],
+)
+def test_features_that_a_dtype_does_not_hold_are_refused(value, message):
+    x = torch.ones(3, 2)
+    x[1] = value
+    with pytest.raises(InputError, match=f"^CompactFeatures: .*{message}"):
+        CompactFeatures(dtype="float16").project(x, None)
+    assert CompactFeatures(dtype="bfloat16").project(x, None).dtype == torch.bfloat16

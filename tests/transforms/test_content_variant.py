@@ -82,3 +82,11 @@ def test_unknown_modalities(tiny, options):
 def test_bad_shares():
     with pytest.raises(InputError, match=r"missing: is {'visual': 1.0}; expected .* less than 1"):
         ContentVariant(missing={"visual": 1.0})
+
+
+def test_early_fusion_at_any_scale(tiny):
+    expected = ContentVariant(early_fusion=True)(tiny.clone())[ITEM].x_all
+    for m in modalities(tiny):
+        tiny[ITEM][f"x_{m}"] = 1e-20 * tiny[ITEM][f"x_{m}"]
+    found = ContentVariant(early_fusion=True)(tiny)[ITEM].x_all
+    torch.testing.assert_close(found, expected)

@@ -95,13 +95,66 @@ def test_devices(device):
         assert_equals_brute_force((edge_index.cpu(), similarity.cpu()), expected)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
+SCALES = {
+    "tiny": 1e-37,
+    "1e-20": 1e-20,
+    "1e-13": 1e-13,
+    "1e-6": 1e-6,
+    "1e6": 1e6,
+    "1e20": 1e20,
+    "huge": 1e37,
+    "mixed": 10 ** torch.linspace(-36, 37, 30).unsqueeze(1),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
 def test_scale_of_rows_does_not_matter(scale):
     x = features()
-    edge_index, similarity = cosine_knn(x * scale, 5)
     expected = cosine_knn(x, 5)
-    assert torch.equal(edge_index, expected[0])
-    assert torch.allclose(similarity, expected[1], atol=1e-6)
+    for found in (cosine_knn(x * scale, 5), cosine_knn_among(x * scale, x / scale, 6)):
+        similarity = found[1].view(29, -1)[:, -5:]  # the row itself comes first among all
+        assert torch.equal(found[0].view(2, 29, -1)[:, :, -5:].flatten(1), expected[0])
+        assert torch.allclose(similarity.flatten(), expected[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_scale_of_double_precision_does_not_matter(scale):
+    x = features()
+    edge_index, similarity = cosine_knn(x.double() * scale, 5)
+    assert torch.equal(edge_index, cosine_knn(x, 5)[0])
+    assert torch.allclose(similarity, cosine_knn(x, 5)[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float16, 3e4), (torch.bfloat16, 1e-30)])
+def test_half_precision_equals_its_own_values(dtype, scale):
+    x = (features().clamp(-2, 2) * scale).to(dtype)
+    for ours, other in zip(cosine_knn(x, 5), cosine_knn(x.double(), 5)):
+        assert torch.equal(ours, other)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_features_that_are_not_finite_are_refused(value):
+    x, mask = features(), torch.arange(30) != 7
+    x[7, 2] = value
+    message = "features of row 7 are NaN or infinite; expected finite numbers"
+    with pytest.raises(InputError, match=message):
+        cosine_knn(x, 5)
+    with pytest.raises(InputError, match=message):
+        cosine_knn_among(features(), x, 5)
+    expected = cosine_knn(features(), 5, mask=mask)
+    assert all(torch.equal(a, b) for a, b in zip(cosine_knn(x, 5, mask=mask), expected))
+
+
+def test_shapes_and_masks_of_others_are_refused():
+    x = features()
+    with pytest.raises(InputError, match=r"'mask' has shape \[1\]; expected \[30\]"):
+        cosine_knn(x, 5, mask=MASK[:1])
+    with pytest.raises(InputError, match=r"'mask' has dtype torch\.int64; expected bool"):
+        cosine_knn(x, 5, mask=MASK.long())
+    with pytest.raises(InputError, match=r"'x' has shape \[30\]; expected \[N, F\]"):
+        cosine_knn(x[:, 0], 5)
+    with pytest.raises(InputError, match=r"'x' has shape \[30, 5\]; expected \[N, 6\]"):
+        cosine_knn_among(x[:, 1:], x, 5)
 
 
 @pytest.mark.parametrize("k", [-1, 0, 25, 30])
@@ -110,10 +163,10 @@ def test_k_out_of_range(k):
         cosine_knn(features(), k, mask=MASK)
 
 
-@pytest.mark.parametrize("value", [0.0, 1e38], ids=["zero", "overflow"])
-def test_no_row_has_a_direction(value):
+@pytest.mark.parametrize("width", [16, 0])
+def test_no_row_has_a_direction(width):
     with pytest.raises(ValueError, match=r"no item has features with a direction.*; expected"):
-        cosine_knn(torch.full((30, 16), value), 5)
+        cosine_knn(torch.zeros(30, width), 5)
 
 
 def test_unknown_backend():

@@ -50,3 +50,12 @@ def test_repr_and_bad_arguments():
     assert repr(UserCooccurrence(k=3)) == "UserCooccurrence(k=3)"
     with pytest.raises(ValueError, match="k: is 0; expected at least 1"):
         UserCooccurrence(k=0)
+
+
+def test_pairs_that_come_twice_count_once(tiny):
+    expected = UserCooccurrence(k=5)(tiny.clone())[COOCCURS]
+    edge_index = tiny[INTERACTS].edge_index
+    tiny[INTERACTS].edge_index = torch.cat([edge_index, edge_index[:, ::3]], dim=1)
+    found = UserCooccurrence(k=5)(tiny)[COOCCURS]
+    assert torch.equal(found.edge_index, expected.edge_index)
+    assert torch.equal(found.edge_weight, expected.edge_weight)

@@ -171,7 +171,9 @@ class MMGCL(torch.nn.Module):
 
     def _mask(self, items: Sequence[Tensor]) -> list[Tensor]:
         """The channels with fresh free vectors in place of one modality's."""
-        masked = list(items)
-        channel = 1 + int(torch.randint(len(items) - 1, ()))
-        masked[channel] = torch.nn.init.xavier_uniform_(torch.empty_like(items[channel]))
-        return masked
+        free, *modalities = items
+        chosen = torch.randint(len(modalities), (), device=free.device)
+        fresh = torch.nn.init.xavier_uniform_(torch.empty_like(free))
+        # Which one is known on the device alone, so that nothing waits for it:
+        masked = [torch.where(chosen == m, fresh, item) for m, item in enumerate(modalities)]
+        return [free, *masked]

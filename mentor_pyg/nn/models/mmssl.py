@@ -215,7 +215,6 @@ class MMSSL(torch.nn.Module):
             losses["autoencoder"] = self.augmentation_weight * self._reconstruct(z, batch)
         return losses
 
-    @torch.compiler.disable  # which knows no gradients of gradients
     def critic_losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         """Terms of the critic's objective."""
         assert self.critic is not None
@@ -226,7 +225,7 @@ class MMSSL(torch.nn.Module):
         losses = {"critic": scores[: len(fake)].mean() - scores[len(fake) :].mean()}
         if self.penalty_weight > 0:
             real = real.repeat(len(fake) // len(real), 1)
-            penalty = gradient_penalty(self.critic.judge, real, fake)
+            penalty = gradient_penalty(self.critic.judge, real, fake, self.critic.gradient)
             losses["penalty"] = self.penalty_weight * penalty
         return losses
 
@@ -252,6 +251,7 @@ class MMSSL(torch.nn.Module):
     def _observe(self, data: HeteroData, batch: Batch) -> tuple[Tensor, Tensor]:
         """Users of the batch [B] and their rows of the training pairs [B, I]."""
         users = subset(batch.user.unique(), self.critic_limit)
+        torch._check_value(users.numel() > 0, lambda: "a batch without triples; expected one")
         to_user, _ = bipartite_parts(user_item_graph(data), self.num_users)
         observed = to_user.weight.new_zeros(users.numel(), self.num_items)
         observed[to_user.entries(users)] = 1

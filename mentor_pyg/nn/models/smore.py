@@ -128,6 +128,10 @@ class SMORE(torch.nn.Module):
         for module in self.children():
             reset(module)
 
+    def start_epoch(self, data: HeteroData) -> None:
+        """Merges the item graphs, which compiled code can't."""
+        self._merged_graph(data)
+
     def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
         views = self._views(data)

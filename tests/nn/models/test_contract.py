@@ -1,6 +1,7 @@
 """What every registered model must do, whatever it is."""
 
 import inspect
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from mentor_pyg.config import load_config
 from mentor_pyg.evaluation import encode
 from mentor_pyg.nn import models
 from mentor_pyg.testing import add_graphs, contracts
+from mentor_pyg.testing.subject import Subject, all_losses, backward, gradients, tiny_data
 
 all_models = pytest.mark.parametrize("name", models.classes)
 
@@ -50,13 +52,23 @@ def test_options_out_of_range_are_refused(name):
 
 
 @all_models
-def test_compiles_without_graph_breaks(name, tiny):
-    data = add_graphs(tiny)
-    model = getattr(models, name).from_data(data).eval()
-    expected = model.encode(data)
-    compiled = torch.compile(model.encode, fullgraph=True, backend="aot_eager")
-    for ours, theirs in zip(compiled(data), expected):
-        torch.testing.assert_close(ours, theirs)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # PyTorch's own tracing
+def test_losses_compile_without_graph_breaks(name, monkeypatch):
+    """Those of every objective in training, and their gradients. One layer and modality are
+    compiled in less time."""
+    raw = tiny_data((("visual", 6),))
+    options = dict.fromkeys(options_of(name, "num_layers"), 1)
+    subject = Subject(getattr(models, name), raw, add_graphs, options)
+
+    def first_step(**compile):
+        model = subject.build()
+        losses = all_losses(model, subject.data, subject.batch(64), **compile)
+        backward(losses)
+        return losses, gradients(model)
+
+    compiled = first_step(compile=partial(torch.compile, fullgraph=True, backend="aot_eager"))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # draws as compiled code
+    torch.testing.assert_close(compiled, first_step())
 
 
 @withCUDA
