@@ -9,6 +9,7 @@ from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import Count, checked
+from mentor_pyg.shapes import check_edge_index
 from mentor_pyg.typing import INTERACTS, ITEM, USER, Batch
 
 
@@ -27,11 +28,14 @@ class NegativeSampler:
         num_items: I.
 
     Raises:
-        InputError: If a user has interacted with every item.
+        InputError: If a user has interacted with every item, or a pair is of a user or item
+            that isn't there.
     """
 
     def __init__(self, edge_index: Tensor, num_users: Count, num_items: Count) -> None:
+        check_edge_index("NegativeSampler", edge_index, (num_users, num_items))
         # Sort pairs by user, then item, each once:
+        edge_index = edge_index.long()
         key = (edge_index[0] * num_items + edge_index[1]).unique()
         user, item = key // num_items, key % num_items
         self.num_items = num_items
@@ -136,6 +140,8 @@ class BPRSampler:
 def _with_negatives(data: HeteroData) -> Tensor:
     """The training pairs [2, E'] of users who have an unseen item."""
     pairs, num_items = data[INTERACTS].edge_index, data[ITEM].num_nodes
+    check_edge_index("training pairs", pairs, (data[USER].num_nodes, num_items))
+    pairs = pairs.long()
     full = pairs[0].bincount(minlength=data[USER].num_nodes) >= num_items
     if full.any():  # or pairs come twice
         users = (pairs[0] * num_items + pairs[1]).unique() // num_items

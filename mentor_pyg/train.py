@@ -1,5 +1,6 @@
 """The training loop."""
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from mentor_pyg.progress import progress_bar
 from mentor_pyg.sampler import BPRSampler
 from mentor_pyg.train_config import FitResult, TrainConfig
 from mentor_pyg.training_state import check_state
-from mentor_pyg.typing import Batch, RecommenderModel
+from mentor_pyg.typing import Batch, Objective, RecommenderModel
 
 Losses = Callable[[HeteroData, Batch], dict[str, Tensor]]
 OnEpoch = Callable[[FitResult, bool], object]
@@ -171,13 +172,24 @@ class Trainer:
         """Minimises every objective by one step of its optimiser; the loss terms."""
         terms: dict[str, Tensor] = {}
         for losses_of, optimizer in self.steps:
+            terms |= self._minimize(losses_of, optimizer, batch)
+        return terms
+
+    def _minimize(self, losses_of: Losses, optimizer: Optimizer, batch: Batch) -> dict[str, Tensor]:
+        """One step of an optimiser; the loss terms before it."""
+        seen: list[dict[str, Tensor]] = []
+
+        def closure() -> Any:
             optimizer.zero_grad()  # before the losses, which then find its memory free
             with self.autocast:
                 losses = losses_of(self.data, batch)
-            torch.stack(list(losses.values())).sum().backward()
-            optimizer.step()
-            terms |= losses
-        return terms
+            total = torch.stack(list(losses.values())).sum()
+            total.backward()
+            seen.append({name: loss.detach() for name, loss in losses.items()})
+            return total
+
+        optimizer.step(closure)  # which LBFGS calls more than once
+        return seen[0]
 
     def _validate(self, row: dict[str, float]) -> bool:
         """Adds metrics to a row and keeps the weights if they are the best so far."""
@@ -249,11 +261,17 @@ class Trainer:
 def objectives(model: RecommenderModel, lr: float) -> list[tuple[Losses, Optimizer]]:
     """The losses that a step minimises in turn, each with its optimiser."""
     if not hasattr(model, "objectives"):
-        return [(model.losses, torch.optim.Adam(model.parameters(), lr=lr, fused=True))]
-    return [
-        (o.losses, o.optimizer(o.parameters, **{"lr": lr, "fused": True, **o.options}))
-        for o in model.objectives()
-    ]
+        return [(model.losses, _optimizer(Objective(model.losses, list(model.parameters())), lr))]
+    return [(o.losses, _optimizer(o, lr)) for o in model.objectives()]
+
+
+def _optimizer(objective: Objective, lr: float) -> Optimizer:
+    """The optimiser of an objective, in one kernel for all parameters where it has one."""
+    options: dict[str, Any] = {"lr": lr, **objective.options}
+    has_kernel = "fused" in inspect.signature(objective.optimizer).parameters
+    if has_kernel and not options.keys() & {"fused", "foreach", "differentiable"}:
+        options["fused"] = True
+    return objective.optimizer(objective.parameters, **options)
 
 
 def _copy(model: RecommenderModel) -> dict[str, Any]:

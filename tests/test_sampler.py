@@ -162,3 +162,41 @@ def test_pairs_that_come_twice_make_no_user_full(data):
     pairs = data[INTERACTS].edge_index
     data[INTERACTS].edge_index = torch.cat([pairs, pairs[:, pairs[0] == 2]], dim=1)
     assert BPRSampler(data, 6).edge_index.size(1) == pairs.size(1) + 8
+
+
+def test_pairs_that_come_twice_hide_no_unseen_item(edge_index):
+    twice = torch.cat([edge_index, edge_index, edge_index[:, ::2]], dim=1)
+    user = torch.arange(len(SEEN)).repeat(300)
+    draws = NegativeSampler(twice, len(SEEN), NUM_ITEMS)(user, torch.Generator().manual_seed(0))
+    for u, seen in enumerate(SEEN):
+        unseen = [i for i in range(NUM_ITEMS) if i not in seen]
+        assert draws[user == u].unique().tolist() == unseen
+    once = NegativeSampler(edge_index, len(SEEN), NUM_ITEMS)
+    assert torch.equal(draws, once(user, torch.Generator().manual_seed(0)))
+
+
+def test_indices_of_few_bits():
+    """The product of the sizes is beyond them."""
+    pairs = torch.tensor([[0, 60_000], [69_999, 3]])
+    user = torch.tensor([0, 60_000, 60_000, 1])
+    samplers = [NegativeSampler(p, 70_000, 70_000) for p in (pairs, pairs.int())]
+    draws = [sampler(user, torch.Generator().manual_seed(0)) for sampler in samplers]
+    assert torch.equal(*draws)
+
+
+@pytest.mark.parametrize("change", [(0, len(SEEN)), (1, NUM_ITEMS), (1, -1)])
+def test_pairs_of_others_are_refused(data, change):
+    row, value = change
+    edge_index = data[INTERACTS].edge_index = data[INTERACTS].edge_index.clone()
+    edge_index[row, 3] = value
+    message = f"row {row} of 'edge_index' has entries from .*; expected from 0 to"
+    with pytest.raises(InputError, match=message):
+        NegativeSampler(edge_index, len(SEEN), NUM_ITEMS)
+    with pytest.raises(InputError, match=message):
+        BPRSampler(data, 6)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2**63, 1.5])
+def test_batches_of_no_size(data, size):
+    with pytest.raises(InputError, match=r"batch_size: is .*; expected .*at least 1"):
+        BPRSampler(data, size)

@@ -8,6 +8,7 @@ import torch
 from mentor_pyg import InputError, TrainConfig, evaluate, fit
 from mentor_pyg.nn.models import MENTOR, LightGCN
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
+from mentor_pyg.typing import Objective
 
 
 @pytest.fixture
@@ -142,6 +143,36 @@ def test_settings_become_plain_values():
     assert config == TrainConfig(epochs=3, lr=1.0, ks=(20, 10), seed=7)
     assert type(config.epochs) is type(config.seed) is int
     assert type(config.lr) is float
+
+
+OPTIMIZERS = {
+    torch.optim.Adam: {},
+    torch.optim.AdamW: {"foreach": True},  # beside which nothing is fused
+    torch.optim.SGD: {},
+    torch.optim.RMSprop: {},
+    torch.optim.Adagrad: {},
+    torch.optim.Adadelta: {"lr": 1.0},
+    torch.optim.Adafactor: {},
+    torch.optim.NAdam: {},
+    torch.optim.Rprop: {},
+    torch.optim.LBFGS: {"max_iter": 3},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_objectives_take_any_optimizer(data, optimizer):
+    class Other(LightGCN):
+        def objectives(self):
+            parameters = list(self.parameters())
+            return [Objective(self.losses, parameters, optimizer, OPTIMIZERS[optimizer])]
+
+    config = TrainConfig(epochs=2, batch_size=400, lr=1e-2, seed=1)
+    first, second = fit(Other.from_data(data), data, config, progress=False).history
+    assert second["bpr"] != first["bpr"]  # the weights have moved
+    assert losses(second).keys() == {"bpr", "reg"}
+    if optimizer is torch.optim.Adam:  # that of models without objectives
+        expected = fit(LightGCN.from_data(data), data, config, progress=False).history
+        assert [losses(row) for row in expected] == [losses(first), losses(second)]
 
 
 def test_progress_bar_shows_the_loss_terms(data, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -67,15 +68,19 @@ class Critic(torch.nn.Module):
         factors, x = [], rows
         for linear, norm in zip(self.linears, self.norms):
             assert isinstance(norm, BatchNorm1d)
-            assert norm.running_mean is not None and norm.running_var is not None
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
             x = at_least_float(linear(x))
             scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
             factors.append(scale * torch.where(x > 0, 1.0, NEGATIVE_SLOPE))
             x = (F.leaky_relu(x, NEGATIVE_SLOPE) - norm.running_mean) * scale + norm.bias
         score = x.sigmoid()
-        (first, last), (first_factor, last_factor) = self.linears, factors
-        grad = score * (1 - score) * last_factor * last.weight  # whose only row it is
-        return at_least_float((grad * first_factor) @ first.weight)
+        (weight, last_weight), (factor, last_factor) = self._weights(), factors
+        grad = score * (1 - score) * last_factor * last_weight  # of a single row
+        return at_least_float((grad * factor) @ weight)
+
+    def _weights(self) -> list[Tensor]:
+        return [cast(Linear, linear).weight for linear in self.linears]
 
     def _scores(self, x: Tensor, training: bool) -> Tensor:
         for linear, norm in zip(self.linears, self.norms):
