@@ -179,7 +179,10 @@ class SMORE(torch.nn.Module):
 
     def _merged_graph(self, data: HeteroData) -> Adjacency:
         """The item graph of the greatest weights, made once for the same data."""
-        stores = [data[similar(m)] for m in self.projections.modalities]
+        types = [similar(m) for m in self.projections.modalities]
+        for edge_type in types:
+            item_adjacency(data, edge_type)  # which says what is missing
+        stores = [data[edge_type] for edge_type in types]
         edges = [store.edge_index for store in stores]
         known = self._merged_edges
         if len(edges) != len(known) or any(a is not b for a, b in zip(edges, known)):
