@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mentor_pyg.errors import InputError
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float, mean_and_squares, select
 from mentor_pyg.shapes import check_shapes
@@ -78,8 +79,10 @@ def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tens
         ``pos_score``, ``neg_score`` [B]
 
     Raises:
-        InputError: If the shapes differ.
+        InputError: If the shapes differ, or the base isn't more than 1 and finite.
     """
+    if not 1 < base < math.inf:
+        raise InputError(f"bpr_loss.base: is {base}; expected more than 1 and finite")
     check_shapes("bpr_loss", pos_score=(pos_score, ("B",)), neg_score=(neg_score, ("B",)))
     margin = at_least_float(pos_score) - at_least_float(neg_score)
     return -F.logsigmoid(margin).mean() / math.log(base)

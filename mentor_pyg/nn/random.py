@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mentor_pyg.errors import InputError
+
 STEPS = 2**16
 
 
@@ -35,7 +37,13 @@ def uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | Non
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """:func:`torch.nn.functional.dropout` in a quarter of its time, for a tensor that
-    needs no gradient; p is rounded to 1 / 65,536."""
+    needs no gradient; p is rounded to 1 / 65,536.
+
+    Raises:
+        InputError: If p isn't from 0 to 1.
+    """
+    if not 0 <= p <= 1:
+        raise InputError(f"dropout.p: is {p}; expected at least 0 and at most 1")
     if not training or p == 0:
         return x
     if p == 1:

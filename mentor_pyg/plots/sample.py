@@ -9,8 +9,8 @@ from torch import Tensor
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.models.inputs import content, item_adjacency
 from mentor_pyg.nn.multimodal import MultimodalEncoder
+from mentor_pyg.options import Seed, checked
 from mentor_pyg.run import TrainedRun
-from mentor_pyg.train_config import SEEDS
 from mentor_pyg.typing import ITEM, SIMILAR, similar
 
 NUM_ITEMS = 500
@@ -60,8 +60,9 @@ def modality_embeddings(run: TrainedRun) -> dict[str, Tensor]:
     return embeddings
 
 
+@checked
 def sample_items(
-    run: TrainedRun, num_items: int = NUM_ITEMS, seed: int = 0, name: str | None = None
+    run: TrainedRun, num_items: int = NUM_ITEMS, seed: Seed = 0, name: str | None = None
 ) -> ItemSample:
     """Embeddings of random items that have content of every modality.
 
@@ -79,8 +80,6 @@ def sample_items(
     """
     if num_items < 2:
         raise InputError(f"{num_items} items can't be mapped; expected 2 or more")
-    if seed not in SEEDS:
-        raise InputError(f"seed: is {seed}; expected 0 to 2^32 - 1")
     embeddings = modality_embeddings(run)
     present = np.ones(run.data[ITEM].num_nodes, dtype=bool)
     for modality in embeddings:

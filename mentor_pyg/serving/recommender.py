@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import encode
+from mentor_pyg.option_words import Words
+from mentor_pyg.options import Count, Positive, check_value
 from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.run import load_run
 from mentor_pyg.serving.ids import IdMap, Ids
@@ -29,6 +31,9 @@ from mentor_pyg.serving.recommendations import Recommendations
 from mentor_pyg.serving.seen import pairs_of
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN
 from mentor_pyg.typing import ITEM, USER, RecommenderModel
+
+Length = Annotated[Count, Words("1 or more items a list")]
+Scale = Positive | Literal["fair"]
 
 
 class Recommender:
@@ -204,8 +209,7 @@ class Recommender:
         item_emb: Tensor | None = None,
         names: tuple[str, str] = ("user", "item"),
     ) -> Recommendations:
-        if k < 1:
-            raise InputError(f"k: is {k}; expected 1 or more items a list")
+        k = check_value(k, Length, "k")
         item_emb = self.item_emb if item_emb is None else item_emb
         candidates = self._candidates(allow, deny)
         ranking = rank(user_emb, item_emb, users, k, seen, candidates, self.progress)
@@ -226,7 +230,7 @@ class Recommender:
         ids: Ids,
         features: Mapping[str, Any],
         masks: Mapping[str, Any] | None = None,
-        scale: float | Literal["fair"] = "fair",
+        scale: Scale = "fair",
     ) -> "Recommender":
         r"""A recommender that ranks new items, too, without further training.
 
@@ -258,11 +262,10 @@ class Recommender:
             )
         if self.content is None:
             raise InputError("new items: can't be embedded; expected `content` for the Recommender")
+        scale = check_value(scale, Scale, "scale")
         new_ids = self._check_new(ids)
         x, mask = check_features(self.content.raw, new_ids, features, masks)
-        factor = self.fair_item_scale() if scale == "fair" else float(scale)
-        if not 0 < factor < np.inf:
-            raise InputError(f"scale: is {factor}; expected a positive number")
+        factor = self.fair_item_scale() if scale == "fair" else scale
 
         new = copy(self)
         new.data = self.content.append(self.data, x, mask)

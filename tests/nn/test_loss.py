@@ -55,6 +55,12 @@ def test_triple_norm_and_its_gradients():
         torch.testing.assert_close(*pair)
 
 
+@pytest.mark.parametrize("base", [0.5, 1.0, float("inf"), float("nan")])
+def test_bpr_has_a_logarithm_that_rises(base):
+    with pytest.raises(InputError, match=r"bpr_loss\.base: is .*; expected more than 1"):
+        bpr_loss(torch.ones(2), torch.zeros(2), base)
+
+
 def test_bpr_is_the_formula():
     pos, neg = torch.randn(20), torch.randn(20)
     expected = sum(math.log1p(math.exp(n - p)) for p, n in zip(pos.tolist(), neg.tolist())) / 20

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.nn.random import dropout, subset, uniform
 
 
@@ -68,3 +69,9 @@ def test_subset():
     assert torch.isin(few, x).all()
     torch.manual_seed(0)
     assert torch.equal(torch.stack([subset(x, 5) for _ in range(200)]).unique(), x)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
+def test_dropout_of_more_than_all_is_refused(p):
+    with pytest.raises(InputError, match=r"dropout\.p: is .*; expected at least 0 and at most 1"):
+        dropout(torch.ones(3), p)

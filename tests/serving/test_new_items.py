@@ -60,9 +60,9 @@ def test_new_items_see_the_content_that_training_saw(toy_folder, train, new_feat
         assert set(source[target == 40 + row].tolist()) == set(similarity[row].topk(5)[1].tolist())
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), "Fair", None, True])
 def test_a_scale_is_positive(rec, new_features, scale):
-    with pytest.raises(InputError, match="expected a positive number"):
+    with pytest.raises(InputError, match=r"scale: is .*; expected .*more than 0"):
         rec.add_items([40], new_features(1), scale=scale)
 
 

@@ -179,6 +179,9 @@ def test_unknown_label_and_a_near_match(with_labels, train):
 def test_other_bad_inputs(rec):
     with pytest.raises(InputError, match="k: is 0; expected 1 or more"):
         rec.recommend(1, k=0)
+    for k in (2.0, True, "3"):
+        with pytest.raises(InputError, match=r"k: is .*; expected an integer, 1 or more"):
+            rec.similar_items(1, k=k)
     with pytest.raises(InputError, match="new user 'ann': has no items; expected at least one"):
         rec.recommend_new_users({"ann": []})
     with pytest.raises(InputError, match="item '40': unknown"):
