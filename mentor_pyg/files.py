@@ -134,9 +134,8 @@ def temporary_beside(
     """
     with suppress(PermissionError):  # of folders that may be written to but not listed
         _remove_stale(path, rescue)
-    prefix = _prefix(path)
     while True:
-        temporary = path.with_name(f"{prefix}{uuid.uuid4().hex[:8]}{TEMPORARY}")
+        temporary = hidden_beside(path)
         if is_folder:
             temporary.mkdir()
         else:
@@ -151,6 +150,11 @@ def temporary_beside(
     finally:
         _remove(temporary)
         _unlock(lock)
+
+
+def hidden_beside(path: Path) -> Path:
+    """A new name for what becomes ``path``, or was it."""
+    return path.with_name(f"{_prefix(path)}{uuid.uuid4().hex[:8]}{TEMPORARY}")
 
 
 def _prefix(path: Path) -> str:
@@ -229,15 +233,25 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         InputError: If the folder can't be written to, or the disk is full; or if ``path``
             is a folder or a device.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise InputError(f"{path}: is {_kind(target)}; expected a file")
+    target = check_target(path)
     check_writable(target.parent)
     with naming(path), temporary_beside(target) as temporary, naming(path, temporary):
         yield temporary
         sync(temporary)
         os.replace(temporary, target)
         sync(target.parent)
+
+
+def check_target(path: Path | str) -> Path:
+    """What would be written under ``path``, which a link leads to elsewhere.
+
+    Raises:
+        InputError: If that is a folder or a device.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise InputError(f"{path}: is {_kind(target)}; expected a file")
+    return target
 
 
 def check_writable(folder: Path) -> None:

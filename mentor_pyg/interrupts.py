@@ -7,6 +7,16 @@ from types import FrameType
 
 
 @contextmanager
+def deferring(*signals: signal.Signals) -> Iterator[None]:
+    """Lets signals wait until the end of a block, which should be a matter of moments."""
+    waiting: list[int] = []
+    with handling(lambda number, frame: waiting.append(number), *signals):
+        yield
+    for number in waiting[:1]:
+        signal.raise_signal(number)
+
+
+@contextmanager
 def handling(
     handler: Callable[[int, FrameType | None], None], *signals: signal.Signals
 ) -> Iterator[None]:

@@ -38,16 +38,20 @@ class Output:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+class OptionError(InputError, argparse.ArgumentTypeError):
+    """An option that can't be used; argparse prints its message, too."""
+
+
 def expanded(text: str) -> str:
     """The type of every option that may be a path: ``~`` is the home folder, as after
     ``--out=`` or in a file of variables, where the shell leaves it as it is.
 
     Raises:
-        ArgumentTypeError: If nobody knows where that is.
+        OptionError: If nobody knows where that is.
     """
     path = os.path.expanduser(text)
     if path == "~" or path.startswith("~/"):
-        raise argparse.ArgumentTypeError(
+        raise OptionError(
             f"{text}: there is no home folder; expected a path without ~, or $HOME to be set"
         )
     return path
@@ -57,10 +61,10 @@ def as_path(text: str) -> Path:
     """Likewise for options that are nothing but a path.
 
     Raises:
-        ArgumentTypeError: If it is an empty text, which an unset ``$VARIABLE`` becomes.
+        OptionError: If it is an empty text, which an unset ``$VARIABLE`` becomes.
     """
     if not text:
-        raise argparse.ArgumentTypeError("is ''; expected a path")
+        raise OptionError("is ''; expected a path")
     return Path(expanded(text))
 
 

@@ -13,13 +13,15 @@ alone. Writes <dataset>.json, .csv, .md, .tex and .html, and plots if matplotlib
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from mentor_pyg.analysis import FORMATS
 from mentor_pyg.commands import Output, check_not_empty, expanded, integers
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments import Plan, collect, plan_names, read_plan, run_plan
-from mentor_pyg.experiments.results import write_results
+from mentor_pyg.experiments.results import check_results, write_results
+from mentor_pyg.locks import sole_writer
 from mentor_pyg.train_config import check_seeds
 
 QUICK = ("train.epochs=2", "train.eval_every=1")
@@ -52,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only-report", action="store_true", help="train nothing, show what is finished"
     )
     parser.add_argument(
+        "--force", action="store_true", help="replace the tables of a plan with other models"
+    )
+    parser.add_argument(
         "--no-tests", action="store_true", help="without significance, which loads every run"
     )
     parser.add_argument(
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> Output:
     check_not_empty(args, "out", "seeds")
     if args.parallel < 1:
         raise InputError(f"--parallel: {args.parallel}; expected 1 or more")
-    plan = read_plan(args.plan, dict(_dataset(text) for text in args.data), args.set)
+    plan = read_plan(args.plan, _datasets(args.data), args.set)
     if args.seeds is not None:
         seeds = integers("--seeds", args.seeds)
         check_seeds("--seeds", seeds)
@@ -71,8 +76,18 @@ def run(args: argparse.Namespace) -> Output:
     if args.quick:
         plan = _shortened(plan)
     out = Path(args.out)
-    if not args.only_report:
+    if args.only_report:  # also while another process trains
+        return _report(plan, out, args)
+    with sole_writer(out):
+        if not args.force:
+            check_results(plan, out)
         run_plan(plan, out, args.parallel, progress=not args.quiet)
+        return _report(plan, out, args)
+
+
+def _report(plan: Plan, out: Path, args: argparse.Namespace) -> Output:
+    if not args.force:
+        check_results(plan, out)
     tables, data = [], {}
     for comparison in collect(plan, out):
         several = len(comparison.results) > 1 and not args.no_tests
@@ -84,11 +99,16 @@ def run(args: argparse.Namespace) -> Output:
     return Output("\n\n".join(table.render(args.format) for table in tables), data)
 
 
-def _dataset(text: str) -> tuple[str, str]:
-    name, separator, folder = text.partition("=")
-    if not separator or not name or not folder:
-        raise InputError(f"--data {text}: names no dataset; expected NAME=DIR")
-    return name, expanded(folder)
+def _datasets(texts: Sequence[str]) -> dict[str, str]:
+    datasets: dict[str, str] = {}
+    for text in texts:
+        name, separator, folder = text.partition("=")
+        if not separator or not name or not folder:
+            raise InputError(f"--data {text}: names no dataset; expected NAME=DIR")
+        if name in datasets:
+            raise InputError(f"--data {text}: names '{name}' again; expected each name once")
+        datasets[name] = expanded(folder)
+    return datasets
 
 
 def _shortened(plan: Plan) -> Plan:

@@ -14,7 +14,6 @@ seeds of both; with fewer, tests and intervals speak of these runs, and nothing 
 import argparse
 import json
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 
 from mentor_pyg.analysis import (
@@ -33,7 +32,7 @@ from mentor_pyg.analysis import (
 from mentor_pyg.commands import Output, expanded, integers
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import atomic_path, check_writable
+from mentor_pyg.file_sets import Writer, check_targets, content, write_together
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -114,16 +113,11 @@ def run(args: argparse.Namespace) -> Output:
 
 
 def _files(args: argparse.Namespace) -> list[Path]:
-    """The files to write, which could be written before any work is done."""
+    """The files to write, checked before any work is done."""
     if args.safe_csv and not args.per_user:
         raise InputError("--safe-csv: there is no --per-user; expected both or neither")
     files = [Path(file) for file in (args.out, args.per_user) if file]
-    if len({file.resolve() for file in files}) < len(files):
-        raise InputError(f"--out and --per-user: are both {files[0]}; expected different files")
-    for file in files:
-        if file.is_dir():
-            raise InputError(f"{file}: is a folder; expected a file")
-        check_writable(file.parent)
+    check_targets(files)
     return files
 
 
@@ -139,14 +133,14 @@ def _render(findings: Findings, format: str, metrics: list[str]) -> str:
 
 def _write(args: argparse.Namespace, text: str, evaluations: list[RunEvaluation]) -> None:
     """Both files or neither."""
-    with ExitStack() as stack:
-        if args.out:
-            path = stack.enter_context(atomic_path(args.out))
-            path.write_text(text + "\n", encoding="utf-8")
-        if args.per_user:
-            path = stack.enter_context(atomic_path(args.per_user))
-            runs = {str(e.folder): e.overall for e in evaluations}
-            write_user_metrics(path, runs, evaluations[0].user_ids, args.safe_csv)
+    writers: dict[Path, Writer] = {}
+    if args.out:
+        writers[Path(args.out)] = content(text + "\n")
+    if args.per_user:
+        runs = {str(e.folder): e.overall for e in evaluations}
+        ids = evaluations[0].user_ids
+        writers[Path(args.per_user)] = lambda p: write_user_metrics(p, runs, ids, args.safe_csv)
+    write_together(writers)
 
 
 def _names(text: str) -> list[str]:

@@ -20,9 +20,9 @@ from mentor_pyg.datasets.features import find_features, read_features, read_ids
 from mentor_pyg.environment import choose_device
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.extras import optional
-from mentor_pyg.files import check_writable
+from mentor_pyg.file_sets import check_targets
 from mentor_pyg.serving import Recommendations, Recommender
-from mentor_pyg.serving.export import save_embeddings, save_faiss
+from mentor_pyg.serving.export import embedding_files, faiss_files, save_embeddings, save_faiss
 from mentor_pyg.serving.recommendations import check_format
 from mentor_pyg.typing import SPLITS
 
@@ -113,6 +113,10 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--safe-csv: --out is {args.out}; expected a .csv file")
     if args.faiss:
         optional("faiss")
+    targets = embedding_files(args.embeddings) if args.embeddings else []
+    targets += faiss_files(args.faiss) if args.faiss else []
+    targets += [Path(args.out)] if args.out else []
+    check_targets(targets)
 
 
 def _asks(args: argparse.Namespace) -> bool:
@@ -163,9 +167,6 @@ def _write(
 ) -> dict[str, str]:
     """Writes what was asked for; the files by what they hold."""
     written = {}
-    targets = [args.embeddings and Path(args.embeddings, "x"), args.faiss, args.out]
-    for target in filter(None, targets):
-        check_writable(Path(target).parent)
     if args.embeddings:
         save_embeddings(recommender, args.embeddings)
         written["embeddings"] = args.embeddings

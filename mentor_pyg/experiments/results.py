@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mentor_pyg.analysis import Findings
+from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.comparison import Comparison, Result
+from mentor_pyg.experiments.plan import Plan
 from mentor_pyg.extras import is_installed, pip_install
-from mentor_pyg.files import slug, write_text
-from mentor_pyg.plots import TradeOff, bars, heat_map, save_figure, sensitivity, trade_off
+from mentor_pyg.file_sets import Writer, content, write_together
+from mentor_pyg.files import slug
+from mentor_pyg.json_files import read_json
+from mentor_pyg.plots import TradeOff, bars, heat_map, sensitivity, trade_off
+from mentor_pyg.plots.style import render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +31,7 @@ MAX_BARS = 8
 
 
 def write_results(comparison: Comparison, findings: Findings | None, out: Path) -> dict[str, Any]:
-    """Writes tables, numbers and plots of one dataset.
+    """Writes tables, numbers and plots of one dataset, all or none.
 
     Args:
         comparison: The runs.
@@ -37,21 +42,50 @@ def write_results(comparison: Comparison, findings: Findings | None, out: Path) 
         What the JSON file holds.
     """
     table, published = comparison.table(findings), comparison.published()
+    writers: dict[Path, Writer] = {}
     for format, suffix in SUFFIXES.items():
         parts = [table.render(format)] + [published.render(format)] * bool(published.rows)
-        write_text(out / f"{comparison.dataset}{suffix}", "\n\n".join(parts) + "\n")
-    content = {
+        writers[out / f"{comparison.dataset}{suffix}"] = content("\n\n".join(parts) + "\n")
+    numbers = {
         "reference": comparison.reference.variant.name,
         "models": {r.variant.name: _numbers(r) for r in comparison.results},
         "significance": None if findings is None else findings.to_dict(),
     }
-    write_text(out / f"{comparison.dataset}.json", json.dumps(content, indent=2) + "\n")
+    writers[_json(out, comparison.dataset)] = content(json.dumps(numbers, indent=2) + "\n")
     if is_installed("matplotlib"):
         for name, figure in _figures(comparison):
-            save_figure(figure, out / f"{comparison.dataset}-{name}.png")
+            path = out / f"{comparison.dataset}-{name}.png"
+            writers[path] = content(render(figure, path.suffix))
     else:
         logger.info(f"nothing is plotted: that takes {pip_install('matplotlib')}")
-    return content
+    write_together(writers)
+    return numbers
+
+
+def check_results(plan: Plan, out: Path) -> None:
+    """Fails before any work if results would replace those of a plan with other models.
+
+    A plan may grow; runs are kept in any case.
+
+    Raises:
+        InputError: If a dataset's tables have a model that this plan lacks.
+    """
+    names = [variant.name for variant in plan.variants]
+    for path in (_json(out, dataset) for dataset in plan.datasets):
+        earlier = read_json(path, "results of a comparison") if path.exists() else {}
+        models = earlier.get("models") if isinstance(earlier, dict) else None
+        if earlier and not isinstance(models, dict):
+            raise InputError(f"{path}: holds no models; expected results of a comparison")
+        for model in models or ():
+            if model not in names:
+                raise InputError(
+                    f"{path}: has results of '{model}', which the plan lacks; expected a plan "
+                    "with it, another --out, or --force to replace the tables"
+                )
+
+
+def _json(out: Path, dataset: str) -> Path:
+    return out / f"{dataset}.json"
 
 
 def _numbers(result: Result) -> dict[str, Any]:

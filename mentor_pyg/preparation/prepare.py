@@ -103,7 +103,7 @@ def prepare(
         FileNotFoundError: If a file doesn't exist.
         InputError: If an input or a setting can't be used.
     """
-    out = Path(os.path.expanduser(out)).absolute()
+    out = Path(os.path.abspath(os.path.expanduser(out)))
     name = name or out.name
     settings = settings or PrepareSettings()
     problems = Problems(settings.on_error)
@@ -170,7 +170,7 @@ def _check_source(source: InteractionSource | Content, out: Path) -> None:
     """Before anything is read: a source may have a method ``check`` of its own."""
     for path in source.files:
         check_readable(path, "a file or folder to read")
-        if path.absolute().is_relative_to(out):
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out)):
             raise InputError(f"{out}: holds {path.name}, which is read; expected another folder")
     getattr(source, "check", lambda: None)()
 

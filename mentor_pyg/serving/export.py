@@ -1,16 +1,17 @@
 """Embeddings for other programs: arrays with their ids, and an index of FAISS."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from mentor_pyg.datasets.features import IDS_SUFFIX
 from mentor_pyg.extras import optional
-from mentor_pyg.files import atomic_path
+from mentor_pyg.file_sets import Writer, content, write_together
 from mentor_pyg.serving.ids import IdMap
 from mentor_pyg.serving.recommender import Recommender
+from mentor_pyg.typing import ITEM, USER
 
 
 def save_embeddings(recommender: Recommender, folder: Path | str) -> None:
@@ -19,14 +20,22 @@ def save_embeddings(recommender: Recommender, folder: Path | str) -> None:
 
     All four appear together, or none does.
     """
-    folder = Path(folder)
-    content: dict[str, bytes | np.ndarray] = {
-        "user_embeddings.npy": recommender.user_emb.cpu().numpy(),
-        "item_embeddings.npy": recommender.item_emb.cpu().numpy(),
-        "user_ids.txt": _lines(recommender.users),
-        "item_ids.txt": _lines(recommender.items),
-    }
-    _write({folder / name: value for name, value in content.items()})
+    contents = (
+        _array(recommender.user_emb),
+        _array(recommender.item_emb),
+        _lines(recommender.users),
+        _lines(recommender.items),
+    )
+    write_together(dict(zip(embedding_files(folder), contents, strict=True)))
+
+
+def embedding_files(folder: Path | str) -> list[Path]:
+    """The files that :func:`save_embeddings` writes."""
+    return [
+        Path(folder) / f"{node}{suffix}"
+        for suffix in ("_embeddings.npy", IDS_SUFFIX)
+        for node in (USER, ITEM)
+    ]
 
 
 def save_faiss(recommender: Recommender, path: Path | str) -> None:
@@ -41,21 +50,24 @@ def save_faiss(recommender: Recommender, path: Path | str) -> None:
     faiss = optional("faiss")
     index: Any = faiss.IndexFlatIP(recommender.item_emb.size(1))
     index.add(recommender.item_emb.cpu().numpy())
+    file, ids = faiss_files(path)
+    index_bytes = faiss.serialize_index(index).tobytes()
+    write_together({file: content(index_bytes), ids: _lines(recommender.items)})
+
+
+def faiss_files(path: Path | str) -> list[Path]:
+    """The files that :func:`save_faiss` writes."""
     path = Path(path)
-    ids = path.with_name(f"{path.name}.ids.txt")
-    _write({path: faiss.serialize_index(index).tobytes(), ids: _lines(recommender.items)})
+    return [path, path.with_name(f"{path.name}.ids.txt")]
 
 
-def _lines(ids: IdMap) -> bytes:
-    return "".join(f"{label}\n" for label in ids.ids).encode()
+def _lines(ids: IdMap) -> Writer:
+    return content("".join(f"{label}\n" for label in ids.ids))
 
 
-def _write(files: Mapping[Path, bytes | np.ndarray]) -> None:
-    with ExitStack() as stack:
-        for path, content in files.items():
-            temporary = stack.enter_context(atomic_path(path))
-            with open(temporary, "wb") as file:
-                if isinstance(content, np.ndarray):
-                    np.save(file, content)
-                else:
-                    file.write(content)
+def _array(x: Tensor) -> Writer:
+    def write(path: Path) -> None:
+        with open(path, "wb") as file:  # by its name np.save would make another of it
+            np.save(file, x.cpu().numpy())
+
+    return write

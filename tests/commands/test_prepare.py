@@ -101,6 +101,24 @@ def test_a_given_split(run, mmssl, tmp_path):
     assert data[INTERACTS].edge_index.tolist() == [[0], [0]]
 
 
+def test_into_the_folder_in_which_the_shell_is(run, tmp_path, monkeypatch):
+    lines = [f"u{u},i{i}" for u in range(6) for i in range(6)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item", *lines]) + "\n")
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    args = ["../log.csv", "--out", ".", "--user-column", "user", "--item-column", "item"]
+    for force in ([], ["--force"]):
+        code, _, err = run(*args, *force)
+        assert (code, err) == (0, "")
+    assert MMRecDataset(".").name == "shop"
+    code, _, err = run(*args)
+    assert code == 2
+    assert "isn't empty (item_ids.txt); expected a new folder, or --force to replace" in err
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("log.csv", "--out", "shop/..", *args[3:])
+    assert "holds log.csv, which is read; expected another folder" in err
+
+
 @pytest.mark.parametrize(
     ("args", "fragments"),
     [

@@ -123,6 +123,28 @@ def test_command_writes_tables_and_plots(finished, capsys):
     assert len(content["models"]["flat"]["runs"]) == 2
 
 
+def test_tables_of_another_plan_stay(finished, tmp_path, two_models, capsys):
+    """Which the plan would replace that lacks its models; one with more of them may."""
+    path, _, out = finished
+    args = ["--out", str(out), "--only-report", "--no-tests", "--quiet"]
+    assert main(["compare", str(path), *args]) == 0
+    before = {p: p.read_bytes() for p in out.iterdir() if p.is_file()}
+    smaller, larger = tmp_path / "smaller.yaml", tmp_path / "larger.yaml"
+    content = yaml.safe_load(path.read_text())
+    smaller.write_text(yaml.safe_dump(content | {"models": ["LightGCN"]}))
+    larger.write_text(yaml.safe_dump(content | {"models": [*content["models"], "MFBPR"]}))
+    for mode in ([], ["--only-report"]):
+        assert main(["compare", str(smaller), "--out", str(out), "--quiet", *mode]) == 2
+        err = capsys.readouterr().err
+        assert "tiktok.json: has results of 'flat', which the plan lacks; expected a plan" in err
+        assert "--force to replace the tables" in err
+    assert {p: p.read_bytes() for p in out.iterdir() if p.is_file()} == before
+    assert main(["compare", str(larger), *args]) == 0
+    assert main(["compare", str(smaller), *args, "--force"]) == 0
+    assert list(json.loads((out / "tiktok.json").read_text())["models"]) == ["LightGCN"]
+    assert main(["compare", str(path), *args]) == 0
+
+
 def test_failing_runs_are_told_after_the_others(write_plan, tmp_path, capsys):
     entries = [{"name": "wild", "preset": "lightgcn", "set": ["train.lr=1e30"]}, "LightGCN"]
     path = write_plan(models=entries, seeds=[0])
@@ -136,7 +158,7 @@ def test_failing_runs_are_told_after_the_others(write_plan, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("signal_sent", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+    [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_a_comparison_that_ends_lets_its_runs_save(write_plan, tmp_path, signal_sent, code):
     """Also one that is killed, whose runs see that it is gone."""
@@ -182,6 +204,7 @@ def test_one_comparison_at_a_time_in_a_folder(write_plan, tmp_path, monkeypatch,
         (["--seeds", ""], "--seeds: is ''"),
         (["--out", ""], "--out: is ''"),
         (["--data", "toy=nowhere"], "nowhere: not found; expected a folder"),
+        (["--data", "toy=a", "--data", "toy=b"], "--data toy=b: names 'toy' again"),
         (["--data", "../esc=toy"], "datasets: name '../esc'"),
         (["--parallel", "0"], "--parallel: 0"),
         (["--only-report"], "has no finished runs"),

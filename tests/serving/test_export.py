@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.serving.export import save_embeddings, save_faiss
+from mentor_pyg.serving.export import embedding_files, save_embeddings, save_faiss
 
 
 def test_embeddings(rec, new_features, tmp_path):
@@ -19,11 +19,18 @@ def test_embeddings(rec, new_features, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
-def test_all_files_or_none(rec, tmp_path):
-    (tmp_path / "item_ids.txt").mkdir()
-    with pytest.raises(InputError, match=r"item_ids\.txt: is a folder"):
-        save_embeddings(rec, tmp_path)
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+@pytest.mark.parametrize("blocked", ["user_embeddings.npy", "item_ids.txt"])
+def test_all_files_or_none(rec, tmp_path, blocked):
+    out = tmp_path / "out"
+    out.mkdir()
+    for path in embedding_files(out):
+        path.write_text("old")
+    (out / blocked).unlink()
+    (out / blocked).mkdir()
+    with pytest.raises(InputError, match=f"{blocked}: is a folder; expected a file"):
+        save_embeddings(rec, out)
+    assert len(list(out.iterdir())) == 4
+    assert {p.read_text() for p in out.iterdir() if p.is_file()} == {"old"}
 
 
 def test_faiss_gives_the_same_lists(rec, tmp_path):
