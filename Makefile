@@ -1,6 +1,7 @@
 # The two commands a fresh machine needs are `make train` and `make test`.
 
 VENV   ?= .venv
+LOWEST ?= .venv-lowest
 PYTHON ?= python3
 # Set TORCH to another version, or to a wheel of your CUDA version:
 TORCH  ?= torch==2.13.0
@@ -11,12 +12,13 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PY  := $(VENV)/bin/python
 EXTENSIONS := torch-scatter torch-sparse torch-cluster
 
-.PHONY: help install dev ext train test bench docs lint format clean
+.PHONY: help install dev ext train test test-lowest bench docs lint format clean
 
 help:
 	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...';"
 	@echo "             ARGS=--force to replace the run of an earlier make train)"
 	@echo "make test    install, then run the tests"
+	@echo "make test-lowest  run the core of the tests without extras, on the lowest versions allowed"
 	@echo "make bench   install, then run the benchmarks at Baby's size (three minutes)"
 	@echo "make docs    install, then build the site in build/site"
 	@echo "make lint    check style, format and types"
@@ -51,6 +53,17 @@ train: install
 test: dev
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
+# What needs no extra, with the lowest versions that pyproject.toml allows (torch aside).
+CORE := tests/datasets tests/nn tests/serving tests/transforms tests/test_*.py
+
+test-lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(CORE) $(ARGS)
+
+$(LOWEST)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install -q '$(TORCH)' -e . $$($(PYTHON) .ci/lowest.py) pytest hypothesis
+	@touch $@
+
 bench: dev
 	$(PIP) install -q -e '.[bench]'
 	$(PY) -m pytest benchmarks --quick $(ARGS)
@@ -68,4 +81,4 @@ format: dev
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache

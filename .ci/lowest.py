@@ -1,0 +1,13 @@
+"""Prints the lowest versions that pyproject.toml allows, one requirement a line.
+
+torch is left out: its builds depend on the machine, so the caller names one.
+"""
+
+import tomllib
+from pathlib import Path
+
+pyproject = Path(__file__).parents[1] / "pyproject.toml"
+for requirement in tomllib.loads(pyproject.read_text("utf-8"))["project"]["dependencies"]:
+    name, _, version = requirement.partition(">=")
+    if name != "torch":
+        print(f"{name}=={version.split(',')[0]}")
