@@ -68,7 +68,7 @@ class MENTOR(torch.nn.Module):
         + \lambda_E \lVert \theta \rVert^2
 
     A term of weight zero isn't computed, nor is what only that term needs. The
-    options' defaults follow the paper; README's table of deviations says how the
+    options' defaults follow the paper; its documentation page lists how the
     released code differs.
 
     Args:
