@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType, ModuleType
 
 import mentor_pyg
+from mentor_pyg.arguments import Parser
 from mentor_pyg.commands import Output, commands
 from mentor_pyg.errors import InputError
 from mentor_pyg.escaping import PrintableMessages, printable
@@ -49,7 +50,7 @@ def _leave(signum: int, frame: FrameType | None) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mentor-pyg",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -7,14 +7,16 @@
   mentor-pyg recommend runs/toys --new-items arrivals --user A1B2 --allow arrivals/item_ids.txt
   mentor-pyg recommend runs/toys --embeddings out --faiss out/items.index
 
-Files of ids have one a line. A folder of new items holds item_ids.txt and, in the same
-order, <stem>_feat.npy (and <stem>_mask.npy) as the data does.
+Files of ids have one a line. Ids may begin with a dash; --items-of-new-user takes those with
+commas in quotes: '"Smith, John",B001'. A folder of new items holds item_ids.txt and, in the
+same order, <stem>_feat.npy (and <stem>_mask.npy) as the data does.
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+from mentor_pyg.arguments import identifier, split_ids
 from mentor_pyg.commands import Output, expanded
 from mentor_pyg.datasets.features import find_features, read_features, read_ids
 from mentor_pyg.environment import choose_device
@@ -36,13 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     whom = parser.add_argument_group("for whom").add_mutually_exclusive_group()
-    whom.add_argument("--user", nargs="+", metavar="ID", help="these users")
+    whom.add_argument(
+        "--user", nargs="+", action="extend", type=identifier, metavar="ID", help="these users"
+    )
     whom.add_argument("--users", metavar="FILE", type=expanded, help="the users in a file")
     whom.add_argument("--all-users", action="store_true", help="all users of the data")
     whom.add_argument(
-        "--items-of-new-user", metavar="ID,ID", help="somebody new who likes these items"
+        "--items-of-new-user",
+        type=identifier,
+        metavar="ID,ID",
+        help='somebody new who likes these items; ids with commas in quotes: a,"b, c"',
     )
-    whom.add_argument("--similar-to", metavar="ID", help="the items most like this one")
+    whom.add_argument(
+        "--similar-to", type=identifier, metavar="ID", help="the items most like this one"
+    )
     what = parser.add_argument_group("what")
     what.add_argument("--k", type=int, default=20, help="length of the lists (default: 20)")
     what.add_argument(
@@ -134,7 +143,7 @@ def _recommend(recommender: Recommender, args: argparse.Namespace) -> Recommenda
         return recommender.similar_items(args.similar_to, args.k, **filters)
     filters["exclude_seen"] = not args.include_seen
     if args.items_of_new_user:
-        history = [label.strip() for label in args.items_of_new_user.split(",")]
+        history = _history(recommender, args.items_of_new_user)
         return recommender.recommend_new_users({NEW_USER: history}, args.k, **filters)
     if args.all_users:
         return recommender.recommend(None, args.k, **filters)
@@ -142,6 +151,16 @@ def _recommend(recommender: Recommender, args: argparse.Namespace) -> Recommenda
         users = args.user or _read_ids(args.users)
         return recommender.recommend(users, args.k, **filters)
     return None
+
+
+def _history(recommender: Recommender, text: str) -> list[str]:
+    history, items = split_ids("--items-of-new-user", text), recommender.items
+    if "," in text and not items.is_numeric and items.find(text) >= 0 > items.find(history).min():
+        raise InputError(
+            f"--items-of-new-user: {shown(text)} is one id with a comma; expected it in quotes, "
+            f"'\"{text}\"'"
+        )
+    return history
 
 
 def _add_items(recommender: Recommender, folder: Path, scale: str) -> Recommender:

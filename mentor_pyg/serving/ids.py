@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, shown
@@ -37,6 +38,22 @@ class IdMap:
         if len(self._row_of) < len(self.ids):
             label = next(x for row, x in enumerate(self.ids.tolist()) if self._row_of[x] != row)
             raise InputError(f"{what} {shown(str(label))}: is there twice; expected each id once")
+
+    @classmethod
+    def of_nodes(cls, data: HeteroData, node: str) -> "IdMap":
+        """The original ids of the users or items of a graph.
+
+        Raises:
+            InputError: If there isn't one for each.
+        """
+        ids = data[node].get("original_id")
+        if ids is None or len(ids) != data[node].num_nodes:
+            found = "none" if ids is None else len(ids)
+            raise InputError(
+                f"data: original_id of {node}s: there are {found}; "
+                f"expected {data[node].num_nodes}, in the order of the rows"
+            )
+        return cls(ids, node)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,8 +87,10 @@ class IdMap:
 
     def find(self, ids: Ids) -> Tensor:
         """Rows [n] of one or several ids, or -1 for the unknown."""
-        rows = [self._find(label) for label in self.convert(ids).tolist()]
-        return torch.tensor(rows, dtype=torch.int64)
+        return self._rows(self.convert(ids))
+
+    def _rows(self, labels: np.ndarray) -> Tensor:
+        return torch.tensor([self._find(label) for label in labels.tolist()], dtype=torch.int64)
 
     def _find(self, label: int | str) -> int:
         row = self._row_of.get(label)
@@ -85,8 +104,9 @@ class IdMap:
         Raises:
             InputError: If one is unknown; the message names some and a near match.
         """
-        rows = self.find(ids)
-        unknown = self.convert(ids)[rows.numpy() < 0]
+        wanted = self.convert(ids)  # once, since an iterator can't be read again
+        rows = self._rows(wanted)
+        unknown = wanted[rows.numpy() < 0]
         if unknown.size:
             named = ", ".join(shown(str(label)) for label in unknown[:5])
             more = f" and {unknown.size - 5} more" if unknown.size > 5 else ""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
 from mentor_pyg.transforms.item_knn import Graph, store_graph
@@ -171,11 +171,17 @@ def check_features(
     Raises:
         InputError: If they don't fit the items of ``raw`` or the ids, or an item has none.
     """
-    known, masks = modalities(raw), masks or {}
+    known, masks = modalities(raw), {} if masks is None else masks
+    for what, given in (("features", features), ("masks", masks)):
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"{what} of new items: are {shown(given)}; expected an array by modality, "
+                f"of {', '.join(known)}"
+            )
     for modality in (*features, *masks):
         if modality not in known:
             raise InputError(
-                f"features of new items: modality '{modality}' is unknown; "
+                f"features of new items: modality {shown(modality)} is unknown; "
                 f"expected {', '.join(known)}"
             )
     x, mask = {}, {}
@@ -203,12 +209,15 @@ def check_features(
 
 def _to_tensor(values: Any, modality: str) -> Tensor:
     try:
-        return torch.as_tensor(values)
+        tensor = torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values))
     except (TypeError, ValueError, RuntimeError):
+        tensor = None
+    if tensor is None or tensor.is_complex():
         raise InputError(
             f"{modality} features of new items: are no array of numbers ({type(values).__name__}); "
             "expected one row for each item"
-        ) from None
+        )
+    return tensor
 
 
 def _check_rows(modality: str, x: Tensor, mask: Tensor, size: tuple[int, int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.serving.ids import IdMap, Ids
 
 
@@ -16,10 +16,15 @@ def history_pairs(items: IdMap, histories: Mapping[Any, Ids]) -> Tensor:
     Raises:
         InputError: If an item is unknown or a history empty.
     """
+    if not isinstance(histories, Mapping):
+        raise InputError(
+            f"histories: are {shown(histories)}; expected items by the name of a user, "
+            "e.g. {'ann': [3, 5]}"
+        )
     rows = [items.rows(history).unique() for history in histories.values()]
     for name, row in zip(histories, rows):
         if row.numel() == 0:
-            raise InputError(f"new user '{name}': has no items; expected at least one")
+            raise InputError(f"new user {shown(name)}: has no items; expected at least one")
     if not rows:
         return torch.empty(2, 0, dtype=torch.long)
     lengths = torch.tensor([row.numel() for row in rows])

@@ -25,7 +25,7 @@ class Recommendations:
     """Ranked lists, best first; they may differ in length.
 
     Attributes:
-        queries: Whom or what each list is for, original ids [n].
+        queries: Whom or what each list is for, original ids or names [n].
         items: Original ids of all lists, one after the other [N].
         scores: Their scores, float32 [N].
         ptr: Where the lists begin and the last one ends [n + 1].
@@ -56,12 +56,15 @@ class Recommendations:
         return len(self.queries)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """A table with a row for each recommendation: query, rank from 1, item, score."""
+        """A table with a row for each recommendation: query, rank from 1, item, score.
+
+        Names of new users that aren't all integers or all texts become texts.
+        """
         lengths = np.diff(self.ptr)
         rank = np.arange(len(self.items)) - np.repeat(self.ptr[:-1], lengths) + 1
         query, item = self.names
         return {
-            query: np.repeat(self.queries, lengths),
+            query: np.repeat(_written(self.queries), lengths),
             "rank": rank,
             item: self.items,
             "score": self.scores,
@@ -77,7 +80,7 @@ class Recommendations:
             yield query, self.items[start:stop].tolist(), self.scores[start:stop].tolist()
 
     def to_dict(self) -> dict[Any, list[tuple[Any, float]]]:
-        """Items with their scores by query."""
+        """Items with their scores by query, whose last list counts if it has several."""
         return {query: list(zip(items, scores)) for query, items, scores in self.lists()}
 
     def to_records(self) -> list[dict[str, Any]]:
@@ -85,7 +88,7 @@ class Recommendations:
         query, item = self.names
         return [
             {query: label, f"{item}s": items, "scores": scores}
-            for label, items, scores in self.lists()
+            for label, (_, items, scores) in zip(_written(self.queries).tolist(), self.lists())
         ]
 
     def save(self, path: Path | str, safe_csv: bool = False) -> None:
@@ -137,6 +140,14 @@ class Recommendations:
             ]
             blocks.append("\n".join([f"{self.names[0]} {query}", *(lines or ["    nothing left"])]))
         return "\n\n".join(blocks)
+
+
+def _written(queries: np.ndarray) -> np.ndarray:
+    """Names as files know them: all integers, or all texts."""
+    names = [name.item() if isinstance(name, np.generic) else name for name in queries]
+    if all(type(name) is int and -(2**63) <= name < 2**63 for name in names):
+        return np.array(names, dtype=np.int64)
+    return np.array([str(name) for name in names], dtype=object)
 
 
 def check_format(path: Path | str) -> None:

@@ -16,7 +16,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation import encode
 from mentor_pyg.option_words import Words
 from mentor_pyg.options import Count, Positive, check_value
-from mentor_pyg.ranking import SeenItems, rank
+from mentor_pyg.ranking import SeenItems, check_embeddings, rank
 from mentor_pyg.run import load_run
 from mentor_pyg.serving.ids import IdMap, Ids
 from mentor_pyg.serving.new_items import (
@@ -51,6 +51,10 @@ class Recommender:
         seen: The splits whose pairs count as seen.
         progress: Whether to show progress bars.
 
+    Raises:
+        InputError: If the data have no original ids, there is no such split, or an
+            embedding isn't finite.
+
     Attributes:
         users, items: Original ids by row.
         user_emb, item_emb: Embeddings [U, C] and [I, C], whose inner products are scores.
@@ -65,11 +69,11 @@ class Recommender:
         progress: bool = True,
     ) -> None:
         self.model, self.data, self.content, self.progress = model, data, content, progress
-        self.users = IdMap(data[USER].original_id, "user")
-        self.items = IdMap(data[ITEM].original_id, "item")
-        self.user_emb, self.item_emb = encode(model, data)
-        self.num_trained_items = len(self.items)
+        self.users, self.items = IdMap.of_nodes(data, USER), IdMap.of_nodes(data, ITEM)
         self._seen = SeenItems(pairs_of(data, seen), len(self.users))
+        self.user_emb, self.item_emb = encode(model, data)
+        check_embeddings(self.user_emb, self.item_emb)
+        self.num_trained_items = len(self.items)
         self._fair_scale: float | None = None
 
     @classmethod
@@ -149,13 +153,13 @@ class Recommender:
 
         Args:
             histories: By any name the items that a user is known to like; see
-                :meth:`embed_users`.
+                :meth:`embed_users`. The lists bear the same names.
 
         Raises:
             InputError: If an item is unknown, a history empty, or k isn't positive.
         """
         pairs = history_pairs(self.items, histories).to(self.item_emb.device)
-        queries = np.asarray(list(histories))
+        queries = np.fromiter(histories, dtype=object, count=len(histories))
         seen = SeenItems(pairs, len(queries)) if exclude_seen else None
         users = torch.arange(len(queries), device=pairs.device)
         emb = fold_in(self.item_emb, pairs, len(queries))
@@ -253,7 +257,8 @@ class Recommender:
 
         Raises:
             InputError: If the model uses no content, an id is there already or twice, the
-                features don't fit those it was trained on, or the scale isn't positive.
+                features don't fit those it was trained on, the scale isn't positive, or an
+                embedding isn't finite.
         """
         if not getattr(self.model, "uses_content", False):
             raise InputError(
@@ -276,6 +281,7 @@ class Recommender:
         new.items = IdMap(all_ids, "item")
         added = encode(self.model, new.data)[1][len(self.items) :]
         new.item_emb = torch.cat([self.item_emb, factor * added])
+        check_embeddings(new.user_emb, new.item_emb)
         return new
 
     def _check_new(self, ids: Ids) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The pairs of users and items that a recommender counts as seen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from mentor_pyg.errors import InputError, shown
 from mentor_pyg.typing import INTERACTS, SPLITS
 
 
-def pairs_of(data: HeteroData, splits: Sequence[str]) -> Tensor:
+def pairs_of(data: HeteroData, splits: Sequence[str] | str) -> Tensor:
     """The pairs [2, E] of some splits.
 
     Raises:
@@ -22,8 +22,13 @@ def pairs_of(data: HeteroData, splits: Sequence[str]) -> Tensor:
         "val": store.get("val_edge_label_index"),
         "test": store.get("test_edge_label_index"),
     }
+    if isinstance(splits, str):
+        splits = [splits]
+    if not isinstance(splits, Iterable):
+        raise InputError(f"seen: is {shown(splits)}; expected some of {', '.join(SPLITS)}")
+    splits = list(splits)
     for split in splits:
-        if pairs.get(split) is None:
+        if not isinstance(split, str) or pairs.get(split) is None:
             raise InputError(
                 f"seen: there is no split {shown(split)}; expected {', '.join(SPLITS)}"
             )

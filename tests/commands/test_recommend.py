@@ -72,6 +72,34 @@ def test_a_new_user_and_similar_items(lists_of, rec):
     assert lists_of("--similar-to", 9, "--k", 4) == rec.similar_items(9, 4).to_records()
 
 
+def test_labels_with_dashes_and_commas(toy_folder, tmp_path, monkeypatch, capsys):
+    table = toy_folder / "toy.inter"
+    header, *lines = table.read_text().splitlines()
+    rows = [line.split("\t") for line in lines]
+    table.write_text("\n".join([header, *(f"-u{u}\t-i, {i}\t{x}" for u, i, x in rows)]) + "\n")
+    for node, text in (("user", "-u"), ("item", "-i, ")):
+        ids = "".join(f"{text}{row}\n" for row in range(60 if node == "user" else 40))
+        (toy_folder / f"{node}_ids.txt").write_text(ids)
+    config = load_config("lightgcn", epochs=1)
+    train_run(config, open_source(toy_folder), tmp_path / "run", choose_device("cpu"), False)
+
+    def run(*args):
+        code = main(["recommend", str(tmp_path / "run"), "--quiet", "--json", *args])
+        out, err = capsys.readouterr()
+        return err if code else json.loads(out)["lists"]
+
+    both = run("--user", "-u1", "-u2", "--k", "1")
+    assert [record["user"] for record in both] == ["-u1", "-u2"]
+    assert run("--user=-u1", "-u2", "--k", "1") == both
+    (similar,) = run("--similar-to", "-i, 3", "--k", "1")
+    assert similar["item"] == "-i, 3"
+    (new,) = run("--items-of-new-user", '"-i, 3","-i, 4"', "--k", "40")
+    assert set(new["items"]) == {f"-i, {i}" for i in range(40)} - {"-i, 3", "-i, 4"}
+    assert "'-i, 3' is one id with a comma; expected it in quotes" in run(
+        "--items-of-new-user", "-i, 3"
+    )
+
+
 def test_filters(lists_of, rec, tmp_path):
     (tmp_path / "allow.txt").write_text("".join(f"{i}\n" for i in range(20)))
     (tmp_path / "deny.txt").write_text("3\n4\n")

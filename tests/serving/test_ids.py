@@ -47,3 +47,18 @@ def test_no_number(wrong):
         InputError, match=r"isn't an integer of 64 bits; expected one like the others', e\.g\. 7"
     ):
         IdMap([7, 3], "item").rows([wrong])
+
+
+def test_every_collection_of_ids():
+    """As pandas gives them, sets, iterators; what can be read once is read once."""
+    ids = IdMap(["b", "a", "cc"], "item")
+    for given in (
+        np.array(["a", "cc"], dtype=object),
+        ("a", "cc"),
+        iter(["a", "cc"]),
+        {"a": 0, "cc": 1},
+    ):
+        assert ids.rows(given).tolist() == [1, 2]
+    assert sorted(ids.rows({"a", "cc"}).tolist()) == [1, 2]
+    with pytest.raises(InputError, match="item 'x': unknown"):
+        ids.rows(iter(["a", "x"]))

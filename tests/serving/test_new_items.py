@@ -60,10 +60,33 @@ def test_new_items_see_the_content_that_training_saw(toy_folder, train, new_feat
         assert set(source[target == 40 + row].tolist()) == set(similarity[row].topk(5)[1].tolist())
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), "Fair", None, True])
+@pytest.mark.parametrize(
+    "scale", [0.0, -1.0, float("nan"), float("inf"), "big", None, True, [1.0], 10**400]
+)
 def test_a_scale_is_positive(rec, new_features, scale):
     with pytest.raises(InputError, match=r"scale: is .*; expected .*more than 0"):
         rec.add_items([40], new_features(1), scale=scale)
+
+
+def test_a_scale_that_makes_embeddings_infinite(rec, new_features):
+    with pytest.raises(InputError, match="item embeddings: 1 of 41 rows hold NaN or infinite"):
+        rec.add_items([40], new_features(1), scale=1e39)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (None, "features of new items: are None; expected an array by modality, of textual, vis"),
+        ([[1.0]], "features of new items: are .*; expected an array by modality"),
+        ({1: [[1.0]]}, "modality 1 is unknown; expected textual, visual"),
+        ({"visual": [[1.0], [2.0, 3.0]]}, "visual features of new items: are no array of numbers"),
+        ({"visual": np.ones((1, 12), complex)}, "are no array of numbers"),
+        ({"visual": np.full((1, 12), 1e300)}, "row 0, column 0 is inf; expected finite numbers"),
+    ],
+)
+def test_features_of_a_wrong_kind(rec, features, message):
+    with pytest.raises(InputError, match=message):
+        rec.add_items([40], features)
 
 
 @pytest.mark.parametrize("preset", ["vbpr", "lightgcnm"])

@@ -176,6 +176,56 @@ def test_unknown_label_and_a_near_match(with_labels, train):
         rec.recommend("u1", deny=[f"x{i}" for i in range(7)])
 
 
+@pytest.mark.parametrize("k", [0, -1, 1.5, True, None, "5", float("nan")])
+def test_lengths_that_are_none(rec, k):
+    for lists in (
+        lambda: rec.recommend(1, k=k),
+        lambda: rec.recommend_new_users({"ann": [3]}, k=k),
+        lambda: rec.similar_items(3, k=k),
+    ):
+        with pytest.raises(InputError, match=r"^k: is .*; expected 1 or more items a list"):
+            lists()
+    assert len(rec.recommend(1, k=np.int64(2)).items) == 2
+
+
+def test_new_users_keep_their_names(rec):
+    histories = {"x": [3], 5: [8], "5": [21], ("shop", 1): [3], ("shop", 2): [8], None: [21]}
+    lists = rec.recommend_new_users(histories, 2).to_dict()
+    assert list(lists) == list(histories)
+    assert lists["x"] == lists["shop", 1] != lists[5] == lists["shop", 2] != lists["5"]
+
+
+@pytest.mark.parametrize("histories", [None, [[1, 2]], "abc"])
+def test_histories_without_names(rec, histories):
+    with pytest.raises(InputError, match=r"histories: are .*; expected items by the name"):
+        rec.recommend_new_users(histories)
+    with pytest.raises(InputError, match=r"histories: are .*; expected items by the name"):
+        rec.embed_users(histories)
+
+
+class Broken(torch.nn.Module):
+    """A model that diverged."""
+
+    def encode(self, data):
+        return torch.full((60, 2), torch.nan), torch.ones(40, 2)
+
+
+def test_models_and_data_without_lists(tiny):
+    with pytest.raises(InputError, match="user embeddings: 60 of 60 rows hold NaN or infinite"):
+        Recommender(Broken(), tiny)
+    tiny = LightGCNNorm()(tiny)
+    model = LightGCN.from_data(tiny)
+    for seen in (None, [1], "dev"):
+        with pytest.raises(InputError, match=r"^seen: .*; expected .*train, val, test"):
+            Recommender(model, tiny, seen=seen)
+    tiny[USER].original_id = tiny[USER].original_id[1:]
+    with pytest.raises(InputError, match="original_id of users: there are 59; expected 60"):
+        Recommender(model, tiny)
+    del tiny[ITEM].original_id, tiny[USER].original_id
+    with pytest.raises(InputError, match="original_id of users: there are none; expected 60"):
+        Recommender(model, tiny)
+
+
 def test_other_bad_inputs(rec):
     with pytest.raises(InputError, match="k: is 0; expected 1 or more"):
         rec.recommend(1, k=0)
