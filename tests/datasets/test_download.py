@@ -72,7 +72,7 @@ class Server:
         if self.stall:
             self.stall = False
             self.resume = threading.Event()
-            self.resume.wait(5)
+            self.resume.wait()
 
     def close(self):
         self.http.shutdown()
@@ -215,10 +215,11 @@ def test_a_part_of_another_file_is_replaced(server, folder, part):
 def test_servers_that_are_busy_or_silent(server, folder):
     server.codes = [503, 429]
     server.stall, server.cut = True, [500_000]
-    download([remote()], folder, PAGE, server.url, timeout=0.2)
+    download([remote()], folder, PAGE, server.url, timeout=1)
     server.resume.set()
     assert (folder / "x_feat.npy").read_bytes() == CONTENT
-    assert [size for _, _, size in server.sent] == [500_000, 500_000]
+    assert server.sent[0][1:] == (0, 500_000)
+    assert server.sent[-1][1] >= 500_000  # later where a busy machine let more time run out
 
 
 @pytest.mark.parametrize("published", [b"a\tb\n1\t2\n", b"a\tb\r\n1\t2\r\n"])
