@@ -32,6 +32,7 @@ contracts: tuple[Contract, ...] = (
     relabelling.check_new_items,
     refusals.check_wrong_features,
     refusals.check_missing_graphs,
+    refusals.check_options,
     state.check_reset,
     state.check_constructor,
     state.check_checkpoint,

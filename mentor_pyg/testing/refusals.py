@@ -1,6 +1,10 @@
 """What a model has to refuse, in one line."""
 
+import inspect
+import math
+import typing
 from copy import copy
+from typing import Any
 
 import torch
 from torch_geometric.data import HeteroData
@@ -43,6 +47,24 @@ def check_missing_graphs(subject: Subject) -> None:
         ) from error
 
 
+@contract
+def check_options(subject: Subject) -> None:
+    """Options refuse NaN and what is outside of their annotated ranges."""
+    hints = typing.get_type_hints(subject.cls.__init__, include_extras=True)
+    for name, parameter in inspect.signature(subject.cls).parameters.items():
+        if parameter.default is parameter.empty:
+            continue  # of the data
+        nan = [math.nan] if isinstance(parameter.default, float) else []
+        for value in _outside(hints.get(name)) + nan:
+            what = f"'{name}' of {value}"
+            try:
+                subject.cls.from_data(subject.data, **{**subject.options, name: value})
+            except ValueError as error:
+                expect_one_line(error, name, what)
+            else:
+                raise AssertionError(f"expected {what} to be refused by a ValueError")
+
+
 def _expect_refusal(subject: Subject, data: HeteroData, word: str, what: str) -> None:
     try:
         subject.cls.from_data(data, **subject.options)
@@ -71,3 +93,13 @@ def _uses_features(subject: Subject) -> bool:
     except Exception:
         return True
     return False
+
+
+def _outside(hint: Any) -> list[float]:
+    """Numbers that an annotation such as ``Annotated[int, Ge(1)]`` excludes."""
+    found = []
+    for bound in getattr(hint, "__metadata__", ()):
+        for limit, step in (("ge", -1), ("gt", 0), ("le", 1), ("lt", 0)):
+            if hasattr(bound, limit):
+                found.append(getattr(bound, limit) + step)
+    return found + [value for choice in typing.get_args(hint) for value in _outside(choice)]

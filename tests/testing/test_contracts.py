@@ -9,6 +9,7 @@ from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.nn.loss import bpr_loss, score_triples
 from mentor_pyg.nn.models import MFBPR, LightGCN, LightGCNM
 from mentor_pyg.nn.models.inputs import content
+from mentor_pyg.options import NonNegative, checked
 from mentor_pyg.testing import check_model, contracts
 from mentor_pyg.typing import INTERACTS, ITEM
 
@@ -151,7 +152,7 @@ def test_a_state_that_grows_with_the_pairs():
 
 def test_a_draw_that_isnt_saved():
     def start_epoch(self, data):
-        self.scale = torch.rand(1)
+        self.scale = torch.rand(())
 
     def losses(self, data, batch):
         losses = LightGCN.losses(self, data, batch)
@@ -159,7 +160,7 @@ def test_a_draw_that_isnt_saved():
 
     def reset_parameters(self):
         LightGCN.reset_parameters(self)
-        self.scale = torch.ones(1)
+        self.scale = torch.ones(())
 
     model = faulty(start_epoch=start_epoch, losses=losses, reset_parameters=reset_parameters)
     breaks("resuming", model, "resumed within an epoch")
@@ -217,6 +218,32 @@ def test_data_that_are_changed():
         return LightGCN.encode(self, data)
 
     breaks("unchanged_data", faulty(encode=encode), "leave data and batch as they were")
+
+
+def test_options_that_are_never_looked_at():
+    def with_annotation(self, num_users, num_items, reg_weight: NonNegative = 0.0):
+        LightGCN.__init__(self, num_users, num_items, reg_weight=1.0)
+
+    def without(self, num_users, num_items, scale=1.0):
+        LightGCN.__init__(self, num_users, num_items)
+
+    breaks("options", faulty(__init__=with_annotation), "'reg_weight' of -1 to be refused")
+    breaks("options", faulty(__init__=without), "'scale' of nan to be refused")
+    check["options"](faulty(__init__=checked(with_annotation)))
+
+
+def test_data_that_dont_fit():
+    def from_data(cls, data, **options):
+        return cls(60, 40, {"visual": 12, "textual": 8}, **options)
+
+    breaks("wrong_features", faulty(LightGCNM, from_data=classmethod(from_data)), "a row too few")
+
+
+def test_graphs_that_are_missed_without_a_word():
+    def encode(self, data):
+        return self.embedding.split(data.adjacency.matmul(self.embedding()))
+
+    breaks("missing_graphs", faulty(encode=encode), "an InputError that names the missing")
 
 
 def test_new_items_that_are_forgotten():
