@@ -114,7 +114,7 @@ class _Unsure(Exception):
     """Something whose whole state can't be seen."""
 
 
-def transform_key(transform: Callable | None) -> str | None:
+def transform_key(transform: Callable[..., Any] | None) -> str | None:
     """A key of all that decides what a transform makes of its input, or None if not all of
     it can be seen.
 

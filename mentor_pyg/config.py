@@ -19,7 +19,7 @@ from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, User
 SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
 PRESETS = NamedYaml("preset", "presets")
 
-TRANSFORMS: dict[str, Callable] = {
+TRANSFORMS: dict[str, Callable[..., Any]] = {
     "content": ContentVariant,
     "graph": ItemKNN,
     "user_graph": UserCooccurrence,

@@ -28,10 +28,10 @@ from pydantic.errors import PydanticUserError
 from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.option_words import Words, describe
 
-T = TypeVar("T", bound=Callable)
+T = TypeVar("T", bound=Callable[..., Any])
 
 
-def _all_different(values: Sequence) -> Sequence:
+def _all_different(values: Sequence[Any]) -> Sequence[Any]:
     if len(set(values)) < len(values):
         raise ValueError("a value is repeated")
     return values
@@ -123,7 +123,7 @@ def checked(target: T) -> T:
 
 
 def check_options(
-    target: Callable, options: Any, where: str, derived: Sequence[str] = ()
+    target: Callable[..., Any], options: Any, where: str, derived: Sequence[str] = ()
 ) -> dict[str, Any]:
     """``options`` as keyword arguments of ``target``, checked as by :func:`checked`.
 
@@ -178,7 +178,7 @@ class _Option:
     """What an annotation says."""
 
     hint: Any
-    adapter: TypeAdapter
+    adapter: TypeAdapter[Any]
 
     def check(self, value: Any, where: str, is_yaml: bool = False) -> Any:
         """``value`` as what the annotation says; InputError if it is something else."""
@@ -193,7 +193,7 @@ class _Option:
 
 
 @functools.cache
-def _options(function: Callable) -> dict[str, _Option]:
+def _options(function: Callable[..., Any]) -> dict[str, _Option]:
     """The arguments of a function that are checked, by name."""
     options = {}
     for name, hint in _hints(inspect.unwrap(function)).items():
@@ -203,7 +203,7 @@ def _options(function: Callable) -> dict[str, _Option]:
     return options
 
 
-def _hints(function: Callable) -> dict[str, Any]:
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError:  # of a class that only type checkers import

@@ -7,8 +7,8 @@ from tqdm import tqdm
 
 
 def progress_bar(
-    iterable: Iterable | None = None, description: str = "", show: bool = True, **kwargs: Any
-) -> tqdm:
+    iterable: Iterable[Any] | None = None, description: str = "", show: bool = True, **kwargs: Any
+) -> "tqdm[Any]":
     """A :class:`tqdm.tqdm` that vanishes when it is done.
 
     Args:

@@ -206,7 +206,7 @@ class Trainer:
             self.best_state = _copy(self.model)
         return is_best
 
-    def _interruptible(self) -> AbstractContextManager:
+    def _interruptible(self) -> AbstractContextManager[None]:
         return self.checkpoint.catching_interrupts() if self.checkpoint else nullcontext()
 
     def _save(self) -> None:

@@ -15,6 +15,7 @@ whose splits are kept. Items without text or image are marked as such.
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mentor_pyg.commands import Output, as_path, expanded
 from mentor_pyg.errors import InputError, shown
@@ -225,5 +226,5 @@ def _contents(args: argparse.Namespace) -> list[Content]:
     return contents
 
 
-def _text_encoder(args: argparse.Namespace) -> partial:
+def _text_encoder(args: argparse.Namespace) -> "partial[Any]":
     return partial(encode_texts, model=args.text_model, batch_size=args.batch_size)

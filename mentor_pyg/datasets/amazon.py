@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mentor_pyg.datasets.download import RemoteFile, download
 from mentor_pyg.datasets.features import MODALITY_NAMES, SUFFIX
@@ -50,8 +50,8 @@ class AmazonDataset(MMRecDataset):
         self,
         root: str | Path = "data",
         modalities: Sequence[str] | None = None,
-        transform: Callable | None = None,
-        pre_transform: Callable | None = None,
+        transform: Callable[..., Any] | None = None,
+        pre_transform: Callable[..., Any] | None = None,
         force_reload: bool = False,
         url: str | None = None,
         progress: bool = True,

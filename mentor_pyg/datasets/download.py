@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -179,7 +179,7 @@ def _digests(file: RemoteFile, path: Path, progress: bool) -> list[str]:
     return [digest.hexdigest()]
 
 
-def _byte_bar(what: str, show: bool, total: int | None, done: int = 0) -> tqdm:
+def _byte_bar(what: str, show: bool, total: int | None, done: int = 0) -> "tqdm[Any]":
     return progress_bar(None, what, show, total=total, initial=done, unit="B", unit_scale=True)
 
 
@@ -235,7 +235,7 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
         raise _Cut(reason(error)) from None
 
 
-def _write(chunks: Iterator[bytes], part: Path, mode: str, bar: tqdm) -> None:
+def _write(chunks: Iterator[bytes], part: Path, mode: str, bar: "tqdm[Any]") -> None:
     try:
         with open(part, mode) as out:
             for chunk in chunks:

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,8 +77,8 @@ class MMRecDataset(InMemoryDataset):
         root: str | Path,
         name: str | None = None,
         modalities: Sequence[str] | None = None,
-        transform: Callable | None = None,
-        pre_transform: Callable | None = None,
+        transform: Callable[..., Any] | None = None,
+        pre_transform: Callable[..., Any] | None = None,
         force_reload: bool = False,
     ) -> None:
         self.folder = Path(os.path.expanduser(root))
@@ -91,7 +92,7 @@ class MMRecDataset(InMemoryDataset):
         self.key = fingerprint(FORMAT, self._content(), key_of_transform)
         super().__init__(str(self.folder), transform, pre_transform)
 
-        def build() -> dict:
+        def build() -> dict[str, Any]:
             content = self._content()
             data = self._read()
             if self._content() != content:

@@ -53,7 +53,7 @@ class OriginalIds(Tensor):
     @classmethod
     def __torch_function__(
         cls,
-        func: Callable,
+        func: Callable[..., Any],
         types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
@@ -114,7 +114,7 @@ class OriginalIds(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> "OriginalIds":
         return self.clone()  # type: ignore[return-value]
 
-    def __reduce_ex__(self, protocol: Any) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         texts = self.tolist()
         content = np.frombuffer("".join(texts).encode(errors="surrogatepass"), dtype=np.uint8)
         lengths = torch.tensor([len(text) for text in texts], dtype=torch.int64)

@@ -1,4 +1,5 @@
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch_geometric.data import HeteroData
 
@@ -31,7 +32,7 @@ class DatasetStatistics:
     coverage: dict[str, float]
     widths: dict[str, int]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def __str__(self) -> str:

@@ -48,7 +48,7 @@ class SyntheticDataset(InMemoryDataset):
         channels: Mapping[str, Count] | None = None,
         num_topics: Count = 120,
         seed: Seed = 0,
-        transform: Callable | None = None,
+        transform: Callable[..., Any] | None = None,
     ) -> None:
         if num_pairs < 5 * num_users or 4 * num_pairs > num_users * num_items:
             raise InputError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -23,7 +24,7 @@ class Published:
 
 
 @cache
-def _content() -> list[dict]:
+def _content() -> list[dict[str, Any]]:
     path = resources.files("mentor_pyg") / "experiments" / "published.yaml"
     return yaml.safe_load(path.read_text("utf-8"))
 

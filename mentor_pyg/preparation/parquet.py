@@ -48,7 +48,7 @@ def read_parquet(
         ) from None
 
 
-def _plain(arrow: Any, column: Any) -> list:
+def _plain(arrow: Any, column: Any) -> list[Any]:
     """The values of a column."""
     types = arrow.types
     if isinstance(column.type, arrow.BaseExtensionType):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -195,7 +195,7 @@ def _write_pairs(folder: Path, name: str, pairs: Interactions) -> None:
     """The table and the ids by row; its ids are the original ones."""
     assert pairs.label is not None
     users, items = pairs.user_ids, pairs.item_ids
-    columns: dict[str, Iterable] = {
+    columns: dict[str, Iterable[Any]] = {
         "userID": (users[row] for row in pairs.user.tolist()),
         "itemID": (items[row] for row in pairs.item.tolist()),
     }

@@ -28,13 +28,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _check_keys(keys: list) -> None:
+def _check_keys(keys: list[Any]) -> None:
     for position, key in enumerate(keys):
         if key in keys[:position]:
             raise BadValue("repeated key", f"has {shown(key)} twice", "each key once")
 
 
-def parse_record(line: str) -> dict:
+def parse_record(line: str) -> dict[str, Any]:
     """The dict that a line holds as JSON or as a Python literal; nothing of it is run.
 
     Raises:

@@ -166,7 +166,7 @@ class TimeColumn:
         return np.array(times), 0
 
 
-def time_texts(time: np.ndarray, decimals: int) -> list:
+def time_texts(time: np.ndarray, decimals: int) -> list[Any]:
     """Times as they are written: all digits, and no needless zeros."""
     if not np.issubdtype(time.dtype, np.integer):
         whole = (time == np.floor(time)).all() and (abs(time) < 2**53).all()
