@@ -3,8 +3,9 @@
 torch is left out: its builds depend on the machine, so the caller names one.
 """
 
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 pyproject = Path(__file__).parents[1] / "pyproject.toml"
 for requirement in tomllib.loads(pyproject.read_text("utf-8"))["project"]["dependencies"]:
