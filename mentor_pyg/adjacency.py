@@ -63,10 +63,9 @@ class Adjacency(NamedTuple):
         """
         where = "Adjacency.from_edge_index"
         check_shapes(where, edge_index=(edge_index, (2, "E")), edge_weight=(edge_weight, ("E",)))
-        check_edge_index(where, edge_index, size)
+        src, dst = check_edge_index(where, edge_index, size)
         if symmetric and size[0] != size[1]:
             raise InputError(f"{where}: size {size} isn't square; expected symmetric=False")
-        src, dst = edge_index.long()
         weight = edge_weight.to(_wide(edge_weight.dtype))
         forward = _to_csr(dst, src, weight, size[1], size[0])
         if symmetric:
@@ -108,6 +107,16 @@ class Adjacency(NamedTuple):
             *(self.rowptr_t, self.col_t, weights[1]),
             x.to(dtype),
         )
+
+
+def check_adjacency(where: str, adj: object) -> None:
+    """Refuses graphs in another form.
+
+    Raises:
+        InputError: If it isn't an :class:`Adjacency`.
+    """
+    if not isinstance(adj, Adjacency):
+        raise InputError(f"{where}: the graph is of {type(adj)}; expected an Adjacency")
 
 
 def csr_entries(rowptr: Tensor, col: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

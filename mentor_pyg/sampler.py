@@ -33,9 +33,8 @@ class NegativeSampler:
     """
 
     def __init__(self, edge_index: Tensor, num_users: Count, num_items: Count) -> None:
-        check_edge_index("NegativeSampler", edge_index, (num_users, num_items))
+        edge_index = check_edge_index("NegativeSampler", edge_index, (num_users, num_items))
         # Sort pairs by user, then item, each once:
-        edge_index = edge_index.long()
         key = (edge_index[0] * num_items + edge_index[1]).unique()
         user, item = key // num_items, key % num_items
         self.num_items = num_items
@@ -140,8 +139,7 @@ class BPRSampler:
 def _with_negatives(data: HeteroData) -> Tensor:
     """The training pairs [2, E'] of users who have an unseen item."""
     pairs, num_items = data[INTERACTS].edge_index, data[ITEM].num_nodes
-    check_edge_index("training pairs", pairs, (data[USER].num_nodes, num_items))
-    pairs = pairs.long()
+    pairs = check_edge_index("training pairs", pairs, (data[USER].num_nodes, num_items))
     full = pairs[0].bincount(minlength=data[USER].num_nodes) >= num_items
     if full.any():  # or pairs come twice
         users = (pairs[0] * num_items + pairs[1]).unique() // num_items

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch_geometric import EdgeIndex
 
 from mentor_pyg.errors import InputError
 
 
-def check_shapes(where: str, **tensors: tuple[Tensor, Sequence[int | str]]) -> None:
+def check_shapes(where: str, /, **tensors: tuple[Tensor, Sequence[int | str]]) -> None:
     """Refuses tensors of other shapes than expected.
 
     Args:
@@ -33,7 +34,7 @@ def check_shapes(where: str, **tensors: tuple[Tensor, Sequence[int | str]]) -> N
             raise InputError(f"{where}: '{name}' has shape {list(found)}; expected [{shape}]")
 
 
-def check_mask(where: str, size: int, **masks: Tensor | None) -> None:
+def check_mask(where: str, size: int, /, **masks: Tensor | None) -> None:
     """Refuses masks, by name, of another size or dtype than bool.
 
     Raises:
@@ -47,8 +48,8 @@ def check_mask(where: str, size: int, **masks: Tensor | None) -> None:
             raise InputError(f"{where}: '{name}' has dtype {mask.dtype}; expected bool")
 
 
-def check_edge_index(where: str, edge_index: Tensor, size: tuple[int, int] | None = None) -> None:
-    """Refuses what isn't a list of edges [2, E].
+def check_edge_index(where: str, edge_index: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Edges [2, E] as a plain tensor of int64, whatever integers and class they are given in.
 
     Args:
         where: What it was given to.
@@ -62,14 +63,18 @@ def check_edge_index(where: str, edge_index: Tensor, size: tuple[int, int] | Non
     check_shapes(where, edge_index=(edge_index, (2, "E")))
     if edge_index.is_floating_point() or edge_index.is_complex():
         raise InputError(f"{where}: 'edge_index' has dtype {edge_index.dtype}; expected int64")
+    if isinstance(edge_index, EdgeIndex):
+        edge_index = edge_index.as_tensor()
+    edge_index = edge_index.long()
     if size is None or edge_index.numel() == 0:
-        return
+        return edge_index
     for row, (low, high), count in zip((0, 1), zip(*_extremes(edge_index)), size):
         if low < 0 or high >= count:
             raise InputError(
                 f"{where}: row {row} of 'edge_index' has entries from {low} to {high}; "
                 f"expected from 0 to {count - 1}"
             )
+    return edge_index
 
 
 def _extremes(edge_index: Tensor) -> tuple[list[int], list[int]]:

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from torch_geometric import EdgeIndex
 from torch_geometric.data import HeteroData
 from torch_geometric.utils import dense_to_sparse
 
@@ -261,3 +262,12 @@ def test_gradients_of_weights_compile(adj, which):
     grads = [torch.autograd.grad(f(**given).sum(), wanted) for f in (compiled, multiply)]
     for pair in zip(*grads):
         torch.testing.assert_close(*pair)
+
+
+@pytest.mark.parametrize("sort_order", ["row", "col"])
+def test_of_an_edge_index_of_pyg(sort_order):
+    edge_index, weight = EDGES, torch.rand(3)
+    given, perm = EdgeIndex(edge_index, sparse_size=(4, 3)).sort_by(sort_order)
+    adj = Adjacency.from_edge_index(given, weight if perm is None else weight[perm], (4, 3))
+    expected = Adjacency.from_edge_index(edge_index, weight, (4, 3))
+    assert all(type(a) is torch.Tensor and torch.equal(a, b) for a, b in zip(adj, expected))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch_geometric import EdgeIndex
 
 from mentor_pyg import InputError
 from mentor_pyg.shapes import check_edge_index, check_mask, check_shapes
@@ -45,3 +46,20 @@ def test_masks():
         check_mask("f", 4, a=mask)
     with pytest.raises(InputError, match=r"^f: 'a' has dtype torch\.int64; expected bool"):
         check_mask("f", 3, a=mask.long())
+
+
+@pytest.mark.parametrize("sort_order", [None, "row", "col"])
+def test_edges_are_a_plain_tensor_of_int64(sort_order):
+    edges = torch.tensor([[0, 1], [0, 2]])
+    given = EdgeIndex(edges, sparse_size=(3, 3))
+    given = given if sort_order is None else given.sort_by(sort_order)[0]
+    for found in (check_edge_index("f", given, (2, 3)), check_edge_index("f", edges.int())):
+        assert type(found) is torch.Tensor
+        assert torch.equal(found, edges)
+
+
+@pytest.mark.parametrize("name", ["where", "size", "self"])
+def test_names_of_tensors_are_free(name):
+    """Those of modalities come here, too."""
+    check_shapes("f", **{name: (torch.zeros(2), ("N",))})
+    check_mask("f", 2, **{name: torch.zeros(2, dtype=torch.bool)})

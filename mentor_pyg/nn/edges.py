@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import softmax
 
-from mentor_pyg.adjacency import Adjacency, edge_dot
+from mentor_pyg.adjacency import Adjacency, check_adjacency, edge_dot
 from mentor_pyg.shapes import check_shapes
 
 
@@ -25,6 +25,7 @@ def edge_softmax(query: Tensor, key: Tensor, adj: Adjacency) -> Tensor:
     Raises:
         InputError: If the shapes don't fit the graph.
     """
+    check_adjacency("edge_softmax", adj)
     check_shapes(
         "edge_softmax",
         query=(query, (adj.num_targets, "F")),
@@ -50,6 +51,7 @@ def weighted_sum(x: Tensor, adj: Adjacency, weight: Tensor) -> Tensor:
     Raises:
         InputError: If the shapes don't fit the graph.
     """
+    check_adjacency("weighted_sum", adj)
     check_shapes("weighted_sum", x=(x, (adj.num_sources, "F")), weight=(weight, (adj.col.numel(),)))
     return adj.with_weight(weight.to(adj.weight.dtype)).matmul(x)
 
@@ -61,5 +63,6 @@ def neighbor_sum(x: Tensor, adj: Adjacency) -> Tensor:
         x: Rows of the sources [num_sources, F].
         adj: The graph, whose own weights have no say.
     """
+    check_adjacency("neighbor_sum", adj)
     one, one_t = torch.ones_like(adj.weight), torch.ones_like(adj.weight_t)
     return adj._replace(weight=one, weight_t=one_t).matmul(x)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.adjacency import Adjacency, check_adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import light_gcn_norm
 from mentor_pyg.nn.functional import at_least_float
@@ -30,8 +30,7 @@ def user_item_adjacency(
     Raises:
         InputError: If the shapes don't fit, or a pair is of a user or item that isn't there.
     """
-    check_edge_index("user_item_adjacency", edge_index, (num_users, num_items))
-    edge_index = edge_index.long()
+    edge_index = check_edge_index("user_item_adjacency", edge_index, (num_users, num_items))
     if edge_weight is not None:
         edge_weight = at_least_float(edge_weight)
     weight = light_gcn_norm(edge_index, edge_weight, num_users, num_items)
@@ -57,6 +56,7 @@ def bipartite_parts(adj: Adjacency, num_users: int) -> tuple[Adjacency, Adjacenc
         InputError: If the graph has edges among users or among items, or not as many from
             users to items as back.
     """
+    check_adjacency("bipartite_parts", adj)
     check_shapes(
         "bipartite_parts",
         rowptr=(adj.rowptr, ("N + 1",)),

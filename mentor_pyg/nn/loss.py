@@ -12,7 +12,7 @@ from torch import Tensor
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float, mean_and_squares, select
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.shapes import check_mask, check_shapes
 from mentor_pyg.typing import Batch
 
 __all__ = [
@@ -137,6 +137,8 @@ def content_moments(
         fused: The fused representation [N, |M| D]; without rows that lack everything.
         present: Bool [N], False where a modality is missing; for those that miss any.
     """
+    for m, mask in present.items():
+        check_mask("content_moments", fused.size(0), **{m: mask})
     each = {
         m: moments(z[present[m]] if m in present else z, len(content)) for m, z in content.items()
     }

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mentor_pyg.adjacency import Adjacency
+from mentor_pyg.adjacency import Adjacency, check_adjacency
 from mentor_pyg.nn.graph import sample_edges, user_item_adjacency
 from mentor_pyg.options import Count, Probability, checked
 from mentor_pyg.shapes import check_edge_index, check_mask
@@ -109,6 +109,7 @@ class EdgeDropout(torch.nn.Module):
         self.p = p
 
     def forward(self, adj: Adjacency) -> Adjacency:
+        check_adjacency("EdgeDropout", adj)
         if not self.training or self.p == 0:
             return adj
         weight = adj.weight * (torch.rand_like(adj.weight) >= self.p) / (1 - self.p)

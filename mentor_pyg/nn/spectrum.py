@@ -9,7 +9,7 @@ from torch_geometric.typing import OptTensor
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.shapes import check_mask, check_shapes
 
 
 @checked
@@ -40,6 +40,7 @@ class SpectrumFusion(torch.nn.Module):
         super().__init__()
         # Complex numbers as pairs, which every optimiser and checkpoint knows:
         self.weight = Parameter(torch.empty(num_modalities + 1, channels // 2 + 1, 2))
+        self.channels = channels
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -53,16 +54,16 @@ class SpectrumFusion(torch.nn.Module):
             raise InputError(
                 f"SpectrumFusion: features of {len(x)} modalities; expected {num_modalities}"
             )
-        check_shapes("SpectrumFusion", **{m: (h, ("I", "D")) for m, h in x.items()})
+        check_mask("SpectrumFusion", next(iter(x.values())).size(0), **mask)
+        check_shapes("SpectrumFusion", **{m: (h, ("I", self.channels)) for m, h in x.items()})
         *filters, fused_filter = torch.view_as_complex(self.weight).unbind()
         spectra = {m: torch.fft.rfft(h, norm="ortho") for m, h in x.items()}
-        width = next(iter(x.values())).size(1)
         filtered = {
-            m: torch.fft.irfft(c * z, n=width, norm="ortho")
+            m: torch.fft.irfft(c * z, n=self.channels, norm="ortho")
             for c, (m, z) in zip(filters, spectra.items())
         }
         product = fused_filter * _product(spectra, mask)
-        return filtered, torch.fft.irfft(product, n=width, norm="ortho")
+        return filtered, torch.fft.irfft(product, n=self.channels, norm="ortho")
 
 
 def _product(spectra: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> Tensor:

@@ -8,6 +8,7 @@ from torch_geometric.utils import coalesce, softmax
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.blocks import block_rows
 from mentor_pyg.options import Count, checked
+from mentor_pyg.shapes import check_edge_index
 from mentor_pyg.typing import COOCCURS, INTERACTS, ITEM, USER
 
 
@@ -61,7 +62,8 @@ def shared_items(
         ``edge_index`` [2, n] from neighbour to user, sorted by user and then by falling
         counts, and the counts [n].
     """
-    edge_index = coalesce(edge_index)
+    pairs = check_edge_index("shared_items", edge_index, (num_users, num_items))
+    edge_index = coalesce(pairs)
     user, item = edge_index
     ones = torch.ones(user.numel(), dtype=torch.float32, device=user.device)
     buyers = Adjacency.from_edge_index(edge_index.flip(0), ones, (num_items, num_users))

@@ -3,6 +3,7 @@ import torch
 
 from mentor_pyg import Adjacency, InputError
 from mentor_pyg.adjacency import edge_dot, in_transposed_order
+from mentor_pyg.nn import EdgeDropout, bipartite_parts
 from mentor_pyg.nn.edges import edge_softmax, neighbor_sum, weighted_sum
 
 TARGETS, SOURCES = 6, 5
@@ -102,3 +103,18 @@ def test_shapes_of_another_graph_are_refused():
     for other in (weight[1:], weight[:1], weight.unsqueeze(1)):
         with pytest.raises(InputError, match=r"weighted_sum: 'weight' has shape"):
             weighted_sum(key, adj, other)
+
+
+def test_graphs_of_another_form_are_refused():
+    links, adj = graph()
+    x, weight = torch.randn(SOURCES, 3), torch.randn(adj.col.numel())
+    for function in (
+        lambda other: weighted_sum(x, other, weight),
+        lambda other: edge_softmax(x, x, other),
+        lambda other: neighbor_sum(x, other),
+        lambda other: bipartite_parts(other, 2),
+        EdgeDropout(0.5),
+    ):
+        for other in (links.nonzero().t(), links.float().to_sparse_csr()):
+            with pytest.raises(InputError, match=r"the graph is of .*Tensor.*; expected an Adj"):
+                function(other)

@@ -9,6 +9,7 @@ from mentor_pyg.nn import (
     alignment_levels,
     batch_info_nce,
     bpr_loss,
+    content_moments,
     feature_masking_loss,
     gaussian_distance,
     info_nce,
@@ -224,3 +225,9 @@ def test_shapes_that_would_broadcast_are_refused():
         feature_masking_loss(user, user[:1])
     with pytest.raises(InputError, match=r"info_nce: 'view2' has shape"):
         batch_info_nce((user, item), (user[:, 1:], item), batch, 0.2)
+
+
+def test_masks_of_other_rows_are_refused():
+    content = {"a": torch.randn(4, 3)}
+    with pytest.raises(InputError, match=r"content_moments: 'a' has shape \[3\]; expected \[4\]"):
+        content_moments(content, torch.randn(4, 3), {"a": torch.ones(3, dtype=torch.bool)})

@@ -61,3 +61,11 @@ def test_other_modalities_are_refused():
         SpectrumFusion(2, 4)(x, dict.fromkeys(x))
     with pytest.raises(InputError, match=r"'b' has shape \[1, 4\]; expected \[3, 4\]"):
         SpectrumFusion(3, 4)(x | {"b": x["b"][:1]}, dict.fromkeys(x))
+
+
+def test_features_of_another_width_are_refused():
+    """Of 2 and 3 columns there are as many frequencies."""
+    with pytest.raises(InputError, match=r"'a' has shape \[5, 3\]; expected \[I, 2\]"):
+        SpectrumFusion(1, 2)({"a": torch.randn(5, 3)}, {"a": None})
+    with pytest.raises(InputError, match=r"'a' has shape \[1\]; expected \[5\]"):
+        SpectrumFusion(1, 2)({"a": torch.randn(5, 2)}, {"a": torch.ones(1, dtype=torch.bool)})

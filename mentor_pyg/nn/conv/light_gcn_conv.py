@@ -36,8 +36,7 @@ def light_gcn_norm(
     Raises:
         InputError: If the shapes don't fit, or ``edge_index`` has no integers.
     """
-    check_edge_index("light_gcn_norm", edge_index)
-    src, dst = edge_index[0].long(), edge_index[1].long()
+    src, dst = check_edge_index("light_gcn_norm", edge_index)
     if edge_weight is None:
         edge_weight = torch.ones(src.numel(), dtype=dtype, device=edge_index.device)
     check_shapes("light_gcn_norm", edge_weight=(edge_weight, (src.numel(),)))
@@ -132,8 +131,7 @@ class LightGCNConv(MessagePassing):
             check_shapes(where, x=(x_src, (num_sources, "F")))
             index, edge_weight = _edges(where, edge_index)
         else:
-            index = edge_index.as_tensor() if isinstance(edge_index, EdgeIndex) else edge_index
-            check_edge_index(where, index)
+            index = check_edge_index(where, edge_index)
             num_sources = x_src.size(0)
             if x_dst is not None:
                 num_targets = x_dst.size(0)
@@ -173,6 +171,8 @@ class LightGCNConv(MessagePassing):
 
 
 def _is_matrix(adj: Adj) -> bool:
+    if not isinstance(adj, Tensor | SparseTensor):
+        raise InputError(f"a graph is of {type(adj)}; expected edge indices or a sparse matrix")
     return isinstance(adj, SparseTensor) or adj.layout != torch.strided
 
 

@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Linear
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.errors import InputError
+from mentor_pyg.adjacency import Adjacency, check_adjacency
 from mentor_pyg.nn.edges import neighbor_sum
 from mentor_pyg.nn.initialization import reset_linear
 from mentor_pyg.options import Count, checked
@@ -65,8 +64,7 @@ class MMGCNConv(torch.nn.Module):
             reset_linear(linear, "xavier_normal")
 
     def forward(self, x: Tensor, id_embedding: Tensor, adj: Adjacency) -> Tensor:
-        if not isinstance(adj, Adjacency):
-            raise InputError(f"MMGCNConv: 'adj' is of {type(adj)}; expected an Adjacency")
+        check_adjacency("MMGCNConv", adj)
         num_nodes = adj.num_targets
         check_shapes(
             "MMGCNConv",

@@ -67,5 +67,5 @@ def test_other_shapes_and_graphs_are_refused(edge_index):
         conv(x, id[:1], adj)
     with pytest.raises(InputError, match=r"'x' has shape \[10, 4\]; expected \[11, 4\]"):
         conv(x[1:], id, adj)
-    with pytest.raises(InputError, match=r"Tensor.*; expected an Adjacency"):
+    with pytest.raises(InputError, match=r"^MMGCNConv: .*Tensor.*; expected an Adjacency"):
         conv(x, id, edge_index)
