@@ -34,7 +34,7 @@ PACKAGES = ("mentor_pyg", "torch_geometric")
 
 CHUNK = 2**20
 
-CACHE = Kind("cached result", 1)
+CACHE, VALUE = Kind("cached result", 1), "value"
 
 
 def cache_dir() -> Path:
@@ -72,7 +72,7 @@ def cached(name: str, make: Callable[[], Any], refresh: bool = False) -> Any:
         return make()
     if not refresh:
         try:
-            return load_tensors(path, CACHE)
+            return load_tensors(path, CACHE, VALUE)[VALUE]
         except FileNotFoundError:
             pass
         except (InputError, OSError) as error:
@@ -81,14 +81,14 @@ def cached(name: str, make: Callable[[], Any], refresh: bool = False) -> Any:
                 path.unlink()
     value = make()
     try:
-        save_tensors(value, path, CACHE)
+        save_tensors({VALUE: value}, path, CACHE)
     except (InputError, OSError) as error:
         warnings.warn(
             f"{error}; going on without a cache, whose folder ${VARIABLE} names", stacklevel=2
         )
         return value
     try:
-        return load_tensors(path, CACHE)  # as the next one will
+        return load_tensors(path, CACHE, VALUE)[VALUE]  # as the next one will
     except InputError as error:
         logger.info("not kept: %s", error)
         path.unlink(missing_ok=True)

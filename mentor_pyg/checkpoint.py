@@ -95,12 +95,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         InputError: If it is damaged, holds something else, or is of another format.
     """
-    content = load_tensors(path, STATE)
-    parts = content if isinstance(content, dict) else {}
-    if parts.keys() != {"identity", "about", "state"} or not all(
-        isinstance(part, dict) for part in parts.values()
-    ):
-        raise InputError(f"{path}: is no {STATE.name}; expected identity, about and state")
+    content = load_tensors(path, STATE, "identity", "about", "state")
+    for name, part in content.items():
+        if not isinstance(part, dict):
+            raise InputError(f"{path}: {name} is a {type(part).__name__}; expected a mapping")
     return content
 
 

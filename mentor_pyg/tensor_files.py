@@ -8,6 +8,7 @@ import io
 import os
 import pickletools
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,32 +35,36 @@ class _Writer(io.RawIOBase):
         return len(data)
 
 
-def save_tensors(content: Any, path: Path | str, kind: Kind) -> None:
+def save_tensors(content: Mapping[str, Any], path: Path | str, kind: Kind) -> None:
     """:func:`torch.save` for tensors in plain containers, at once or not at all.
+
+    The file is a mapping: ``content``, and what :func:`~mentor_pyg.formats.label` adds.
 
     Raises:
         InputError: If the file can't be written.
     """
-    labelled = {**label(kind), "content": content}
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         writer = _Writer(file)
-        torch.save(labelled, writer)  # type: ignore[arg-type]  # it writes alone
+        torch.save({**label(kind), **content}, writer)  # type: ignore[arg-type]  # which it needs
         if writer.error is not None:
             raise writer.error
 
 
-def load_tensors(path: Path | str, kind: Kind) -> Any:
-    """What :func:`save_tensors` saved.
+def load_tensors(path: Path | str, kind: Kind, *parts: str) -> dict[str, Any]:
+    """What :func:`save_tensors` saved under the names of some parts.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is damaged, or of another kind or format.
+        InputError: If it is damaged, of another kind or format, or has other parts.
     """
-    labelled = load_torch(path)
-    check_kind(path, kind, labelled)
-    if "content" not in labelled:
-        raise InputError(f"{path}: holds nothing; expected a {kind.name}")
-    return labelled["content"]
+    content = load_torch(path)
+    check_kind(path, kind, content)
+    found = [name for name in content if name not in label(kind)]
+    if sorted(map(str, found)) != sorted(parts):
+        raise InputError(
+            f"{path}: holds {', '.join(map(str, found)) or 'nothing'}; expected {', '.join(parts)}"
+        )
+    return {name: content[name] for name in parts}
 
 
 def load_torch(path: Path | str) -> Any:

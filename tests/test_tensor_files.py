@@ -31,7 +31,7 @@ def path(tmp_path):
 
 
 def test_content_comes_back(path):
-    assert plain(load_tensors(path, CACHE)) == plain(CONTENT)
+    assert plain(load_tensors(path, CACHE, *CONTENT)) == plain(CONTENT)
 
 
 def test_no_flipped_bit_changes_what_is_read(path):
@@ -41,7 +41,7 @@ def test_no_flipped_bit_changes_what_is_read(path):
         damaged[position] ^= 1 << rng.randrange(8)
         path.write_bytes(bytes(damaged))
         try:
-            found = load_tensors(path, CACHE)
+            found = load_tensors(path, CACHE, *CONTENT)
         except InputError:
             refused += 1
         else:
@@ -53,21 +53,28 @@ def test_no_flipped_bit_changes_what_is_read(path):
 def test_other_kinds_and_formats_are_refused(tmp_path, path, kind):
     save_tensors(CONTENT, tmp_path / "other.pt", kind)
     with pytest.raises(InputError, match=r"other.pt: .*; expected .*mentor_pyg|same version"):
-        load_tensors(tmp_path / "other.pt", CACHE)
+        load_tensors(tmp_path / "other.pt", CACHE, *CONTENT)
+
+
+@pytest.mark.parametrize("content", [{}, {"a": 1}, CONTENT | {"more": 1}, {3: 4}])
+def test_other_parts_are_refused(tmp_path, content):
+    save_tensors(content, tmp_path / "x.pt", CACHE)
+    with pytest.raises(InputError, match=r"x\.pt: holds .*; expected a, b, c$"):
+        load_tensors(tmp_path / "x.pt", CACHE, *CONTENT)
 
 
 @pytest.mark.parametrize("content", [CONTENT, [], 3, {"kind": "cached result", "format": True}])
 def test_files_without_a_format_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "old.pt")
     with pytest.raises(InputError, match=r"old\.pt: "):
-        load_tensors(tmp_path / "old.pt", CACHE)
+        load_tensors(tmp_path / "old.pt", CACHE, *CONTENT)
 
 
 def test_a_full_disk_keeps_the_older_file(path, small_disk):
     content = {"a": torch.zeros(10**5)}
     with small_disk(10**5), pytest.raises(InputError, match=rf"{path}: can't be written \(.*File"):
         save_tensors(content, path, CACHE)
-    assert plain(load_tensors(path, CACHE)) == plain(CONTENT)
+    assert plain(load_tensors(path, CACHE, *CONTENT)) == plain(CONTENT)
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -63,9 +63,10 @@ def check_checkpoint(subject: Subject) -> None:
     model = subject.build()
     start_epoch(model, subject.data)
     with tempfile.TemporaryDirectory() as folder:
-        save_tensors(model.state_dict(), Path(folder) / "model.pt", STATE)
+        path = Path(folder) / "model.pt"
+        save_tensors({"model": model.state_dict()}, path, STATE)
         other = subject.build(seed=1)
-        other.load_state_dict(load_tensors(Path(folder) / "model.pt", STATE))
+        other.load_state_dict(load_tensors(path, STATE, "model")["model"])
     message = "expected a model with loaded weights to give the same embeddings"
     expect_equal(embeddings(model, subject.data), embeddings(other, subject.data), message)
 
