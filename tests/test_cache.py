@@ -160,7 +160,7 @@ def test_file_hash_is_of_the_content(tmp_path):
         (lambda merge: ItemKNN(merge=merge), [None, "equal", {"visual": 0.5, "textual": 0.5}]),
         (lambda backend: ItemKNN(backend=backend), ["auto", "torch"]),
         (CompactFeatures, [2, 3]),
-        (lambda noise: ContentVariant(noise=noise), [{"visual": 1}, {"visual": 1.0}, {}]),
+        (lambda noise: ContentVariant(noise=noise), [{"visual": 1}, {"visual": 2}, {}]),
         (Constant, [1.0, 2.0, torch.ones(1), torch.ones(2), np.ones(1), np.ones(2)]),
         (lambda attrs: NormalizeFeatures(attrs), [["x"], ["x", "y"]]),
         (lambda value: Compose([Constant(value), NormalizeFeatures()]), [1.0, 2.0]),

@@ -123,7 +123,8 @@ def check_runs(folder: Path) -> None:
 
 
 def check_dataset(folder: Path) -> None:
-    if folder.exists():
+    """A dataset is whole, or there is none: for a moment while an old one is replaced."""
+    with contextlib.suppress(FileNotFoundError):
         open_source(folder)
 
 
