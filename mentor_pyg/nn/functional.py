@@ -170,6 +170,12 @@ def _cosine(x: Tensor, unit: Tensor, inverse_norm: Tensor) -> Tensor:
     return (x * unit).sum(dim=1, keepdim=True) * inverse_norm
 
 
+def zero_missing(x: Tensor, mask: OptTensor) -> Tensor:
+    """x [N, F] with zeros in the rows where ``mask`` bool [N] is false, whatever stands there,
+    NaN included; x itself if there is no mask."""
+    return x if mask is None else x.masked_fill(~mask.unsqueeze(1), 0)
+
+
 def pad_rows(x: Tensor, num_rows: int) -> Tensor:
     """x [n, F] with rows of zeros after its own, [num_rows, F]; for items that came after
     training and have no free vector.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.nn.functional import zero_missing
 from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
 from mentor_pyg.transforms.item_knn import Graph, store_graph
@@ -45,7 +46,11 @@ class ItemContent:
         """The columns that features were turned to; finding them takes its time."""
         if self.compact is None:
             return {}
-        return {m: self.compact.axes(self.raw[ITEM][f"x_{m}"], m) for m in modalities(self.raw)}
+        store, axes = self.raw[ITEM], {}
+        for m in modalities(self.raw):
+            x = zero_missing(store[f"x_{m}"], store.get(f"mask_{m}"))
+            axes[m] = self.compact.axes(x, m)
+        return axes
 
     def append(
         self, data: HeteroData, x: Mapping[str, Tensor], mask: Mapping[str, Tensor]

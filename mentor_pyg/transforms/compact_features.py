@@ -8,7 +8,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.nn.functional import at_least_float, power_of_two
+from mentor_pyg.nn.functional import at_least_float, power_of_two, zero_missing
 from mentor_pyg.options import Count, checked
 from mentor_pyg.typing import ITEM, modalities
 
@@ -42,9 +42,10 @@ class CompactFeatures(BaseTransform):
 
     def forward(self, data: HeteroData) -> HeteroData:
         for modality in modalities(data):
-            x = data[ITEM][f"x_{modality}"]
+            x = zero_missing(data[ITEM][f"x_{modality}"], data[ITEM].get(f"mask_{modality}"))
             axes = self.axes(x, modality)
-            data[ITEM][f"x_{modality}"] = self.project(x, axes)
+            if axes is not None or self.dtype is not None:
+                data[ITEM][f"x_{modality}"] = self.project(x, axes)
         return data
 
     def axes(self, x: Tensor, name: str = "features") -> Tensor | None:

@@ -9,7 +9,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.nn.functional import at_least_float, row_scale
+from mentor_pyg.nn.functional import at_least_float, row_scale, zero_missing
 from mentor_pyg.options import NonNegative, Probability, Seed, checked, different
 from mentor_pyg.typing import ITEM, modalities
 
@@ -84,7 +84,7 @@ class ContentVariant(BaseTransform):
         before = data[ITEM].get(f"mask_{name}")
         mask = present if before is None else present & before
         data[ITEM][f"mask_{name}"] = mask
-        data[ITEM][f"x_{name}"] = x * mask.unsqueeze(1)
+        data[ITEM][f"x_{name}"] = zero_missing(x, mask)
 
     def __repr__(self) -> str:
         return (
@@ -95,8 +95,9 @@ class ContentVariant(BaseTransform):
 
 def _fuse(data: HeteroData, names: Sequence[str]) -> None:
     store = data[ITEM]
-    rows = [_unit_rows(store[f"x_{name}"]) for name in names]
     masks = [store.get(f"mask_{name}") for name in names]
+    parts = [zero_missing(store[f"x_{name}"], mask) for name, mask in zip(names, masks)]
+    rows = [_unit_rows(x) for x in parts]
     for name in names:
         del store[f"x_{name}"]
         store.pop(f"mask_{name}", None)

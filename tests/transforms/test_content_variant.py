@@ -65,6 +65,7 @@ def test_early_fusion_concatenates_rows_of_length_one(tiny):
     assert "mask_all" not in data[ITEM]  # every item has text
     textual, visual = (tiny[ITEM][f"x_{name}"] for name in ("textual", "visual"))
     expected = [textual / textual.norm(dim=1)[:, None], visual / visual.norm(dim=1)[:, None]]
+    expected[1][1::2] = 0  # what is missing has no share
     torch.testing.assert_close(data[ITEM].x_all, torch.cat(expected, dim=1))
     tiny[ITEM].mask_textual = torch.arange(40) % 4 == 1
     mask = ContentVariant(early_fusion=True)(tiny)[ITEM].mask_all

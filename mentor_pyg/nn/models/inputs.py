@@ -15,7 +15,7 @@ from torch_geometric.typing import OptTensor
 
 from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
-from mentor_pyg.nn.functional import at_least_float, normalize, select
+from mentor_pyg.nn.functional import at_least_float, normalize, select, zero_missing
 from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
 
 _cleaned = WeakTensorKeyDictionary()
@@ -100,12 +100,12 @@ def _without_missing(x: Tensor, mask: Tensor) -> Tensor:
     """x with zeros in masked rows if anything there isn't finite, since zero times that
     would be a gradient of NaN. Made once for the same tensors."""
     if torch.compiler.is_compiling():
-        return x.masked_fill(~mask.unsqueeze(1), 0)
+        return zero_missing(x, mask)
     version = (x._version, mask, mask._version)
     known, cleaned = _cleaned.get(x, (None, None))
     if known is None or any(a is not b for a, b in zip(known, version)):
         is_clean = bool(x.isfinite().all())
-        cleaned = None if is_clean else x.masked_fill(~mask.unsqueeze(1), 0)
+        cleaned = None if is_clean else zero_missing(x, mask)
         _cleaned[x] = (version, cleaned)
     return x if cleaned is None else cleaned
 

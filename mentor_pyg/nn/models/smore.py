@@ -119,6 +119,10 @@ class SMORE(torch.nn.Module):
         self._merged_edges: list[Tensor] = []
         self._merged: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and files leave out the merged graph, which is built again."""
+        return self.__dict__ | {"_merged_edges": [], "_merged": None}
+
     @classmethod
     def from_data(cls, data: HeteroData, **options: Any) -> "SMORE":
         """A model for the users, items and modalities of ``data``."""
