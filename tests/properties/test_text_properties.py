@@ -67,7 +67,7 @@ def interrupt(number, action):
 
     def count(frame, event, argument):
         nonlocal left
-        if event == "c_call":
+        if event == "c_call" and argument is not sys.setprofile:
             left -= 1
             if left < 0:
                 sys.setprofile(None)

@@ -237,7 +237,7 @@ def _gzip(content: bytes, rng: Random) -> bytes:
     text = gzip.decompress(content)
     if rng.random() < 0.03:  # packed very well
         piece = rng.choice((b"\x00", b"\n", b"a", text[-50:]))
-        return gzip.compress(text + piece * (2**24 // len(piece)), 1, mtime=0)
+        return gzip.compress(text + piece * (2**22 // len(piece)), 1, mtime=0)
     return gzip.compress(damage(text, "", [text], rng), 1, mtime=0)
 
 
