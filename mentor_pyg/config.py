@@ -144,6 +144,8 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
         if key not in SECTIONS:
             raise InputError(f"{where}: unknown key '{brief(key)}'; expected {', '.join(SECTIONS)}")
     _check_model(content.get("model"), where)
+    if "preset" not in content:
+        raise InputError(f"{where}: has no preset; expected the name of the one it started from")
     values = dict(content)
     for section in ("options", "train"):
         if values.get(section) is None:
@@ -161,10 +163,10 @@ def _check_model(name: Any, where: str) -> None:
 
 
 def _read_preset(preset: str, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
+    content = PRESETS.read(preset)
     path = Path(preset).resolve()
     if path in heirs:
         raise InputError(f"{preset}: extends itself; expected another preset")
-    content = PRESETS.read(preset)
     if "extends" not in content:
         return content
     parent = content.pop("extends")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, brief, reason
 
 fcntl: ModuleType | None
 try:
@@ -67,8 +67,12 @@ def check_readable(path: Path, expected: str) -> None:
     try:
         is_there = path.exists()
         may_be_read = os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
-    except OSError as error:  # of a folder above it, or of a name that is too long
-        raise InputError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
+    # Of a folder above it, or of a name that is too long or can't be one:
+    except (OSError, ValueError) as error:
+        found = error.strerror if isinstance(error, OSError) else reason(error)
+        raise InputError(
+            f"{brief(path, 300)}: can't be read ({found}); expected {expected}"
+        ) from None
     if not is_there:
         raise FileNotFoundError(f"{path}: not found; expected {expected}")
     if not may_be_read:

@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.checkpoint import Checkpoint
 from mentor_pyg.config import RunConfig, check_config, presets_without_content
 from mentor_pyg.environment import peak_memory_mb, versions
-from mentor_pyg.errors import InputError, reason
+from mentor_pyg.errors import InputError, brief, reason
 from mentor_pyg.evaluation import Evaluator, encode, popularity
 from mentor_pyg.extras import pip_install
 from mentor_pyg.files import write_text
@@ -265,7 +265,7 @@ def load_run(
     if found != about["data"]:
         raise InputError(
             f"{source.origin}: holds other data (fingerprint {found}) than {path} was trained on; "
-            f"expected {origin} as it was ({about['data']})"
+            f"expected {brief(origin, 200)} as it was ({brief(about['data'])})"
         )
     device = torch.device(device)
     prepared = prepare_graphs(config, raw, device)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from mentor_pyg import InputError, TrainConfig
-from mentor_pyg.config import PRESETS, RunConfig, load_config, preset_names
+from mentor_pyg.config import PRESETS, RunConfig, check_config, load_config, preset_names
 from mentor_pyg.experiments.plan import read_plan
 from mentor_pyg.nn import models
 from mentor_pyg.transforms import ItemKNN
@@ -300,3 +300,15 @@ def test_a_preset_extends_a_file_beside_itself(tmp_path, monkeypatch):
 def test_a_change_names_each_key_once():
     with pytest.raises(InputError, match=r"^options: line 1 repeats 'num_layers' of line 1"):
         load_config("paper", ["options={num_layers: 1, num_layers: 2}"])
+
+
+def test_a_saved_configuration_without_the_name_of_its_preset():
+    with pytest.raises(InputError, match=r"^last\.pt: has no preset; expected the name"):
+        check_config({"model": "LightGCN"}, "last.pt")
+
+
+def test_a_preset_extends_a_name_that_no_file_can_have(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text('extends: "a\\0b.yaml"\n')
+    with pytest.raises(InputError, match=r"b\.yaml: can't be read \(embedded null byte\)"):
+        load_config(str(path))

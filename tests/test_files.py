@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.files import TEMPORARY, atomic_path, naming, temporary_beside, write_text
+from mentor_pyg.files import (
+    TEMPORARY,
+    atomic_path,
+    check_file,
+    check_folder,
+    naming,
+    temporary_beside,
+    write_text,
+)
 from mentor_pyg.json_files import read_json, write_json
 
 
@@ -161,3 +169,12 @@ def test_json_comes_back(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"a": float("nan")})
     assert read_json(tmp_path / "a.json", "it") == content
+
+
+@pytest.mark.parametrize("check", [check_file, check_folder])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "a" * 5000, "a/" * 3000])
+def test_names_that_no_file_can_have(tmp_path, check, name):
+    """A YAML or JSON file may name another one by any text."""
+    with pytest.raises(InputError, match=r"can't be read \(.*\); expected x$") as caught:
+        check(tmp_path / name, "x")
+    assert len(str(caught.value)) < 1000

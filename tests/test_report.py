@@ -242,6 +242,16 @@ def test_damaged_results_are_told(runs, tmp_path, changes, message):
         make([damaged(runs, tmp_path / "run", **changes)])
 
 
+@pytest.mark.parametrize("name", ["peak_memory_mb", "seconds_per_epoch", "val", "versions"])
+def test_results_that_lack_something_are_told(runs, tmp_path, name):
+    path = damaged(runs, tmp_path / "run") / "metrics.json"
+    metrics = json.loads(path.read_text())
+    del metrics[name]
+    path.write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match=rf"metrics\.json: {name} is "):
+        make([tmp_path / "run"])
+
+
 def test_other_bad_runs(runs, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"metrics\.json: not found; expected a finished"):
         make([tmp_path])

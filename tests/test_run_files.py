@@ -92,7 +92,9 @@ def test_weights_that_do_not_fit_their_settings_are_refused(source, tmp_path):
         (state, {"config": about["config"] | {"options": {"hidden_channels": 0}}}, "expected"),
         (state, {"source": {}}, "name of the source is None"),
         (state, {"source": {"name": "x", "origin": 3}}, "origin of the source is 3"),
+        (state, {"config": {"model": "LightGCN"}}, "has no preset"),
         (state, {"data": "0"}, "holds other data"),
+        (state, {"data": "0" * 5000}, r"as it was \(0{57}\.\.\.\)"),
     ]
     for weights, change, message in cases:
         save_weights(out / "best.safetensors", weights, about | change)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentor_pyg.config import load_config
-from mentor_pyg.errors import InputError, shown
+from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.run_files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
 
@@ -55,7 +55,8 @@ def read_history(folder: str | Path, name: str | None = None) -> History:
     path = folder / HISTORY
     columns = _read_columns(path)
     if "epoch" not in columns:
-        raise InputError(f"{path}: columns are {', '.join(columns)}; expected 'epoch' among them")
+        found = brief(", ".join(columns), 300)
+        raise InputError(f"{path}: columns are {found}; expected 'epoch' among them")
     epochs = columns.pop("epoch")
     if epochs != list(range(1, len(epochs) + 1)):
         raise InputError(f"{path}: 'epoch' doesn't count the rows; expected 1, 2, ...")
@@ -86,14 +87,17 @@ def _read_columns(path: Path) -> dict[str, list[float]]:
     if not rows:
         raise InputError(f"{path}: has no rows; expected one for every epoch")
     if len(set(header)) < len(header):
-        raise InputError(f"{path}: columns are {', '.join(header)}; expected each once")
+        found = brief(", ".join(header), 300)
+        raise InputError(f"{path}: columns are {found}; expected each once")
     for line, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise InputError(
                 f"{path}:{line}: has {len(row)} cells; expected {len(header)}, one a column"
             )
     return {
-        name: [cell_value(row[i], f"{path}:{line}: {name}") for line, row in enumerate(rows, 2)]
+        name: [
+            cell_value(row[i], f"{path}:{line}: {brief(name)}") for line, row in enumerate(rows, 2)
+        ]
         for i, name in enumerate(header)
     }
 

@@ -65,6 +65,11 @@ def test_before_the_first_validation_there_is_no_best(folder):
         ("epoch,recall@20\n1,1.5\n", "recall@20 leaves its range; expected numbers from 0 to 1"),
         ("epoch,recall@20\n1,-1\n", "recall@20 leaves its range"),
         ("epoch,bpr\n1," + "x" * 200_000 + "\n", "isn't CSV"),
+        ("epoch" + 5000 * "9" + "\n1\n", r"columns are epoch9{292}\.\.\.; expected 'epoch' among"),
+        (
+            "epoch," + 2 * ("b" * 999 + ",") + "c\n1,1,1,1\n",
+            r"epoch, b{290}\.\.\.; expected each once",
+        ),
     ],
 )
 def test_damaged_tables_are_told(folder, table, message):

@@ -21,6 +21,7 @@ from mentor_pyg.datasets.interactions import read_interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
 from mentor_pyg.experiments import read_plan
 from mentor_pyg.plots.heat_map import read_grid
+from mentor_pyg.plots.history import read_history
 from mentor_pyg.preparation import PrepareSettings, ReadyFeatures, prepare
 from mentor_pyg.preparation.amazon import AmazonImages, amazon_reviews, amazon_texts
 from mentor_pyg.preparation.contents import ImageFolder, ItemTexts
@@ -242,6 +243,11 @@ def _files(*kinds: str) -> Callable[[], list[Files]]:
 def read_results_of_run(folder: Path) -> None:
     for result in read_results([folder]):
         summary(result.metrics)
+
+
+@_reader(_files("history.csv", "config.yaml"), share=0.5, fixed=("config.yaml",))
+def read_history_file(folder: Path) -> None:
+    str(read_history(folder).best_epoch)
 
 
 @_reader(
