@@ -350,7 +350,10 @@ def test_no_interaction_is_left(tmp_path):
     [
         (lines(["user,item,time,stars", *TABLE]).encode("utf-16"), "is UTF-16 or UTF-32"),
         (lines(["user,item,time,stars", *TABLE]).encode("utf-16-le"), "column 'user' is not among"),
-        (gzip.compress(b"user,item", mtime=0), "is gzip; expected UTF-8, or a name that ends in .gz"),
+        (
+            gzip.compress(b"user,item", mtime=0),
+            "is gzip; expected UTF-8, or a name that ends in .gz",
+        ),
         (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
         (b"caf\xe9,item\nuser,item,time,stars\nu,i,1,4\n", "line 1 isn't UTF-8 at byte 4"),
         (b"\n\xff\nuser,item,time,stars\nu,i,1,4\n", "line 2 isn't UTF-8 at byte 1"),
