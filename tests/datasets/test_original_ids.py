@@ -15,9 +15,14 @@ from torch_geometric.loader import (
     NeighborLoader,
 )
 from torch_geometric.transforms import RandomLinkSplit, RemoveIsolatedNodes
+from torch_geometric.typing import WITH_TORCH_SPARSE
 
 from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
+
+needs_sampling = pytest.mark.skipif(
+    not WITH_TORCH_SPARSE, reason="PyG samples neighbours by torch-sparse"
+)
 
 LABELS = ["a", "bb", "c\0", "ééé", "👩x", "z" * 300, "a ", "10"]
 
@@ -114,6 +119,7 @@ def test_a_batch_carries_its_own_ids_alone(ids):
     assert len(pickle.dumps(ids[:2])) < len(pickle.dumps(ids)) - 300
 
 
+@needs_sampling
 @pytest.mark.parametrize("options", [{}, {"num_workers": 1, "filter_per_worker": True}])
 @pytest.mark.parametrize("loader", [NeighborLoader, HGTLoader])
 def test_loaders_of_nodes(data, loader, options):
@@ -121,12 +127,14 @@ def test_loaders_of_nodes(data, loader, options):
         assert_right(batch, data)
 
 
+@needs_sampling
 def test_loader_of_links(data):
     pairs = (INTERACTS, data[INTERACTS].edge_index)
     for batch in LinkNeighborLoader(data, [3, 3], edge_label_index=pairs, batch_size=4):
         assert_right(batch, data)
 
 
+@needs_sampling
 def test_sampler(data):
     sampler = ImbalancedSampler(torch.arange(8) // 5)
     loader = NeighborLoader(data, [2], input_nodes=USER, batch_size=4, sampler=sampler)
