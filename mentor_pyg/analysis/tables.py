@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from mentor_pyg.escaping import printable
 from mentor_pyg.options import checked
 
 Value = str | int | float | None
 
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~#])")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~#&$!]|^[-+=:]|(?<=^\d)[.)])")
+LIGATURE = re.compile(r"([-'`])(?=\1)")
+"""What LaTeX makes one character of two, such as a dash of two hyphens."""
+
 LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -245,7 +249,7 @@ def _decorate(cell: Drawn, escape: Callable[[Drawn], str], bold: str, star: str)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _escape_markdown(cell: Drawn) -> str:
@@ -255,7 +259,8 @@ def _escape_markdown(cell: Drawn) -> str:
 
 def _escape_latex(cell: Drawn) -> str:
     table = LATEX_NUMBER if cell.is_number else LATEX
-    return "".join(table.get(character, character) for character in _one_line(cell.text))
+    text = "".join(table.get(character, character) for character in _one_line(cell.text))
+    return LIGATURE.sub(r"\1{}", text)
 
 
 def _escape_html(cell: Drawn) -> str:

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mentor_pyg.plots.style import GREY, INK, figure_legend, label_axes, panels, series_style
+from mentor_pyg.plots.style import (
+    COLORS,
+    GREY,
+    INK,
+    figure_legend,
+    label_axes,
+    panels,
+    series_style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +44,11 @@ def bars(
     handles = []
     for i, (_, run, color) in enumerate(series):
         place = [x + (i - (len(series) - 1) / 2) * width for x in range(len(metrics))]
-        container = ax.bar(place, [run[m] for m in metrics], 0.92 * width, color=color)
+        hatch = "//" if len(COLORS) <= i < len(values) else None  # where colours are used up
+        heights = [run[m] for m in metrics]
+        container = ax.bar(
+            place, heights, 0.92 * width, color=color, hatch=hatch, edgecolor="white", linewidth=0
+        )
         handles.append(container)
         if len(series) * len(metrics) <= MAX_LABELLED:
             ax.bar_label(container, fmt="%.4f", fontsize=8, color=INK, padding=2)

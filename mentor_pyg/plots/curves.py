@@ -40,7 +40,8 @@ def curves(histories: Sequence[History], metrics: Sequence[str] | None = None) -
     columns = min(COLUMNS, max(len(losses), len(chosen)))
     blocks = [_fill(names, columns) for names in (losses, chosen)]
     places = [name for block in blocks for name in block]
-    figure, axes = panels(len(places) // columns, columns, 3.0, 2.6)
+    width = 3.0 if columns > 1 else 4.4  # the legend has to fit
+    figure, axes = panels(len(places) // columns, columns, width, 2.6)
     for ax, place in zip(axes, places):
         if place is None:
             ax.remove()
@@ -70,7 +71,8 @@ def _draw(ax: "Axes", histories: Sequence[History], name: str) -> None:
             label=history.name,
             **style,
         )
-        best = [point for point in measured if point[0] == history.best_epoch]
+        best_epoch = history.best_epoch
+        best = [point for point in measured if point[0] == best_epoch]
         for x, y in best:
             ax.plot(x, y, marker="*", markersize=13, color=style["color"], markeredgecolor="white")
     ax.xaxis.set_major_locator(

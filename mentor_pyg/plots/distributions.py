@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.plots.style import COLORS, INK, TICK_SIZE, label_axes, panels
+from mentor_pyg.plots.style import COLORS, INK, TICK_SIZE, label_axes, log_scale, panels
 from mentor_pyg.typing import INTERACTS, ITEM, SPLITS, USER
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _draw_degrees(ax: "Axes", users: np.ndarray, items: np.ndarray) -> None:
         ("users", users, COLORS[0], "o"),
         ("items", items, COLORS[1], "s"),
     ):
-        ax.loglog(
+        ax.plot(
             *degree_tail(degree),
             drawstyle="steps-pre",
             color=color,
@@ -78,6 +78,8 @@ def _draw_degrees(ax: "Axes", users: np.ndarray, items: np.ndarray) -> None:
             linewidth=1,
             label=name,
         )
+    log_scale(ax, "x")
+    log_scale(ax, "y")
     label_axes(ax, "Degree", "training pairs d", "share with at least d pairs")
     ax.legend(fontsize=TICK_SIZE, frameon=False)
 

@@ -16,11 +16,13 @@ from mentor_pyg.plots.history import cell_value
 from mentor_pyg.plots.style import (
     COLORS,
     GRID,
+    INCHES,
     LABEL_SIZE,
     TICK_SIZE,
     label_axes,
     panels,
     plain,
+    setting_ticks,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 COLOR_MAP = "cividis"
 """Even steps of lightness, in blue and yellow: the same to all kinds of colour vision."""
+
+ROOM = 0.85
+"""Inches for every column."""
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Of red, green and blue light, white being 1."""
@@ -116,11 +121,12 @@ def heat_map(
     if not np.isfinite(values).any():
         raise InputError("the grid has no value in any cell; expected at least one")
     height, width = values.shape
-    figure, (ax,) = panels(1, 1, 2 + 0.85 * width, 1.3 + 0.55 * height)
+    least = 0.9 + INCHES * len(plain(row_name))  # its name stands beside the rows
+    figure, (ax,) = panels(1, 1, 2 + ROOM * width, max(1.3 + 0.55 * height, least))
     image = ax.imshow(np.ma.masked_invalid(values), cmap=COLOR_MAP + "_r" * lowest, aspect="auto")
     best = np.unravel_index((np.nanargmin if lowest else np.nanargmax)(values), values.shape)
     label_axes(ax, metric, column_name, row_name, grid="")
-    ax.set_xticks(range(width), [plain(str(value)) for value in columns])
+    setting_ticks(ax, columns, ROOM)
     ax.set_yticks(range(height), [plain(str(value)) for value in rows])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mentor_pyg.plots.style import COLORS, label_axes, panels, plain
+from mentor_pyg.plots.style import COLORS, label_axes, panels, setting_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+ROOM = 0.6
+"""Inches for every value."""
 
 
 def sensitivity(
@@ -25,11 +28,11 @@ def sensitivity(
         metric: Name of the metric.
         title: What was measured.
     """
-    figure, (ax,) = panels(1, 1, 1.8 + 0.6 * len(points), 2.8)
+    figure, (ax,) = panels(1, 1, 1.8 + ROOM * len(points), 2.8)
     values = [value for _, value in points]
     ax.errorbar(
         range(len(points)), values, yerr=list(spreads), marker="o", color=COLORS[0], capsize=3
     )
-    ax.set_xticks(range(len(points)), [plain(str(value)) for value, _ in points])
+    setting_ticks(ax, [value for value, _ in points], room=ROOM)
     label_axes(ax, title, setting, metric, grid="y")
     return figure

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.escaping import printable
 from mentor_pyg.extras import optional
 from mentor_pyg.files import atomic_path
 
@@ -21,6 +22,9 @@ LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 INK, GREY, GRID = "#222222", "#6B6B6B", "#E4E4E4"
 TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 11, 10, 9
+INCHES = 0.085
+"""Width of a character at that size, roughly."""
+
 MAX_NAME = 40
 FORMATS = (".png", ".svg")
 PNG_DPI = 200
@@ -68,13 +72,56 @@ def label_axes(ax: "Axes", title: str, x: str, y: str, grid: str = "both") -> No
         ax.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
 
 
+def log_scale(ax: "Axes", which: str) -> None:
+    """A logarithmic axis whose ticks bear plain numbers, some of them whatever it spans.
+
+    Args:
+        ax: The axes, with everything drawn.
+        which: :obj:`"x"` or :obj:`"y"`.
+    """
+    ticker = optional("matplotlib.ticker")
+    getattr(ax, f"set_{which}scale")("log")
+    low, high = getattr(ax, f"get_{which}lim")()
+    axis = getattr(ax, f"{which}axis")
+    if high < 5 * low:
+        axis.set_major_locator(ticker.MaxNLocator(4))
+    else:
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda x, _: plain_number(x)))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def plain_number(value: float) -> str:
+    """A number as short as it can be, with separators of thousands: 10,000 or 0.02."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:g}"
+
+
+def setting_ticks(ax: "Axes", values: Sequence[Any], room: float) -> None:
+    """Ticks at 0, 1, ... with the values of a setting, slanted if they are long.
+
+    Args:
+        ax: The axes.
+        values: The values.
+        room: Inches from one tick to the next.
+    """
+    labels = [plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in values]
+    ax.set_xticks(range(len(labels)), labels)
+    if max(map(len, labels), default=0) * INCHES > 0.95 * room:
+        for label in ax.get_xticklabels():
+            label.set(rotation=30, ha="right", rotation_mode="anchor")
+
+
 def figure_legend(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> "Legend":
-    """One legend for all axes of a figure, above them."""
+    """One legend for all axes of a figure, above them, in as many columns as have room."""
+    width = 0.7 + INCHES * max((len(plain(label)) for label in labels), default=0)
+    columns = max(1, min(len(labels), 4, int(figure.get_figwidth() / width)))
+    rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.2 * max(0, rows - 1))
     return figure.legend(
         handles,
         [plain(label) for label in labels],
         loc="outside upper left",
-        ncols=min(len(labels), 4),
+        ncols=columns,
         fontsize=LABEL_SIZE,
         frameon=False,
     )
@@ -88,7 +135,7 @@ def series_style(index: int) -> dict[str, Any]:
 
 def plain(text: str) -> str:
     """A text of the user's as it is: one line, no mathematics, not too long."""
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     text = text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
     # A legend leaves out what begins with an underscore:
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")

@@ -11,6 +11,7 @@ from mentor_pyg.plots.style import (
     INK,
     TICK_SIZE,
     label_axes,
+    log_scale,
     panels,
     plain,
 )
@@ -84,6 +85,8 @@ def trade_off(
     if min(costs) > 0 and max(costs) > WIDE * min(costs):
         ax.set_xscale("log")
     ax.margins(0.15)
+    if ax.get_xscale() == "log":
+        log_scale(ax, "x")
     label_axes(ax, title, cost, accuracy)
     _place_labels(figure, ax, points)
     return figure

@@ -132,6 +132,33 @@ def test_awkward_markdown(awkward):
         assert unescaped == texts
 
 
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("a&lt;b", r"a\&lt;b"),
+        ("$x$", r"\$x\$"),
+        ("![x](y)", r"\!\[x\](y)"),
+        ("- item", r"\- item"),
+        ("1. item", r"1\. item"),
+        ("a-b 1.5", "a-b 1.5"),
+        ("red \x1b[31m", r"red \\x1b\[31m"),
+    ],
+)
+def test_names_stay_names_in_markdown(text, markdown):
+    table = Table([Column(text)], [[text]], text)
+    title, rows = table.to_markdown().split("\n\n")
+    assert title == markdown
+    assert rows == f"| {markdown} |\n| --- |\n| {markdown} |"
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [("a--b---c", "a-{}-b-{}-{}-c"), ("''x``", "'{}'x`{}`"), ("a\x07b", r"a\textbackslash{}x07b")],
+)
+def test_no_ligatures_and_controls_in_latex(text, latex):
+    assert f"    {latex} \\\\\n" in Table([Column("x")], [[text]]).to_latex()
+
+
 def test_awkward_latex(awkward):
     expected = [
         r"hit\_ratio",

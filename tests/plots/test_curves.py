@@ -87,3 +87,19 @@ def test_bars_are_as_high_as_the_metrics_and_don_t_overlap():
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     assert [text.get_text() for text in ax.get_xticklabels()] == ["recall@20", "ndcg@20"]
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["a", "b", "by popularity"]
+
+
+def test_the_best_epoch_is_found_once_a_panel(monkeypatch):
+    """Not once a point, which took minutes of long runs."""
+    calls = []
+    best = History.best_epoch.fget
+    monkeypatch.setattr(History, "best_epoch", property(lambda h: (calls.append(h), best(h))[1]))
+    losses, metrics = {"bpr": 500 * [1.0]}, {"recall@20": 500 * [0.1]}
+    curves([History("a", "recall@20", list(range(500)), losses, metrics)])
+    assert 0 < len(calls) <= 5
+
+
+def test_more_runs_than_colors_are_told_apart():
+    figure = bars({f"run {i}": {"recall@10": 0.1} for i in range(9)}, ["recall@10"])
+    looks = [(c[0].get_facecolor(), c[0].get_hatch()) for c in figure.axes[0].containers]
+    assert len(set(looks)) == 9

@@ -1,4 +1,5 @@
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -7,11 +8,13 @@ from mentor_pyg.plots.style import (
     COLORS,
     figure_legend,
     label_axes,
+    log_scale,
     panels,
     plain,
     render,
     save_figure,
     series_style,
+    setting_ticks,
 )
 
 pytest.importorskip("matplotlib")
@@ -96,3 +99,53 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match=r"matplotlib isn't installed; .*mentor_pyg\[plot\]"):
         panels(1, 1)
+
+
+def draw(figure):
+    pytest.importorskip("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+
+
+def overlapping(labels):
+    """Whether one of the texts in a row covers another."""
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    return any(a.overlaps(b) for a, b in pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "some"),
+    [(3, 20, "10"), (6, 9, "8"), (5, 5, "5"), (1, 40_000, "10,000"), (1, 2e9, "1e+08")],
+)
+def test_labels_of_logarithmic_axes_are_plain_and_apart(low, high, some):
+    figure, (ax,) = panels(1, 1)
+    ax.plot([low, high], [1e-4 * low, 1e-4 * high])
+    for which in ("x", "y"):
+        log_scale(ax, which)
+    draw(figure)
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert some in labels
+    assert not any("$" in label for label in labels)
+    assert not overlapping(ax.get_xticklabels() + ax.get_xticklabels(minor=True))
+    assert not overlapping(ax.get_yticklabels())
+
+
+def test_long_values_of_a_setting_are_slanted():
+    values = [0.1 + 0.2, 1e-5, "a long value", True, 7]
+    for room, is_slanted in ((0.6, True), (2.0, False)):
+        figure, (ax,) = panels(1, 1, room * len(values))
+        setting_ticks(ax, values, room)
+        draw(figure)
+        labels = ax.get_xticklabels()
+        assert [x.get_text() for x in labels] == ["0.3", "1e-05", "a long value", "True", "7"]
+        assert (labels[0].get_rotation() > 0) == is_slanted
+
+
+@pytest.mark.parametrize("width", [3, 12])
+def test_a_legend_lies_within_its_figure(width):
+    figure, (ax,) = panels(1, 1, width)
+    (line,) = ax.plot([0, 1])
+    figure_legend(figure, 5 * [line], [f"{i} {20 * 'x'}" for i in range(5)])
+    draw(figure)
+    box = figure.legends[0].get_window_extent()
+    assert box.x1 <= figure.bbox.x1
+    assert ax.get_window_extent().height > 0.5 * figure.dpi * 2.7
