@@ -23,6 +23,7 @@ from torch_geometric.metrics.link_pred import LinkPredMetricData
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Count, Lengths, checked
 from mentor_pyg.ranking import SeenItems, rank
+from mentor_pyg.shapes import check_edge_index
 from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
 
 METRICS = {
@@ -116,8 +117,8 @@ class Evaluator:
             quicker on a GPU and may swap items whose scores are all but equal.
 
     Raises:
-        InputError: If the split or a length can't be measured, or nobody has both
-            training and held-out pairs.
+        InputError: If the split or a length can't be measured, a pair is of a user or
+            item that isn't there, or nobody has both training and held-out pairs.
     """
 
     def __init__(
@@ -130,6 +131,9 @@ class Evaluator:
         num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
         check_lengths(ks, num_items)
         train, pairs = data[INTERACTS].edge_index, _held_out(data, split)
+        for what, edges in (("training", train), (split, pairs)):
+            check_edge_index(f"{what} pairs", edges, (num_users, num_items))
+        pairs = pairs.unique(dim=1)  # a pair counts once
         trained = train[0].bincount(minlength=num_users) > 0
         kept = pairs[:, trained[pairs[0]]]
         self.users, row = kept[0].unique(return_inverse=True)

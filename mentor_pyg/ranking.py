@@ -66,9 +66,14 @@ def rank(
 
     Raises:
         InputError: If embeddings or scores aren't finite, as those of a model whose
-            training diverged.
+            training diverged, or a user has no row.
     """
     check_embeddings(user_emb, item_emb)
+    outside = users[(users < 0) | (users >= user_emb.size(0))]
+    if outside.numel():
+        raise InputError(
+            f"users: row {int(outside[0])} isn't there; expected 0 to {user_emb.size(0) - 1}"
+        )
     num_items = item_emb.size(0)
     order = torch.randperm(num_items, generator=torch.Generator().manual_seed(0))
     order = order.to(item_emb.device)

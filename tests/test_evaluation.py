@@ -253,6 +253,26 @@ def test_embeddings_of_another_shape(data, embeddings):
             evaluator(*broken)
 
 
+def test_a_pair_that_is_there_twice_counts_once(few_unseen):
+    store = few_unseen[INTERACTS]
+    store.test_edge_label_index = store.test_edge_label_index.repeat(1, 2)
+    assert Evaluator(few_unseen, "test", (5,))(torch.ones(4, 1), torch.ones(10, 1))["recall@5"] == 1
+
+
+@pytest.mark.parametrize("name", ["edge_index", "test_edge_label_index"])
+@pytest.mark.parametrize("pair", [[4, 0], [0, 10], [-1, 0]])
+def test_pairs_of_nobody(few_unseen, name, pair):
+    store = few_unseen[INTERACTS]
+    store[name] = torch.cat([store[name], torch.tensor([pair]).t()], dim=1)
+    with pytest.raises(InputError, match=r"(training|test) pairs.*; expected "):
+        Evaluator(few_unseen, "test", (5,))
+
+
+def test_rows_of_nobody(embeddings):
+    with pytest.raises(InputError, match="users: row 12 isn't there; expected 0 to 11"):
+        top_k(*embeddings, torch.tensor([3, 12]), 2)
+
+
 def test_unknown_split(data):
     with pytest.raises(InputError, match="split: is 'train'; expected one of 'val', 'test'"):
         Evaluator(data, "train")

@@ -85,8 +85,11 @@ def mean_intervals(values: np.ndarray, sampling: Sampling = DEFAULT) -> list[Est
     """
     if values.ndim == 2:
         values = values[None]
-    if values.shape[1] == 0:
-        raise InputError("metrics of 0 users have no mean; expected 1 or more")
+    if values.ndim != 3 or 0 in values.shape[:2]:
+        raise InputError(
+            f"metrics: have shape {list(values.shape)}; expected seeds, users and metrics, "
+            "1 or more of each"
+        )
     if not ((values >= 0) & (values <= 1 + ROUNDING)).all():
         raise InputError("values aren't all from 0 to 1; expected metrics")
     found = mean_variance(values)
@@ -110,5 +113,7 @@ def metric_intervals(
         seeds: Metrics of the same users, for each seed.
         sampling: The confidence.
     """
+    if not seeds:
+        raise InputError("metrics: of no seed; expected those of 1 or more")
     values = np.stack([metrics.values for metrics in seeds])
     return dict(zip(seeds[0].names, mean_intervals(values, sampling)))

@@ -8,7 +8,7 @@ import numpy as np
 from mentor_pyg.analysis.intervals import DEFAULT, PairedTest, Sampling, t_quantile
 from mentor_pyg.analysis.per_user import UserMetrics
 from mentor_pyg.analysis.variance import MeanVariance, mean_variance
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import Count, Seed, checked
 
 BLOCK_ENTRIES = 2**20
@@ -59,7 +59,7 @@ def compare(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[Comparison]:
     Raises:
         InputError: If users or metrics aren't the same, or there is no such test.
     """
-    a, b = ([x] if isinstance(x, UserMetrics) else list(x) for x in (a, b))
+    a, b = (_listed(x) for x in (a, b))
     for other in (*a, *b):
         if other.names != a[0].names or not np.array_equal(other.users, a[0].users):
             raise InputError(
@@ -79,6 +79,13 @@ def compare(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[Comparison]:
         Comparison(name, float(mean), float(start), float(end), float(p), found.over_seeds)
         for name, mean, start, end, p in zip(a[0].names, found.mean, low, high, p_values)
     ]
+
+
+def _listed(runs: Runs) -> list[UserMetrics]:
+    listed = [runs] if isinstance(runs, UserMetrics) else runs
+    if not isinstance(listed, Sequence) or not listed:
+        raise InputError(f"runs to compare: are {shown(runs)}; expected metrics of one or more")
+    return list(listed)
 
 
 def _t_test(found: MeanVariance) -> np.ndarray:
@@ -120,8 +127,14 @@ def paired_test(
         p-values [M], 1 where no pair differs.
 
     Raises:
-        InputError: If there is no such test.
+        InputError: If there is no such test, or a difference isn't finite.
     """
+    if difference.ndim != 2 or not np.isfinite(difference).all():
+        raise InputError(
+            f"differences: have shape {list(difference.shape)}, "
+            f"{int((~np.isfinite(difference)).sum())} of them not finite; expected a matrix of "
+            "finite ones, a row for each user"
+        )
     p_values = np.ones(difference.shape[1])
     differs = difference.any(axis=0)
     if differs.any():

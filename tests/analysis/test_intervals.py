@@ -56,8 +56,11 @@ def test_edges():
     value, low, high = mean_intervals(np.array([[0.5]]))[0]  # one user: nothing is known
     assert (value, low, high) == (0.5, pytest.approx(0, abs=0.03), pytest.approx(1, abs=0.03))
     assert mean_intervals(np.full((9, 1), 1 + 5e-7))[0].high == 1  # metrics are float32
-    with pytest.raises(InputError, match="metrics of 0 users have no mean; expected 1 or more"):
-        mean_intervals(np.zeros((0, 2)))
+    for shape in ((0, 2), (0, 4, 2), (4,)):
+        with pytest.raises(InputError, match=r"metrics: have shape .*; expected seeds, users and"):
+            mean_intervals(np.zeros(shape))
+    with pytest.raises(InputError, match="metrics: of no seed; expected those of 1 or more"):
+        metric_intervals([])
     for value in (np.nan, -0.1, 1.5):
         with pytest.raises(InputError, match="values aren't all from 0 to 1; expected metrics"):
             mean_intervals(np.array([[0.2], [value]]))

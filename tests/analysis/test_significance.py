@@ -153,6 +153,25 @@ def test_mistakes(difference):
         paired_test(difference[:1], "t")
 
 
+@pytest.mark.parametrize(
+    "wrong", [np.full((3, 2), np.nan), np.array([[0.1], [np.inf]]), np.ones(3)]
+)
+@pytest.mark.parametrize("test", TESTS)
+def test_differences_that_are_none(wrong, test):
+    with pytest.raises(
+        InputError, match=r"differences: have shape .*; expected a matrix of finite"
+    ):
+        paired_test(wrong, test)
+
+
+@pytest.mark.parametrize("runs", [[], None, 3])
+def test_no_runs_to_compare(runs):
+    with pytest.raises(
+        InputError, match="runs to compare: are .*; expected metrics of one or more"
+    ):
+        compare(metrics(np.zeros((4, 2))), runs)
+
+
 def test_holm_by_hand():
     # Sorted 0.01, 0.02, 0.03, 0.2 times 4, 3, 2, 1; none may be below the one before.
     assert holm([0.03, 0.01, 0.2, 0.02]) == pytest.approx([0.06, 0.04, 0.2, 0.06])
