@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.escaping import printable
 from mentor_pyg.options import checked
 
@@ -97,7 +98,13 @@ class Table:
     transposed: bool = False
 
     def render(self, format: str) -> str:
-        """The table in one of ``FORMATS``."""
+        """The table in one of ``FORMATS``.
+
+        Raises:
+            InputError: If there is no such format.
+        """
+        if format not in FORMATS:
+            raise InputError(f"format: is {shown(format)}; expected one of {', '.join(FORMATS)}")
         return FORMATS[format](self)
 
     def to_text(self) -> str:

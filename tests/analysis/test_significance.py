@@ -166,9 +166,7 @@ def test_differences_that_are_none(wrong, test):
 
 @pytest.mark.parametrize("runs", [[], None, 3])
 def test_no_runs_to_compare(runs):
-    with pytest.raises(
-        InputError, match="runs to compare: are .*; expected metrics of one or more"
-    ):
+    with pytest.raises(InputError, match=r"runs to compare: are .*; expected metrics of one"):
         compare(metrics(np.zeros((4, 2))), runs)
 
 

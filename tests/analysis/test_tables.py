@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from mentor_pyg import InputError
 from mentor_pyg.analysis import FORMATS, Cell, Column, Table
 
 AWKWARD = ["hit_ratio", "50%", "a|b", "R&D #1", "x<y>", "[0, 4)", "*", "`c` \\ {d}", "~^$", "±"]
@@ -192,6 +193,11 @@ def test_line_breaks_become_spaces(format):
     table = Table([Column("a\nb")], [["c\r\nd"]], "e\nf", "g\nh")
     text = table.render(format)
     assert all(pair in text for pair in ("a b", "c d", "e f", "g h"))
+
+
+def test_unknown_format():
+    with pytest.raises(InputError, match="format: is 'pdf'; expected one of text, markdown"):
+        Table([Column("a")], [[1]]).render("pdf")
 
 
 @pytest.mark.parametrize("format", FORMATS)
