@@ -214,7 +214,7 @@ def kill(name: str, scenario: Scenario, kills: int, rng: random.Random, folder: 
     while killed < kills or not is_whole:
         process = start(out)
         if killed < kills:
-            process.join(duration * rng.random())
+            process.join(1.1 * duration * rng.random())
             process.kill()
         process.join()
         is_whole = process.exitcode != -signal.SIGKILL
