@@ -12,6 +12,9 @@ from mentor_pyg.files import check_file
 from mentor_pyg.run_files import CONFIG, LAST, METRICS, check_files, read_last, read_metrics
 from mentor_pyg.source import data_fingerprint, open_source
 
+LONGEST = 4096
+"""Characters of a value in messages, which may be a path."""
+
 
 def model_folder(out: Path, dataset: str, variant: Variant) -> Path:
     """Where everything about a model on a dataset lies."""
@@ -142,7 +145,8 @@ def _compare(folder: Path, how: str, found: RunConfig, planned: RunConfig) -> No
 
 
 def _refuse(folder: Path, how: str, name: str, found: Any, planned: Any) -> None:
+    theirs, ours = (shown(value, LONGEST) for value in (found, planned))
     raise InputError(
-        f"{folder}: was {how} with {name} = {shown(found)}, the plan has {shown(planned)}; "
+        f"{folder}: was {how} with {name} = {theirs}, the plan has {ours}; "
         "expected the same, or remove the folder"
     )
