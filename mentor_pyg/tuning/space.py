@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
@@ -9,11 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mentor_pyg.config import load_config
-from mentor_pyg.errors import InputError, shown
+from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.named_yaml import NamedYaml
 
 FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
 """Settings that decide how trials are compared, so that no search may change them."""
+
+MAX_STEPS = 2**53
+"""Up to which floats count whole numbers one by one."""
 
 SPACES = NamedYaml("search space", "presets/search")
 
@@ -157,7 +161,7 @@ def read_space(name: str) -> SearchSpace:
     for key, values in SPACES.read(name).items():
         if not isinstance(key, str):
             raise InputError(f"{name}: {shown(key)} is no setting; expected e.g. train.lr")
-        parameters[key] = _parameter(f"{name}: {key}", values)
+        parameters[key] = _parameter(f"{name}: {brief(key)}", values)
     return SearchSpace(name, parameters)
 
 
@@ -179,22 +183,26 @@ def _choices(where: str, values: list[Any]) -> list[Any]:
         raise InputError(f"{where} is {shown(values)}; expected finite numbers and texts") from None
     for text in texts:
         if texts.count(text) > 1:
-            raise InputError(f"{where} lists {text} twice; expected different values")
+            raise InputError(f"{where} lists {brief(text)} twice; expected different values")
     return choices
 
 
 def _range(where: str, values: dict[Any, Any]) -> Range:
     if not {"low", "high"} <= values.keys() <= {"low", "high", "log", "step"}:
-        raise InputError(f"{where} has {sorted(map(str, values))}; expected low, high, log, step")
+        found = shown(sorted(map(str, values)))
+        raise InputError(f"{where} has {found}; expected low, high, log, step")
     low, high, step = (_number(values.get(name)) for name in ("low", "high", "step"))
     log = values.get("log", False)
     if not _is_finite(low) or not _is_finite(high) or not low < high:
         raise InputError(f"{where} is from {shown(low)} to {shown(high)}; expected low below high")
+    if not _is_finite(high - low):
+        raise InputError(f"{where} is from {shown(low)} to {shown(high)}; expected a finite width")
     if not isinstance(log, bool):
         raise InputError(f"{where}.log is {shown(log)}; expected true or false")
     if log and (low <= 0 or step is not None):
         raise InputError(
-            f"{where} has log with low {low} and step {step}; expected low above 0 and no step"
+            f"{where} has log with low {shown(low)} and step {shown(step)}; "
+            "expected low above 0 and no step"
         )
     whole = all(isinstance(x, int) for x in (low, high, 1 if step is None else step))
     if not whole:
@@ -205,6 +213,8 @@ def _range(where: str, values: dict[Any, Any]) -> Range:
         return Range(low, high, log)
     if not _is_finite(step) or not 0 < step <= high - low:
         raise InputError(f"{where}.step is {shown(step)}; expected more than 0, at most high - low")
+    if not high - low < MAX_STEPS * step:
+        raise InputError(f"{where}.step is {shown(step)}; expected fewer than {MAX_STEPS} steps")
     high = low + math.floor((high - low) / step + 1e-9) * step
     return Range(low, high if whole else _rounded(high), False, step)
 
@@ -224,4 +234,6 @@ def _rounded(value: float) -> float:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a number that a float can be, also if it is an integer."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max

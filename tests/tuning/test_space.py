@@ -112,6 +112,18 @@ def test_a_point_becomes_settings_of_any_kind(space):
         ("train.lr: {low: 0, high: 1.0, log: true}", "log with low 0"),
         ("train.lr: {low: 1, high: 2, log: true, step: 1}", "no step"),
         ("train.lr: {low: 1, high: 2, log: 1}", "log is 1"),
+        (
+            f"train.lr: {{low: 1, high: 1{400 * '0'}}}",
+            r"from 1 to 10.*\.\.\..*; expected low below",
+        ),
+        ("train.lr: {low: -1.7e+308, high: 1.7e+308}", "expected a finite width"),
+        ("train.lr: {low: 0, high: 1e300, step: 1e-10}", "step is 1e-10; expected fewer than"),
+        ("train.lr: {low: 1, high: 10000000000000000}", "step is 1; expected fewer than"),
+        (
+            f"train.lr: {{low: 1, high: 2, {999 * 'a'}: 1}}",
+            r"has \['a.{54}\.\.\.; expected low, high",
+        ),
+        (f"train.lr: [{999 * 'a'}, {999 * 'a'}]", r"lists \"a{56}\.\.\. twice; expected"),
         ("train.lr: {low: 0, high: 1, step: 0}", "step is 0"),
         ("train.lr: {low: 0, high: 1, step: 2}", "step is 2"),
         ("train.lr: {low: 0, high: 1, step: x}", "step is 'x'"),
