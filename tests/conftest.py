@@ -1,6 +1,7 @@
 import gzip
 import json
 import resource
+import signal
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.features import MODALITY_NAMES
 from mentor_pyg.typing import INTERACTS, ITEM, modalities
+
+# Shells let the commands that they run in the background ignore Ctrl-C, and so their children:
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
