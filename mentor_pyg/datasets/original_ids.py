@@ -32,10 +32,8 @@ class OriginalIds(Tensor):
     :meth:`tolist` give all texts. Saving and loading it takes no more than what
     :func:`torch.load` permits with ``weights_only``.
 
-    Ids that are integers need no such class: they are a tensor.
-
-    Args:
-        labels: The ids in the order of the rows.
+    Ids that are integers need no such class: they are a tensor. The only argument,
+    ``labels``, holds the ids in the order of the rows.
 
     Raises:
         TypeError: By operations that compute with the entries, which are no numbers.
