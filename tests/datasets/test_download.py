@@ -151,7 +151,7 @@ def test_what_is_there_is_left_alone(server, folder):
 
 def test_no_byte_is_sent_twice_after_cuts(server, folder, caplog):
     server.cut = [300_000, 123_456, 1]
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="mentor_pyg"):
         download([remote()], folder, PAGE, server.url)
     assert (folder / "x_feat.npy").read_bytes() == CONTENT
     assert [start for _, start, _ in server.sent] == [0, 300_000, 423_456, 423_457]
