@@ -55,7 +55,7 @@ class Adjacency(NamedTuple):
                 sparse kernels on the CPU, become float32.
             size: Number of source and of target nodes.
             symmetric: Whether the matrix equals its transpose, which then isn't stored
-                a second time. The caller vouches for it.
+                a second time. This is not checked.
 
         Raises:
             InputError: If the shapes don't fit, nodes lie outside of ``size``, or a matrix

@@ -1,7 +1,7 @@
 """The raw files of Amazon's product data of 2014: reviews, descriptions, image features."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -63,7 +63,7 @@ class AmazonImages:
             if not path.stat().st_size:
                 raise InputError(f"{path}: is empty; expected records of {RECORD.itemsize} bytes")
 
-    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+    def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]:
         self.check()
         for path in self.files:
             size = path.stat().st_size

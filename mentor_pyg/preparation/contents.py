@@ -1,7 +1,8 @@
 """Where features come from: texts and images that are encoded, or ready arrays."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -67,34 +68,34 @@ class ItemTexts:
         for path in self.files:
             check_table(path)
 
-    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+    def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]:
         return _encoded(self._pieces(items, progress), self.encode, progress)
 
-    def _pieces(self, items: ItemRows, progress: bool) -> Iterator[Piece[str]]:
+    def _pieces(self, items: ItemRows, progress: bool) -> Generator[Piece[str], None, None]:
         def unwanted(line: str) -> bool:
             found = self.peek.match(line) if self.peek else None
             return found is not None and not items.wants(found[1])
 
         for path in self.files:
-            table = open_table(
+            with open_table(
                 path,
                 [self.id_column],
                 items.problems,
                 optional=self.text_columns,
                 skip_line=unwanted,
                 progress=progress,
-            )
-            for number, (label, *texts) in table.rows:
-                where = table.where(number)
-                try:
-                    item = as_id(label, "item")
-                    text = compose_text(texts) if items.wants(item) else ""
-                except BadValue as bad:
-                    items.problems.add(where, bad)
-                    continue
-                row = items.take(item, where)
-                if row is not None and text:
-                    yield Piece(row, where, text)
+            ) as table:
+                for number, (label, *texts) in table.rows:
+                    where = table.where(number)
+                    try:
+                        item = as_id(label, "item")
+                        text = compose_text(texts) if items.wants(item) else ""
+                    except BadValue as bad:
+                        items.problems.add(where, bad)
+                        continue
+                    row = items.take(item, where)
+                    if row is not None and text:
+                        yield Piece(row, where, text)
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,10 @@ class ImageFolder:
     def files(self) -> list[Path]:
         return [self.folder]
 
-    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+    def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]:
         return _encoded(self._pieces(items), self.encode, progress)
 
-    def _pieces(self, items: ItemRows) -> Iterator[Piece[Path]]:
+    def _pieces(self, items: ItemRows) -> Generator[Piece[Path], None, None]:
         for path in sorted(self.folder.iterdir()):
             if path.suffix.lower() not in ENDINGS:
                 continue
@@ -138,16 +139,19 @@ class ImageFolder:
                 yield Piece(row, str(path), path)
 
 
-def _encoded(pieces: Iterator[Piece[T]], encode: Encode[T], progress: bool) -> Iterator[Block]:
-    while some := list(islice(pieces, ENCODED_AT_ONCE)):
-        values = encode([piece.content for piece in some], progress=progress)
-        if values.ndim != 2 or len(values) != len(some) or not values.shape[1]:
-            raise InputError(
-                f"{some[0].where}: is encoded with others as {list(values.shape)}; "
-                f"expected features [{len(some)}, features], with a column or more"
-            )
-        rows = np.array([piece.row for piece in some])
-        yield Block(rows, values, [piece.where for piece in some])
+def _encoded(
+    pieces: Generator[Piece[T], None, None], encode: Encode[T], progress: bool
+) -> Generator[Block, None, None]:
+    with closing(pieces):
+        while some := list(islice(pieces, ENCODED_AT_ONCE)):
+            values = encode([piece.content for piece in some], progress=progress)
+            if values.ndim != 2 or len(values) != len(some) or not values.shape[1]:
+                raise InputError(
+                    f"{some[0].where}: is encoded with others as {list(values.shape)}; "
+                    f"expected features [{len(some)}, features], with a column or more"
+                )
+            rows = np.array([piece.row for piece in some])
+            yield Block(rows, values, [piece.where for piece in some])
 
 
 @dataclass(frozen=True)
@@ -174,12 +178,12 @@ class ReadyFeatures:
             check_file(path)
         open_features(self.path)
 
-    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]:
+    def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]:
         x = open_features(self.path)
         ids = [(f"row {row}", str(row)) for row in range(len(x))]
         if self.id_file is not None:
-            lines = read_lines(self.id_file, items.problems, progress)
-            ids = [(f"{self.id_file}: line {n}", line) for n, line in lines]
+            with closing(read_lines(self.id_file, items.problems, progress)) as lines:
+                ids = [(f"{self.id_file}: line {n}", line) for n, line in lines]
             if len(ids) != len(x):
                 raise InputError(
                     f"{self.id_file}: has {len(ids)} ids; expected {len(x)}, one for each "

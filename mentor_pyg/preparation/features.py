@@ -1,8 +1,8 @@
 """Writes the features of the items, one row an item, in pieces of bounded size."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,7 @@ class Content(Protocol):
     def stem(self) -> str: ...
     @property
     def files(self) -> list[Path]: ...
-    def blocks(self, items: ItemRows, progress: bool) -> Iterator[Block]: ...
+    def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]: ...
 
 
 class Coverage(NamedTuple):
@@ -115,7 +115,8 @@ def write_features(
     path, num_items = folder / f"{content.stem}{SUFFIX}", len(items.row_of)
     mask, width = np.zeros(num_items, dtype=bool), 0
     with ExitStack() as stack:
-        for block in content.blocks(items, progress):
+        blocks = stack.enter_context(closing(content.blocks(items, progress)))
+        for block in blocks:
             if not width:
                 width = block.values.shape[1]
                 table = stack.enter_context(_Table(path, num_items, width))

@@ -125,15 +125,17 @@ class InteractionTable:
         user, item, times = array("q"), array("q"), TimeColumn()
         low = 0
         for path in self.files:
-            table = open_table(path, columns, problems, header=self.header, progress=progress)
-            for u, i, t, is_low in self._pairs(table, users, items, times, problems):
-                if is_low:
-                    low += 1
-                    continue
-                user.append(u)
-                item.append(i)
-                if self.time:
-                    times.append(t)
+            with open_table(
+                path, columns, problems, header=self.header, progress=progress
+            ) as table:
+                for u, i, t, is_low in self._pairs(table, users, items, times, problems):
+                    if is_low:
+                        low += 1
+                        continue
+                    user.append(u)
+                    item.append(i)
+                    if self.time:
+                        times.append(t)
         if not user and not low:
             raise InputError(
                 f"{', '.join(map(str, self.files))}: none of 0 interactions can be used; "

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from mentor_pyg.errors import InputError, reason
@@ -31,7 +31,7 @@ NO_TEXT = {
 
 def read_lines(
     path: Path, problems: Problems, progress: bool = True, has_header: bool = False
-) -> Iterator[tuple[int, str]]:
+) -> Generator[tuple[int, str], None, None]:
     """Lines that aren't blank with their numbers, from 1.
 
     Args:

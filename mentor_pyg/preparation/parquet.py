@@ -1,6 +1,6 @@
 """Streams the wanted columns of Parquet files as the plain values that CSV and JSON have."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 2**10
 
 def read_parquet(
     path: Path, columns: Sequence[str], progress: bool
-) -> Iterator[tuple[int, Sequence[Any]]]:
+) -> Generator[tuple[int, Sequence[Any]], None, None]:
     """The rows of a file, from 1: text, numbers, None, or lists and dicts of these.
 
     Timestamps and dates become texts in the form of ISO 8601 with all digits of their

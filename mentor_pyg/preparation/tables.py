@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,7 @@ class Table:
         return f"{self.path}: {self.unit} {number}"
 
 
+@contextmanager
 def open_table(
     path: Path,
     columns: Sequence[str],
@@ -41,10 +43,10 @@ def open_table(
     header: Sequence[str] | None = None,
     skip_line: Callable[[str], bool] | None = None,
     progress: bool = True,
-) -> Table:
-    """Opens a table by the ending of its name, of which a last ``.gz`` is taken off; capitals
-    and small letters are the same.
+) -> Iterator[Table]:
+    """Opens a table for a ``with`` block, by the ending of its name.
 
+    A last ``.gz`` is taken off, and capitals and small letters are the same.
     ``.json`` and ``.jsonl`` hold one record a line, JSON or a Python literal of a dict (which
     is parsed, never run); ``.parquet`` is read by pyarrow; everything else is a table of
     columns separated by tabs or commas, each line a row.
@@ -65,15 +67,20 @@ def open_table(
     check_table(path)
     kind = kind_of(path)
     if kind in PARQUET:
-        return Table(path, "row", read_parquet(path, [*columns, *optional], progress))
+        with closing(read_parquet(path, [*columns, *optional], progress)) as records:
+            yield Table(path, "row", records)
+        return
     has_header = kind not in RECORDS and header is None
-    lines = read_lines(path, problems, progress, has_header)
-    if kind in RECORDS:
-        wanted = (line for line in lines if not (skip_line and skip_line(line[1])))
-        return Table(path, "line", _read_records(path, wanted, columns, optional, problems))
-    return Table(
-        path, "line", _read_delimited(path, lines, [*columns, *optional], header, problems)
-    )
+    # Closed here, since an error keeps the generators alive that it went through:
+    with closing(read_lines(path, problems, progress, has_header)) as lines:
+        if kind in RECORDS:
+            wanted = (line for line in lines if not (skip_line and skip_line(line[1])))
+            rows: Iterator[tuple[int, Sequence[Any]]] = _read_records(
+                path, wanted, columns, optional, problems
+            )
+        else:
+            rows = _read_delimited(path, lines, [*columns, *optional], header, problems)
+        yield Table(path, "line", rows)
 
 
 def check_table(path: Path) -> None:

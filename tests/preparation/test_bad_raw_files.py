@@ -6,6 +6,7 @@ import logging
 import os
 
 import numpy as np
+import psutil
 import pytest
 from raw_files import ASINS, encode, image, lines, meta, record, review, reviews, write
 
@@ -21,9 +22,11 @@ from mentor_pyg.preparation import (
     ReadyFeatures,
     amazon_reviews,
     amazon_texts,
+    contents,
     find_amazon,
     prepare,
 )
+from mentor_pyg.preparation.features import ItemRows, write_features
 from mentor_pyg.preparation.problems import Problems
 
 REVIEWS, META, IMAGES = "reviews_Toys_5.json.gz", "meta_Toys.json.gz", "image_features_Toys.b"
@@ -279,6 +282,43 @@ def test_bad_rows_of_a_table(tmp_path, case):
     report = run_table(path, tmp_path / "out", on_error="skip")
     assert sum(report.skipped.values()) == 1
     assert sum(report.pairs.values()) == 25
+
+
+def write_parquet(path):
+    table = pytest.importorskip("pyarrow").table({"user": ["u", ""], "item": ["i", "i"]})
+    pytest.importorskip("pyarrow.parquet").write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "path_of",
+    [
+        lambda folder: write(folder / "log.csv", lines(["user,item", "u,i", ",i"])),
+        lambda folder: write(folder / "log.csv.gz", lines(["user,item", "u,i", ",i"])),
+        lambda folder: write(folder / "log.jsonl", lines(['{"user": 1, "item": 1}', "{}"])),
+        lambda folder: write_parquet(folder / "log.parquet"),
+    ],
+)
+def test_tables_are_closed_while_the_error_lives(tmp_path, path_of):
+    path = path_of(tmp_path)
+    with pytest.raises(InputError, match=r"(line|row) ") as caught:
+        run_table(path, tmp_path / "out", time=None, rating=None, min_rating=None)
+    assert str(path) not in [file.path for file in psutil.Process().open_files()]
+    del caught
+
+
+def test_texts_are_closed_when_encoding_fails(tmp_path, monkeypatch):
+    def fail(texts, progress):
+        raise InputError("no model")
+
+    monkeypatch.setattr(contents, "ENCODED_AT_ONCE", 2)
+    path = write(tmp_path / "items.csv", lines(["item,title", *(f"{n},a" for n in range(9))]))
+    row_of = {str(n): n for n in range(9)}
+    items = ItemRows(row_of, frozenset(row_of), Problems())
+    with pytest.raises(InputError, match="no model") as caught:
+        write_features(tmp_path, ItemTexts([path], "item", ["title"], fail), items, progress=False)
+    assert str(path) not in [file.path for file in psutil.Process().open_files()]
+    del caught
 
 
 def test_the_line_is_right_after_skipped_ones(tmp_path):
