@@ -4,13 +4,22 @@ import reprlib
 from datetime import date
 from typing import Any
 
+MAX_MESSAGE = 2500
+
 
 class InputError(ValueError):
     """A file, option or value from outside that can't be used.
 
     The message is one line that says where, what was found and what was expected;
-    command-line programs print it and exit with code 2.
+    command-line programs print it and exit with code 2. Of a message that the input made
+    longer than 2,500 characters, the beginning and the end are kept.
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        if len(text) > MAX_MESSAGE:
+            text = f"{text[: MAX_MESSAGE // 2]} ... {text[-MAX_MESSAGE // 2 + 5 :]}"
+        super().__init__(text)
 
 
 def reason(error: Exception) -> str:

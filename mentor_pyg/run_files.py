@@ -11,7 +11,7 @@ from typing import Any
 
 from mentor_pyg.checkpoint import read_checkpoint
 from mentor_pyg.config import RunConfig, check_config
-from mentor_pyg.errors import InputError, shown
+from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.files import check_file
 from mentor_pyg.formats import Kind, check_kind, label
 from mentor_pyg.json_files import read_json, write_json
@@ -64,7 +64,8 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
             _expect(fits, path, f"{split} {metric}", value, "a number from 0 to 1")
         for metric in metrics["test"]:
             if metric not in metrics[split]:
-                raise InputError(f"{path}: {split} has no {metric}; expected it as test has it")
+                name = brief(metric)
+                raise InputError(f"{path}: {split} has no {name}; expected it, since test has it")
     _expect(metrics["test"], path, "test", metrics["test"], "at least one metric")
     for name in ("versions", "files"):
         _expect(_are_texts(metrics.get(name)), path, name, metrics.get(name), "texts by name")

@@ -259,11 +259,11 @@ def _check(where: str | Path, plan: Plan) -> None:
             if plan.trials:
                 plan.search(variant).check()
         except InputError as error:
-            raise InputError(f"{where}: model '{variant.name}': {error}") from None
+            raise InputError(f"{where}: model '{brief(variant.name)}': {error}") from None
         measured = metric_names(config.train.ks)
         for metric in plan.metrics:
             if metric not in measured:
                 raise InputError(
-                    f"{where}: metrics name {shown(metric)}, which '{variant.name}' doesn't "
+                    f"{where}: metrics name {shown(metric)}, which '{brief(variant.name)}' doesn't "
                     f"measure; expected one of {', '.join(measured)}"
                 )
