@@ -23,13 +23,13 @@ from machine import describe
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.config import load_config
-from mentor_pyg.evaluation import Evaluator, popularity
-from mentor_pyg.files import write_text
-from mentor_pyg.run import train_run
+from mentor_pyg._util.files import write_text
+from mentor_pyg.datasets.source import open_source
+from mentor_pyg.evaluation.metrics import Evaluator, popularity
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.runs.run import train_run
 from mentor_pyg.serving import Recommender
 from mentor_pyg.serving.new_users import fold_in
-from mentor_pyg.source import open_source
 from mentor_pyg.typing import INTERACTS, ITEM, SPLITS, USER, modalities
 
 FACTORS = (0.9, 1.0, 1.1, 1.25, 1.5)

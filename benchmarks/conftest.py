@@ -11,10 +11,10 @@ import torch_geometric
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.run import build_model, prepare_graphs
-from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.runs.config import RunConfig, load_config
+from mentor_pyg.runs.run import build_model, prepare_graphs
+from mentor_pyg.training.sampler import BPRSampler
 
 SIZES = {
     "baby": {"num_users": 19445, "num_items": 7050, "num_pairs": 160792},

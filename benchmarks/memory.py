@@ -13,11 +13,11 @@ import torch
 from machine import memory_gb, peak_memory_gb, reset_peak_memory
 from reference import ReleasedStep, dense_info_nce
 
-from mentor_pyg.config import load_config
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.nn import info_nce
-from mentor_pyg.run import build_model, prepare_graphs
-from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.runs.run import build_model, prepare_graphs
+from mentor_pyg.training.sampler import BPRSampler
 
 
 def main() -> None:

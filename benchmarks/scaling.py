@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from machine import describe, memory_gb, peak_memory_gb, reset_peak_memory
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.evaluation import SeenItems, top_k
-from mentor_pyg.files import atomic_path, write_text
+from mentor_pyg._util.files import atomic_path, write_text
+from mentor_pyg.evaluation.metrics import SeenItems, top_k
 from mentor_pyg.nn import info_nce
-from mentor_pyg.sampler import NegativeSampler
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.training.sampler import NegativeSampler
 from mentor_pyg.transforms import cosine_knn
 
 USERS, ITEMS, PAIRS, CHANNELS = 19445, 7050, 118548, 64

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from mentor_pyg.evaluation import Evaluator
+from mentor_pyg.evaluation.metrics import Evaluator
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 KS = (10, 20)

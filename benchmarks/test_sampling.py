@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from mentor_pyg.sampler import NegativeSampler
+from mentor_pyg.training.sampler import NegativeSampler
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 

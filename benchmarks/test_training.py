@@ -7,7 +7,7 @@ import pytest
 import torch
 from reference import ReleasedStep
 
-from mentor_pyg.train import Trainer
+from mentor_pyg.training.trainer import Trainer
 
 
 def optimise(model, losses):

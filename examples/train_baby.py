@@ -10,7 +10,7 @@ replaced with --force only. README shows the loop in Python.
 
 import sys
 
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["train", *sys.argv[1:]]))

@@ -4,12 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adjacency import Adjacency
     from .errors import InputError
     from .evaluation import Evaluator, evaluate, top_k
     from .serving import Recommendations, Recommender
-    from .train import fit
-    from .train_config import FitResult, TrainConfig
+    from .sparse import Adjacency
+    from .training import FitResult, TrainConfig, fit
     from .typing import Batch, RecommenderModel
 
 __version__ = "0.1.0"
@@ -30,17 +29,17 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Adjacency": "adjacency",
+    "Adjacency": "sparse",
     "Batch": "typing",
     "Evaluator": "evaluation",
-    "FitResult": "train_config",
+    "FitResult": "training",
     "InputError": "errors",
     "Recommendations": "serving",
     "Recommender": "serving",
     "RecommenderModel": "typing",
-    "TrainConfig": "train_config",
+    "TrainConfig": "training",
     "evaluate": "evaluation",
-    "fit": "train",
+    "fit": "training",
     "top_k": "evaluation",
 }
 

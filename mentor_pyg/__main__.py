@@ -2,7 +2,7 @@
 
 import sys
 
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

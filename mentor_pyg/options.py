@@ -25,8 +25,8 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen, MultipleOf
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from mentor_pyg._util.option_words import Words, describe
 from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.option_words import Words, describe
 
 T = TypeVar("T", bound=Callable[..., Any])
 

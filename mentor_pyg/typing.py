@@ -70,7 +70,7 @@ class Objective(NamedTuple):
 
 
 class RecommenderModel(Protocol):
-    """What :func:`mentor_pyg.fit` and :func:`mentor_pyg.evaluation` ask of a model.
+    """What :func:`mentor_pyg.fit` and :func:`mentor_pyg.evaluation.metrics` ask of a model.
 
     A model is a :class:`torch.nn.Module` with three more methods. Scores are inner
     products of the embeddings that :meth:`encode` returns.

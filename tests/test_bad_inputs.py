@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
 from mentor_pyg.datasets import MMRecDataset
-from mentor_pyg.evaluation import Evaluator
+from mentor_pyg.evaluation.metrics import Evaluator
 
 
 def arguments(folder, *extra):

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from preparation.raw_files import lines, record, review, write
 
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
 from mentor_pyg.nn import models
 
 ROOT = Path(__file__).parent.parent

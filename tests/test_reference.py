@@ -12,10 +12,10 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg import Batch
-from mentor_pyg.config import load_config
 from mentor_pyg.nn import moments
 from mentor_pyg.nn.conv import noisy_light_gcn_conv
 from mentor_pyg.nn.models import MENTOR, mentor
+from mentor_pyg.runs.config import load_config
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, SIMILAR, USER
 

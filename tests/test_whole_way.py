@@ -9,8 +9,8 @@ import time
 import pytest
 import yaml
 
-from mentor_pyg.checkpoint import read_checkpoint
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
+from mentor_pyg.training.checkpoint import read_checkpoint
 
 TRAIN = ["--epochs", "8", "--set", "graph.k=5", "--set", "train.batch_size=128"]
 TRAIN += ["--set", "train.patience=100", "--seed", "3"]

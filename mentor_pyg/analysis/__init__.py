@@ -1,15 +1,16 @@
 """What trained models are good at, and which differences between them are more than chance."""
 
+from mentor_pyg.evaluation.groups import GROUPINGS, MMSSL_BOUNDS, Group, held_out_groups
+from mentor_pyg.evaluation.intervals import Estimate, Sampling, mean_intervals, metric_intervals
+from mentor_pyg.evaluation.per_user import UserMetrics, mean_over_runs, write_user_metrics
+from mentor_pyg.evaluation.significance import TESTS, Comparison, compare, holm, paired_test
+from mentor_pyg.evaluation.variance import MeanVariance, mean_variance
+
 from .findings import Difference, Findings, Section, find
-from .groups import GROUPINGS, MMSSL_BOUNDS, Group, held_out_groups
-from .intervals import Estimate, Sampling, mean_intervals, metric_intervals
-from .per_user import UserMetrics, mean_over_runs, write_user_metrics
 from .report import make_tables
 from .runs import RunEvaluation, evaluate_run, evaluate_runs
 from .seeds import SeedGroup, aggregate
-from .significance import TESTS, Comparison, compare, holm, paired_test
 from .tables import FORMATS, Cell, Column, Table
-from .variance import MeanVariance, mean_variance
 
 __all__ = [
     "FORMATS",

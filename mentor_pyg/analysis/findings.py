@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mentor_pyg.analysis.intervals import DEFAULT, Estimate, Sampling, metric_intervals
-from mentor_pyg.analysis.per_user import UserMetrics
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.analysis.seeds import SeedGroup
-from mentor_pyg.analysis.significance import Comparison, compare, holm
 from mentor_pyg.analysis.tables import Column, Entry, Table
 from mentor_pyg.errors import InputError
-from mentor_pyg.progress import progress_bar
+from mentor_pyg.evaluation.intervals import DEFAULT, Estimate, Sampling, metric_intervals
+from mentor_pyg.evaluation.per_user import UserMetrics
+from mentor_pyg.evaluation.significance import Comparison, compare, holm
 
 RECORD = ("grouping", "group", "users", "pairs", "run", "metric", "value", "low", "high", "std")
 AGAINST = ("difference", "difference_low", "difference_high", "p", "p_over", "p_holm")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from mentor_pyg.analysis.findings import OVER, Findings
 from mentor_pyg.analysis.tables import Cell, Column, Entry, Table
-from mentor_pyg.analysis.variance import MIN_SEEDS
 from mentor_pyg.errors import InputError, brief
+from mentor_pyg.evaluation.variance import MIN_SEEDS
 
 GROUP_METRICS = ("recall", "ndcg")
 """What tables of groups show if no metrics are named."""

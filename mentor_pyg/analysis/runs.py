@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import torch
 
-from mentor_pyg.analysis.groups import held_out_groups
-from mentor_pyg.analysis.per_user import UserMetrics, user_metrics
-from mentor_pyg.config import RunConfig
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import Evaluator, encode
-from mentor_pyg.progress import progress_bar
-from mentor_pyg.run import TrainedRun, load_run
+from mentor_pyg.evaluation.groups import held_out_groups
+from mentor_pyg.evaluation.metrics import Evaluator, encode
+from mentor_pyg.evaluation.per_user import UserMetrics, user_metrics
+from mentor_pyg.runs.config import RunConfig
+from mentor_pyg.runs.run import TrainedRun, load_run
 from mentor_pyg.typing import USER
 
 

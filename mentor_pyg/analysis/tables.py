@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from mentor_pyg._util.escaping import printable
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.escaping import printable
 from mentor_pyg.options import checked
 
 Value = str | int | float | None

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mentor_pyg._util.files import check_file
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.files import check_file
 
 EXPECTED = "a .npy array of numbers"
 

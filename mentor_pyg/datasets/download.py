@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from mentor_pyg._util.files import check_writable
+from mentor_pyg._util.locks import sole_writer
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.files import check_writable
-from mentor_pyg.locks import sole_writer
-from mentor_pyg.progress import progress_bar
 
 logger = logging.getLogger("mentor_pyg")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from torch.nn import Identity, ModuleDict
 
+from mentor_pyg._util.files import check_file
 from mentor_pyg.datasets.arrays import open_array
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.files import check_file
 
 MODALITY_NAMES = {"image": "visual", "text": "textual", "audio": "acoustic"}
 """What the layout calls a file, and what the field calls the modality."""

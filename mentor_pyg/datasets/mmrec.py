@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData, InMemoryDataset
 
-from mentor_pyg.cache import cache_dir, cached, file_hash, transform_key
+from mentor_pyg._util.cache import cache_dir, cached, file_hash, transform_key
+from mentor_pyg._util.files import check_folder, fingerprint
 from mentor_pyg.datasets.arrays import EXPECTED as ARRAY
 from mentor_pyg.datasets.features import (
     IDS,
@@ -24,7 +25,6 @@ from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.files import check_folder, fingerprint
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
 FORMAT = 4

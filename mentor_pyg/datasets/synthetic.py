@@ -5,11 +5,11 @@ import numpy as np
 from annotated_types import Ge
 from torch_geometric.data import InMemoryDataset
 
+from mentor_pyg._util.grouping import rank_in_group
 from mentor_pyg.datasets.interactions import Interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError
-from mentor_pyg.groups import rank_in_group
 from mentor_pyg.options import Count, Seed, checked
 
 BABY_CHANNELS = {"visual": 4096, "textual": 384}

@@ -4,13 +4,13 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.checkpoint import differences
-from mentor_pyg.config import RunConfig, load_config
+from mentor_pyg._util.files import check_file
+from mentor_pyg.datasets.source import data_fingerprint, open_source
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.experiments.plan import Plan, Variant
-from mentor_pyg.files import check_file
-from mentor_pyg.run_files import CONFIG, LAST, METRICS, check_files, read_last, read_metrics
-from mentor_pyg.source import data_fingerprint, open_source
+from mentor_pyg.runs.config import RunConfig, load_config
+from mentor_pyg.runs.files import CONFIG, LAST, METRICS, check_files, read_last, read_metrics
+from mentor_pyg.training.checkpoint import differences
 
 LONGEST = 4096
 """Characters of a value in messages, which may be a path."""

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
-from mentor_pyg.config import PRESETS, RunConfig, load_config, preset_names
+from mentor_pyg._util.files import slug
+from mentor_pyg._util.named_yaml import NamedYaml, beside
+from mentor_pyg._util.option_words import Words
+from mentor_pyg.datasets.source import KNOWN
 from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.evaluation import metric_names
+from mentor_pyg.evaluation.metrics import metric_names
 from mentor_pyg.experiments.plan_keys import (
     check_dataset_names,
     count,
@@ -19,12 +22,9 @@ from mentor_pyg.experiments.plan_keys import (
     sweep_values,
     texts,
 )
-from mentor_pyg.files import slug
-from mentor_pyg.named_yaml import NamedYaml, beside
-from mentor_pyg.option_words import Words
 from mentor_pyg.options import NonNegativeInt, Seed, checked, different
-from mentor_pyg.source import KNOWN
-from mentor_pyg.train_config import check_seeds
+from mentor_pyg.runs.config import PRESETS, RunConfig, load_config, preset_names
+from mentor_pyg.training.config import check_seeds
 from mentor_pyg.tuning import Search, space_of
 from mentor_pyg.tuning.space import SPACES, as_changes
 
@@ -47,7 +47,7 @@ class Variant:
     Attributes:
         name: What tables call it.
         preset: What it starts from.
-        changes: What is changed in it, as for :func:`~mentor_pyg.config.load_config`.
+        changes: What is changed in it, as for :func:`~mentor_pyg.runs.config.load_config`.
         space: Search space; that of the preset's model if not given.
         model: What it is a variant of in a sweep; else its name.
         settings: Values of the sweep's settings.

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from mentor_pyg._util.files import MAX_SLUG
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.files import MAX_SLUG
 
 RESULT_SUFFIXES = (".json", ".csv", ".md", ".tex", ".html", ".png")
 """What the results of a dataset end in, which lie beside its folder."""

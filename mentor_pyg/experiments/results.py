@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mentor_pyg._util.extras import is_installed, pip_install
+from mentor_pyg._util.file_sets import Writer, content, write_together
+from mentor_pyg._util.files import slug
+from mentor_pyg._util.json_files import read_json
 from mentor_pyg.analysis import Findings
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.comparison import Comparison, Result
 from mentor_pyg.experiments.plan import Plan
-from mentor_pyg.extras import is_installed, pip_install
-from mentor_pyg.file_sets import Writer, content, write_together
-from mentor_pyg.files import slug
-from mentor_pyg.json_files import read_json
 from mentor_pyg.plots import TradeOff, bars, heat_map, sensitivity, trade_off
 from mentor_pyg.plots.style import render
 

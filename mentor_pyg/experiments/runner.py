@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
+from mentor_pyg._util.locks import end_with_parent, sole_writer
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.folders import (
     best_preset,
@@ -23,11 +25,9 @@ from mentor_pyg.experiments.folders import (
     search_folder,
 )
 from mentor_pyg.experiments.plan import Plan, Variant
-from mentor_pyg.locks import end_with_parent, sole_writer
-from mentor_pyg.progress import progress_bar
-from mentor_pyg.run_files import LAST, METRICS
+from mentor_pyg.runs.files import LAST, METRICS
 
-COMMANDS = ("mentor_pyg.commands.train", "mentor_pyg.commands.tune")
+COMMANDS = ("mentor_pyg.cli.train", "mentor_pyg.cli.tune")
 
 LOG = "log.txt"
 
@@ -171,7 +171,7 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
     two threads ask for them.
     """
     context: Any = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mentor_pyg.cli", *COMMANDS])
+    context.set_forkserver_preload(["mentor_pyg.cli.main", *COMMANDS])
     _start_forkserver()
     num_threads = max(1, torch.get_num_threads() // parallel)  # as OMP_NUM_THREADS says
 
@@ -224,7 +224,7 @@ def _interrupt(processes: Sequence[Any]) -> None:
 
 def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
     """A command of ``mentor-pyg`` as a process of its own, logged to a file."""
-    from mentor_pyg.cli import main  # which imports this module in turn
+    from mentor_pyg.cli.main import main  # which imports this module in turn
 
     os.setsid()  # Ctrl-C is passed on once, by _interrupt
     end_with_parent()

@@ -1,11 +1,12 @@
 """Layers, losses and models. All but the models take tensors alone."""
 
+from mentor_pyg.sparse import edge_softmax, weighted_sum
+
 from .adversarial import Critic, gradient_penalty, gumbel_rows
 from .attention import ModalityAttention
 from .clustering import Prototypes, kmeans
 from .contrast import info_nce
 from .conv import LightGCNConv, MMGCNConv, NGCFConv, NoisyLightGCNConv, light_gcn_norm
-from .edges import edge_softmax, weighted_sum
 from .embedding import UserItemEmbedding
 from .encoder import ModalityEncoder, Propagation, modality_encoders
 from .fusion import GlobalFusion, UserFusion

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import BatchNorm1d, Linear, ModuleList
 from torch_geometric.nn.inits import reset
 
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.functional import at_least_float, check_temperature
 from mentor_pyg.nn.random import STEPS, uniform
 from mentor_pyg.options import Count, Probability, checked
-from mentor_pyg.shapes import check_shapes
 
 NEGATIVE_SLOPE = 0.2
 """Of the critic's LeakyReLU, as in the DCGAN paper (arXiv 1511.06434)."""

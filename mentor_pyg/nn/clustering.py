@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mentor_pyg.blocks import block_rows
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, normalize, power_of_two
 from mentor_pyg.options import Count, NonNegativeInt, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.products import block_rows
 
 
 @checked

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mentor_pyg.blocks import block_rows
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.functional import at_least_float, check_temperature, normalize
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.products import block_rows
 
 MIN_PLAIN_TAU = 1 / 40
 """Temperature from which exponentials of cosines, and their sums, can't overflow."""

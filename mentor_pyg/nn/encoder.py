@@ -8,12 +8,12 @@ from torch_geometric.nn import MLP
 from torch_geometric.nn.inits import reset
 from torch_geometric.typing import Adj, OptTensor
 
-from mentor_pyg.adjacency import Adjacency
+from mentor_pyg._util.shapes import check_mask, check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
 from mentor_pyg.nn.functional import normalize, pad_rows, select
 from mentor_pyg.options import Count, NonNegativeInt, checked
-from mentor_pyg.shapes import check_mask, check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency
 
 Graph: TypeAlias = Adj | Adjacency
 

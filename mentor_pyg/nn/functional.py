@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
-from mentor_pyg.shapes import check_shapes
 
 SMALLEST_NORM = 1e-12
 """Length from which a row has a gradient when it is normalised."""

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter
 
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_shapes
 
 
 @checked

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.edges import neighbor_sum
 from mentor_pyg.nn.graph import bipartite_parts
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
 from mentor_pyg.options import Count, Probability, Widths, checked
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.sparse.edges import neighbor_sum
 
 
 @checked

@@ -5,12 +5,12 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.adjacency import Adjacency, check_adjacency
+from mentor_pyg._util.shapes import check_edge_index, check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import light_gcn_norm
 from mentor_pyg.nn.functional import at_least_float
 from mentor_pyg.options import Count, Probability, checked
-from mentor_pyg.shapes import check_edge_index, check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency, check_adjacency
 
 
 def user_item_adjacency(

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mentor_pyg.blocks import top_k_products
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.functional import SMALLEST_NORM, neighbor_products, normalize
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.products import top_k_products
 
 
 @checked

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mentor_pyg._util.shapes import check_mask, check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float, mean_and_squares, select
-from mentor_pyg.shapes import check_mask, check_shapes
 from mentor_pyg.typing import Batch
 
 __all__ = [

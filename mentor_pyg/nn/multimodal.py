@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.encoder import ModalityEncoder, Propagation, modality_encoders
 from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
+from mentor_pyg.sparse.adjacency import Adjacency
 
 
 class Encoding(NamedTuple):

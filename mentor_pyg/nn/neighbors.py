@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch_geometric.utils.sparse import index2ptr
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.blocks import top_k_products
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.sparse.products import top_k_products
 
 
 @checked

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn import Linear, ModuleList, Parameter
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg._util.shapes import check_mask, check_shapes
 from mentor_pyg.nn.initialization import Init, draw_weight, reset_linear
 from mentor_pyg.options import Count, Widths, checked
-from mentor_pyg.shapes import check_mask, check_shapes
 
 
 @checked

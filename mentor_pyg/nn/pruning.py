@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mentor_pyg.adjacency import Adjacency, check_adjacency
+from mentor_pyg._util.shapes import check_edge_index, check_mask
 from mentor_pyg.nn.graph import sample_edges, user_item_adjacency
 from mentor_pyg.options import Count, Probability, checked
-from mentor_pyg.shapes import check_edge_index, check_mask
+from mentor_pyg.sparse.adjacency import Adjacency, check_adjacency
 
 
 @checked

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg._util.shapes import check_mask, check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_mask, check_shapes
 
 
 @checked

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mentor_pyg._util.extras import optional
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.extras import optional
 from mentor_pyg.plots.history import History, main_metrics
 from mentor_pyg.plots.style import INK, figure_legend, label_axes, panels, series_style
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import optional
 from mentor_pyg.plots.sample import ItemSample
 from mentor_pyg.plots.style import (
     COLORS,
@@ -16,7 +17,6 @@ from mentor_pyg.plots.style import (
     label_axes,
     panels,
 )
-from mentor_pyg.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

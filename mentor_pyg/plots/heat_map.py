@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.files import check_file
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import optional
-from mentor_pyg.files import check_file
 from mentor_pyg.plots.history import cell_value
 from mentor_pyg.plots.style import (
     COLORS,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentor_pyg.config import load_config
+from mentor_pyg._util.files import check_file
 from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.files import check_file
-from mentor_pyg.run_files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.runs.files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
 
 MAIN_METRICS = ("recall@", "ndcg@")
 

@@ -10,7 +10,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.nn.models.inputs import content, item_adjacency
 from mentor_pyg.nn.multimodal import MultimodalEncoder
 from mentor_pyg.options import Seed, checked
-from mentor_pyg.run import TrainedRun
+from mentor_pyg.runs.run import TrainedRun
 from mentor_pyg.typing import ITEM, SIMILAR, similar
 
 NUM_ITEMS = 500

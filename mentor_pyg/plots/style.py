@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mentor_pyg._util.escaping import printable
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.files import atomic_path
 from mentor_pyg.errors import InputError
-from mentor_pyg.escaping import printable
-from mentor_pyg.extras import optional
-from mentor_pyg.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mentor_pyg._util.extras import optional
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import optional
 from mentor_pyg.plots.style import (
     COLORS,
     GREY,

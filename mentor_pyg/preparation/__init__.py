@@ -7,8 +7,8 @@ from .interactions import Interactions, InteractionTable, drop_duplicates, numbe
 from .k_core import k_core
 from .mmssl import MMSSLFolder
 from .prepare import PrepareSettings, prepare
-from .report import PreparationReport
 from .split import split
+from .summary import PreparationReport
 from .text import compose_text
 
 __all__ = [

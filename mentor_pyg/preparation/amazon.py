@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mentor_pyg._util.files import check_file
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.files import check_file
 from mentor_pyg.preparation.contents import Encode, ItemTexts
 from mentor_pyg.preparation.encoders import encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.interactions import InteractionTable
 from mentor_pyg.preparation.problems import BadValue
 from mentor_pyg.preparation.tables import kind_of
-from mentor_pyg.progress import progress_bar
 
 REVIEWS = ("reviews_*_5.json*", "reviews_*.json*", "ratings_*.csv*")
 """Reviews of the 5-core, all reviews, ratings alone: the first kind found is read."""

@@ -10,9 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from mentor_pyg._util.files import check_file, check_folder
 from mentor_pyg.datasets.arrays import open_array
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.files import check_file, check_folder
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.lines import read_lines

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mentor_pyg.environment import choose_device
+from mentor_pyg._util.environment import choose_device
+from mentor_pyg._util.files import check_file
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, reason, shown
-from mentor_pyg.files import check_file
 from mentor_pyg.options import Count, check_value
 from mentor_pyg.preparation.pictures import read_picture, strict
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
-from mentor_pyg.progress import progress_bar
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -48,7 +48,7 @@ def encode_texts(
             cache, else downloaded.
         batch_size: Texts at a time.
         progress: Whether to draw a bar.
-        device: As for :func:`~mentor_pyg.environment.choose_device`.
+        device: As for :func:`~mentor_pyg._util.environment.choose_device`.
 
     Returns:
         Features [n, d], float32, row = text.
@@ -101,7 +101,7 @@ def encode_images(
             a ``state_dict`` of that model from a file. Or an encoder of your own.
         batch_size: Images at a time.
         progress: Whether to draw a bar.
-        device: As for :func:`~mentor_pyg.environment.choose_device`.
+        device: As for :func:`~mentor_pyg._util.environment.choose_device`.
         skip_broken: Whether to go on after files that can't be read.
 
     Returns:

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from mentor_pyg._util.files import naming
 from mentor_pyg.datasets.features import MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.files import naming
 from mentor_pyg.preparation.problems import BadValue, Problems
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mentor_pyg._util.file_sets import replace_together
+from mentor_pyg._util.files import TEMPORARY, check_writable, naming, sync, temporary_beside
+from mentor_pyg._util.formats import Kind, check_kind
+from mentor_pyg._util.json_files import read_json
+from mentor_pyg._util.locks import LOCK, OWNER, sole_writer
 from mentor_pyg.datasets.features import IDS_SUFFIX, MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError
-from mentor_pyg.file_sets import replace_together
-from mentor_pyg.files import TEMPORARY, check_writable, naming, sync, temporary_beside
-from mentor_pyg.formats import Kind, check_kind
-from mentor_pyg.json_files import read_json
-from mentor_pyg.locks import LOCK, OWNER, sole_writer
 from mentor_pyg.typing import ITEM, USER
 
 REPORT, TABLE_SUFFIX = "preparation.json", ".inter"

@@ -5,10 +5,10 @@ import zlib
 from collections.abc import Generator
 from pathlib import Path
 
+from mentor_pyg._util.files import check_file
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.files import check_file
 from mentor_pyg.preparation.problems import BadValue, Problems
-from mentor_pyg.progress import progress_bar
 
 LINES_PER_UPDATE = 1024
 MAX_LINE = 2**22

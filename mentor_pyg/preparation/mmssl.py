@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mentor_pyg._util.files import check_file
 from mentor_pyg.datasets.features import SUFFIX
 from mentor_pyg.datasets.interactions import MAX_ROWS_PER_ID
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, reason, shown
-from mentor_pyg.files import check_file
 from mentor_pyg.preparation.contents import ReadyFeatures, open_features
 from mentor_pyg.preparation.interactions import Interactions
 from mentor_pyg.preparation.problems import BadValue, Problems

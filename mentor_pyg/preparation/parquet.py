@@ -4,10 +4,10 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.extras import optional
 from mentor_pyg.preparation.header import positions
-from mentor_pyg.progress import progress_bar
 
 ROWS_AT_ONCE = 2**10
 """Few, since a file may be packed so well that a row has megabytes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mentor_pyg.extras import optional
+from mentor_pyg._util.extras import optional
 
 ENDINGS = frozenset(
     re.findall(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.tensor_files import load_torch
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.extras import optional
-from mentor_pyg.tensor_files import load_torch
 
 SCALES_ITS_INPUT = ("googlenet", "inception_v3")
 """Models of torchvision whose input depends on where their weights are from."""

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Lt
 
+from mentor_pyg._util.grouping import rank_in_group, size_of_group
+from mentor_pyg._util.option_words import Words
 from mentor_pyg.errors import InputError
-from mentor_pyg.groups import rank_in_group, size_of_group
-from mentor_pyg.option_words import Words
 from mentor_pyg.options import Seed, checked
 from mentor_pyg.typing import SPLITS
 

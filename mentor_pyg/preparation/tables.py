@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from mentor_pyg._util.extras import optional as import_optional
+from mentor_pyg._util.files import check_file
 from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import optional as import_optional
-from mentor_pyg.files import check_file
 from mentor_pyg.preparation.header import positions
 from mentor_pyg.preparation.lines import read_lines
 from mentor_pyg.preparation.parquet import read_parquet

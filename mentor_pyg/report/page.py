@@ -5,9 +5,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import mentor_pyg
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.files import check_writable, write_text
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import optional
-from mentor_pyg.files import check_writable, write_text
 from mentor_pyg.plots.sample import NUM_ITEMS
 from mentor_pyg.report.results import read_results
 from mentor_pyg.report.sections import make_sections

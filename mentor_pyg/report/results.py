@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg.config import RunConfig, load_config
+from mentor_pyg.datasets.source import SYNTHETIC
 from mentor_pyg.plots.history import History, read_history, run_names
-from mentor_pyg.run_files import CONFIG, read_metrics
-from mentor_pyg.source import SYNTHETIC
+from mentor_pyg.runs.config import RunConfig, load_config
+from mentor_pyg.runs.files import CONFIG, read_metrics
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch_geometric.data import HeteroData
 
+from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.datasets.source import data_fingerprint
 from mentor_pyg.plots.bars import bars
 from mentor_pyg.plots.curves import curves
 from mentor_pyg.plots.distributions import HEAD, degrees, distributions, long_tail_share
@@ -15,11 +17,9 @@ from mentor_pyg.plots.embeddings import embeddings
 from mentor_pyg.plots.history import main_metrics
 from mentor_pyg.plots.sample import ItemSample, has_modality_embeddings, sample_items
 from mentor_pyg.plots.style import render
-from mentor_pyg.progress import progress_bar
 from mentor_pyg.report.results import RunResult, baseline
 from mentor_pyg.report.tables import Table, results_table, statistics_table
-from mentor_pyg.run import load_run
-from mentor_pyg.source import data_fingerprint
+from mentor_pyg.runs.run import load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.file_sets import Writer, content, write_together
 from mentor_pyg.datasets.features import IDS_SUFFIX
-from mentor_pyg.extras import optional
-from mentor_pyg.file_sets import Writer, content, write_together
 from mentor_pyg.serving.ids import IdMap
 from mentor_pyg.serving.recommender import Recommender
 from mentor_pyg.typing import ITEM, USER

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.evaluation.ranking import SeenItems, rank
 from mentor_pyg.nn.functional import zero_missing
-from mentor_pyg.ranking import SeenItems, rank
 from mentor_pyg.transforms import CompactFeatures, ItemKNN, LightGCNNorm
 from mentor_pyg.transforms.item_knn import Graph, store_graph
 from mentor_pyg.typing import ITEM, modalities

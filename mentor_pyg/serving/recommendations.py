@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mentor_pyg._util.escaping import without_formulas
+from mentor_pyg._util.extras import optional
+from mentor_pyg._util.files import atomic_path, write_text
 from mentor_pyg.errors import InputError
-from mentor_pyg.escaping import without_formulas
-from mentor_pyg.extras import optional
-from mentor_pyg.files import atomic_path, write_text
 from mentor_pyg.serving.ids import IdMap
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -103,8 +103,9 @@ class Recommendations:
         Args:
             path: The file.
             safe_csv: Whether ids in a ``.csv`` that a spreadsheet would take for formulas get
-                an apostrophe before them, see :func:`~mentor_pyg.escaping.without_formulas`. They
-                aren't the ids of the data any more then.
+                an apostrophe before them, see
+                :func:`~mentor_pyg._util.escaping.without_formulas`. They aren't the ids of the
+                data any more then.
 
         Raises:
             InputError: If there is no such format, or pyarrow isn't installed.

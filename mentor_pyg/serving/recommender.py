@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from mentor_pyg._util.option_words import Words
 from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import encode
-from mentor_pyg.option_words import Words
+from mentor_pyg.evaluation.metrics import encode
+from mentor_pyg.evaluation.ranking import SeenItems, check_embeddings, rank
 from mentor_pyg.options import Count, Positive, check_value
-from mentor_pyg.ranking import SeenItems, check_embeddings, rank
-from mentor_pyg.run import load_run
+from mentor_pyg.runs.run import load_run
 from mentor_pyg.serving.ids import IdMap, Ids
 from mentor_pyg.serving.new_items import (
     COPY_EVERY,

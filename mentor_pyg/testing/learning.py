@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.checkpoint import Checkpoint
-from mentor_pyg.evaluation import evaluate
+from mentor_pyg.evaluation.metrics import evaluate
 from mentor_pyg.testing.subject import (
     QUICK,
     Subject,
@@ -22,8 +21,9 @@ from mentor_pyg.testing.subject import (
     expect_equal,
     tiny_data,
 )
-from mentor_pyg.train import Trainer, fit
-from mentor_pyg.train_config import FitResult, TrainConfig
+from mentor_pyg.training.checkpoint import Checkpoint
+from mentor_pyg.training.config import FitResult, TrainConfig
+from mentor_pyg.training.trainer import Trainer, fit
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 CHECKERBOARD = TrainConfig(epochs=40, batch_size=256, lr=1e-2, monitor="recall@1", ks=(1,))

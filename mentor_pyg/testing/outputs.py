@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.evaluation import top_k
-from mentor_pyg.ranking import SeenItems
+from mentor_pyg.evaluation.metrics import top_k
+from mentor_pyg.evaluation.ranking import SeenItems
 from mentor_pyg.testing.device import FakeCuda
 from mentor_pyg.testing.learning import masked
 from mentor_pyg.testing.subject import (

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from mentor_pyg.checkpoint import STATE, epoch_state
-from mentor_pyg.tensor_files import load_tensors, save_tensors
+from mentor_pyg._util.tensor_files import load_tensors, save_tensors
 from mentor_pyg.testing.relabelling import grown
 from mentor_pyg.testing.subject import (
     QUICK,
@@ -23,7 +22,8 @@ from mentor_pyg.testing.subject import (
     snapshot,
     start_epoch,
 )
-from mentor_pyg.train import fit
+from mentor_pyg.training.checkpoint import STATE, epoch_state
+from mentor_pyg.training.trainer import fit
 from mentor_pyg.typing import INTERACTS
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.sampler import BPRSampler
-from mentor_pyg.train_config import TrainConfig
+from mentor_pyg.training.config import TrainConfig
+from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm, UserCooccurrence
 from mentor_pyg.typing import ITEM, USER, Batch
 

@@ -8,11 +8,11 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.cache import cached
+from mentor_pyg._util.cache import cached
+from mentor_pyg._util.files import content_hash, fingerprint
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import content_hash, fingerprint
 from mentor_pyg.options import Count, NonNegative, checked
+from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.transforms.knn import Backend, choose_backend, cosine_knn, cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, modalities, similar
 

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mentor_pyg.blocks import top_k_products
+from mentor_pyg._util.extras import is_installed
+from mentor_pyg._util.shapes import check_mask, check_shapes
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import is_installed
 from mentor_pyg.nn.functional import at_least_float, row_scale
 from mentor_pyg.options import checked
-from mentor_pyg.shapes import check_mask, check_shapes
+from mentor_pyg.sparse.products import top_k_products
 
 Backend = Literal["auto", "torch", "torch_cluster", "faiss"]
 

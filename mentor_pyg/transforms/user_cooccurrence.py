@@ -5,10 +5,10 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce, softmax
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.blocks import block_rows
+from mentor_pyg._util.shapes import check_edge_index
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_edge_index
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.sparse.products import block_rows
 from mentor_pyg.typing import COOCCURS, INTERACTS, ITEM, USER
 
 

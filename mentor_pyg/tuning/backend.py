@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mentor_pyg._util.extras import optional
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.extras import optional
 from mentor_pyg.tuning.space import Parameter, Range
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.config import RunConfig
-from mentor_pyg.run import build_model, prepare_graphs
-from mentor_pyg.train import OnEpoch, fit
-from mentor_pyg.train_config import FitResult
+from mentor_pyg.runs.config import RunConfig
+from mentor_pyg.runs.run import build_model, prepare_graphs
+from mentor_pyg.training.config import FitResult
+from mentor_pyg.training.trainer import OnEpoch, fit
 from mentor_pyg.tuning.search import Search
 from mentor_pyg.typing import INTERACTS
 

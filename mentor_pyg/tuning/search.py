@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mentor_pyg.config import RunConfig, load_config
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
-from mentor_pyg.train_config import check_seeds
+from mentor_pyg.runs.config import RunConfig, load_config
+from mentor_pyg.training.config import check_seeds
 from mentor_pyg.tuning.space import SearchSpace, as_changes, read_space, space_names
 
 
@@ -23,7 +23,7 @@ class Search:
             :meth:`~mentor_pyg.tuning.Study.run`.
         sampler: :obj:`"tpe"`, :obj:`"random"` or :obj:`"grid"`.
         prune_after: See :class:`~mentor_pyg.tuning.Study`.
-        changes: Changes to the preset, as for :func:`~mentor_pyg.config.load_config`.
+        changes: Changes to the preset, as for :func:`~mentor_pyg.runs.config.load_config`.
         seeds: What the best configuration is trained with; the first is that of the
             trials and of the sampler. If there are none, the preset's.
         search_only: Whether to end with the best configuration, without training it.
@@ -68,7 +68,7 @@ def space_of(preset: str, changes: Sequence[str] = (), space: str | None = None)
     """The search space by its name or file, else that of the preset's model.
 
     Args:
-        preset: As for :func:`~mentor_pyg.config.load_config`.
+        preset: As for :func:`~mentor_pyg.runs.config.load_config`.
         changes: Changes to it.
         space: As for :func:`~mentor_pyg.tuning.read_space`.
 

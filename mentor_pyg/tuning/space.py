@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mentor_pyg.config import load_config
+from mentor_pyg._util.named_yaml import NamedYaml
 from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.named_yaml import NamedYaml
+from mentor_pyg.runs.config import load_config
 
 FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
 """Settings that decide how trials are compared, so that no search may change them."""
@@ -19,7 +19,7 @@ FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
 MAX_STEPS = 2**53
 """Up to which floats count whole numbers one by one."""
 
-SPACES = NamedYaml("search space", "presets/search")
+SPACES = NamedYaml("search space", "runs/presets/search")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class SearchSpace:
 
 
 def as_changes(settings: Mapping[str, Any]) -> list[str]:
-    """Settings in the form that :func:`~mentor_pyg.config.load_config` takes."""
+    """Settings in the form that :func:`~mentor_pyg.runs.config.load_config` takes."""
     return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 
 

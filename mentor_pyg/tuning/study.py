@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mentor_pyg.checkpoint import differences
+from mentor_pyg._util.locks import sole_writer
+from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, reason, shown
-from mentor_pyg.locks import sole_writer
-from mentor_pyg.progress import progress_bar
-from mentor_pyg.train import OnEpoch
-from mentor_pyg.train_config import FitResult
+from mentor_pyg.training.checkpoint import differences
+from mentor_pyg.training.config import FitResult
+from mentor_pyg.training.trainer import OnEpoch
 from mentor_pyg.tuning.backend import (
     close_storage,
     distribution,

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from mentor_pyg._util.files import write_text
+from mentor_pyg._util.locks import sole_writer
+from mentor_pyg.datasets.source import Source, data_fingerprint, synthetic_warning
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import write_text
-from mentor_pyg.locks import sole_writer
-from mentor_pyg.run import train_run
-from mentor_pyg.run_files import LAST, METRICS, read_metrics
-from mentor_pyg.source import Source, data_fingerprint, synthetic_warning
+from mentor_pyg.runs.files import LAST, METRICS, read_metrics
+from mentor_pyg.runs.run import train_run
 from mentor_pyg.tuning.objective import ValidationObjective
 from mentor_pyg.tuning.search import Search
 from mentor_pyg.tuning.study import Study
@@ -42,7 +42,7 @@ def tune_run(
     ``trials.csv``            a row for every trial
     ``heatmap-<x>-<y>.csv``   the best value for each pair of two settings
     ``best.yaml``             the best configuration, a preset
-    ``runs/``                 a folder of :func:`~mentor_pyg.run.train_run` for
+    ``runs/``                 a folder of :func:`~mentor_pyg.runs.run.train_run` for
                               every seed of the best configuration
     ========================  ==================================================
 

@@ -15,7 +15,7 @@ from mentor_pyg.analysis import (
     make_tables,
     metric_intervals,
 )
-from mentor_pyg.config import load_config
+from mentor_pyg.runs.config import load_config
 
 NAMES = ("recall@5", "ndcg@5", "recall@9", "ndcg@9")
 BASE, BETTER = "base0 (3 runs)", "better3 (3 runs)"

@@ -7,7 +7,7 @@ import pytest
 
 from mentor_pyg.analysis import RunEvaluation, UserMetrics, aggregate
 from mentor_pyg.analysis.seeds import mean_and_std
-from mentor_pyg.config import load_config
+from mentor_pyg.runs.config import load_config
 
 
 def evaluation(name, config, values, folder=None):

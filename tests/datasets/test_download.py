@@ -338,7 +338,7 @@ def test_a_folder_that_cant_be_written(server, tmp_path):
 
 def test_one_process_downloads_at_a_time(server, folder, monkeypatch):
     """Another one that appends to the same part would spoil it, even after its check."""
-    monkeypatch.setattr("mentor_pyg.locks.GRACE", 0)
+    monkeypatch.setattr("mentor_pyg._util.locks.GRACE", 0)
     fetch, errors = module._fetch, []
 
     def fetch_twice(*args):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
 from mentor_pyg.experiments import collect, published_figures, read_plan, run_plan
 from mentor_pyg.experiments.folders import run_folder
 from mentor_pyg.experiments.runner import jobs_of
@@ -184,7 +184,7 @@ def test_a_comparison_that_ends_lets_its_runs_save(write_plan, tmp_path, signal_
 
 
 def test_one_comparison_at_a_time_in_a_folder(write_plan, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("mentor_pyg.locks.GRACE", 0)
+    monkeypatch.setattr("mentor_pyg._util.locks.GRACE", 0)
     out = tmp_path / "out"
     out.mkdir()
     with FileLock(out / ".lock"):

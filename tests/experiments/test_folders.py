@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from mentor_pyg.cli import main
+from mentor_pyg.cli.main import main
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.run_files import LAST, METRICS
+from mentor_pyg.runs.files import LAST, METRICS
 
 SEARCHED = {"name": "LightGCN", "space": "lightgcnm"}
 ONE = {"models": ["LightGCN"], "seeds": [0]}

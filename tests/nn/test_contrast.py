@@ -3,13 +3,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mentor_pyg import blocks
 from mentor_pyg.nn import contrast, info_nce
+from mentor_pyg.sparse import products
 
 
 @pytest.fixture
 def set_block(monkeypatch):
-    return lambda entries: monkeypatch.setitem(blocks.ENTRIES, "cpu", entries)
+    return lambda entries: monkeypatch.setitem(products.ENTRIES, "cpu", entries)
 
 
 def views(num_rows, dtype=torch.float32, width=6):

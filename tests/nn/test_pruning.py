@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mentor_pyg import InputError
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.checkpoint import epoch_state
 from mentor_pyg.nn import EdgeDropout, MaskedGraph, PrunedGraph, user_item_adjacency
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.training.checkpoint import epoch_state
 
 USERS, ITEMS = 12, 9
 

@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from mentor_pyg.config import load_config
 from mentor_pyg.errors import InputError
 from mentor_pyg.plots import read_history, run_names
 from mentor_pyg.plots.history import main_metrics
+from mentor_pyg.runs.config import load_config
 
 TABLE = """epoch,seconds,bpr,reg,recall@20,ndcg@20
 1,0.5,0.7,1e-3,0.10,0.05

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from mentor_pyg._util.extras import optional
 from mentor_pyg.errors import InputError
-from mentor_pyg.extras import optional
 from mentor_pyg.preparation.encoders import ImageEncoder, encode_images, encode_texts
 
 TEXTS = [

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.files import TEMPORARY, write_text
-from mentor_pyg.formats import label
+from mentor_pyg._util.files import TEMPORARY, write_text
+from mentor_pyg._util.formats import label
 from mentor_pyg.preparation.folder import PREPARATION, new_folder
 
 
@@ -222,7 +222,7 @@ def test_an_error_between_renames_leaves_the_old_result(old_result, monkeypatch,
         raise OSError(errno.EBUSY, "Device or resource busy")
 
     before = {path.name: path.read_bytes() for path in old_result.iterdir()}
-    monkeypatch.setattr("mentor_pyg.file_sets.os.rename", at_rename(number, fail))
+    monkeypatch.setattr("mentor_pyg._util.file_sets.os.rename", at_rename(number, fail))
     with pytest.raises(InputError, match=r"can't be replaced \(Device or resource busy\)"):
         replace(old_result)
     assert {path.name: path.read_bytes() for path in old_result.iterdir()} == before
@@ -233,7 +233,7 @@ def test_ctrl_c_between_renames_waits(old_result, monkeypatch, number):
     def interrupt():
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("mentor_pyg.file_sets.os.rename", at_rename(number, interrupt))
+    monkeypatch.setattr("mentor_pyg._util.file_sets.os.rename", at_rename(number, interrupt))
     with pytest.raises(KeyboardInterrupt):
         replace(old_result)
     assert (old_result / "toy.inter").read_text() == "new"
@@ -252,7 +252,7 @@ def test_a_kill_between_renames(tmp_path, monkeypatch, old, number):
 
     def act():
         rename = at_rename(number, lambda: os._exit(9))
-        monkeypatch.setattr("mentor_pyg.file_sets.os.rename", rename)
+        monkeypatch.setattr("mentor_pyg._util.file_sets.os.rename", rename)
         replace(out)
 
     code = in_a_child(act)

@@ -7,8 +7,8 @@ import pytest
 from raw_files import ASINS, encode, image, lines, meta, review, reviews, write
 
 from mentor_pyg import InputError
+from mentor_pyg._util.formats import label
 from mentor_pyg.datasets import MMRecDataset
-from mentor_pyg.formats import label
 from mentor_pyg.preparation import (
     AmazonImages,
     ImageFolder,

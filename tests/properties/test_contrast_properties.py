@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentor_pyg import blocks
 from mentor_pyg.nn import info_nce
+from mentor_pyg.sparse import products
 
 
 @given(
@@ -33,7 +33,7 @@ def test_equals_the_dense_loss(num_rows, width, tau, entries, scale, are_near, s
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 2e-5)):
         views = [x.detach().to(dtype).requires_grad_() for x in dense]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(blocks.ENTRIES, "cpu", entries)
+            patch.setitem(products.ENTRIES, "cpu", entries)
             loss = info_nce(*views, tau)
             grads = torch.autograd.grad(loss, views)
         assert loss.item() == pytest.approx(expected.item(), abs=tolerance * (1 + 1 / tau))

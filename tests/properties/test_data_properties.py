@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mentor_pyg import InputError
 from mentor_pyg.preparation import k_core, split
-from mentor_pyg.sampler import NegativeSampler
+from mentor_pyg.training.sampler import NegativeSampler
 
 USERS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(np.array)
 SHARES = st.fractions(Fraction(1, 60), Fraction(29, 60), max_denominator=60)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 
 from mentor_pyg import top_k
-from mentor_pyg.evaluation import Evaluator
-from mentor_pyg.ranking import SeenItems
+from mentor_pyg.evaluation.metrics import Evaluator
+from mentor_pyg.evaluation.ranking import SeenItems
 from mentor_pyg.transforms.knn import cosine_knn
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 

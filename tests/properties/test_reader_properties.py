@@ -11,11 +11,11 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mentor_pyg.config import load_config, preset_names
+from mentor_pyg._util.named_yaml import NamedYaml
 from mentor_pyg.datasets.features import read_ids
 from mentor_pyg.datasets.interactions import COLUMNS, read_interactions
 from mentor_pyg.datasets.original_ids import OriginalIds
-from mentor_pyg.named_yaml import NamedYaml
+from mentor_pyg.runs.config import load_config, preset_names
 from mentor_pyg.serving.ids import IdMap
 
 # No control characters, halves of characters, or mark of byte order: no id can hold them.

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentor_pyg.files import write_text
-from mentor_pyg.json_files import write_json
+from mentor_pyg._util.files import write_text
+from mentor_pyg._util.json_files import write_json
 from mentor_pyg.preparation.text import clean_text
-from mentor_pyg.weights import load_weights, save_weights
+from mentor_pyg.runs.weights import load_weights, save_weights
 
 ANY = st.text(st.characters(), max_size=30)  # halves of characters, too
 WORDS = st.text(st.characters(categories=("L", "N", "P", "S")), max_size=8).map(

@@ -40,8 +40,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutations import damage
 from readers import READERS, Files
 
+from mentor_pyg._util.files import write_text
 from mentor_pyg.errors import InputError
-from mentor_pyg.files import write_text
 
 SECONDS, WALL_SECONDS = 5.0, 120.0
 BYTES_PER_BYTE, BYTES = 10, 500_000_000

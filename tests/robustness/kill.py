@@ -31,12 +31,12 @@ import numpy as np
 import torch
 import yaml
 
-from mentor_pyg.cli import main as mentor_pyg
-from mentor_pyg.files import TEMPORARY
-from mentor_pyg.locks import GRACE
-from mentor_pyg.run import load_run
-from mentor_pyg.run_files import BEST, LAST, METRICS, read_last, read_metrics
-from mentor_pyg.source import open_source
+from mentor_pyg._util.files import TEMPORARY
+from mentor_pyg._util.locks import GRACE
+from mentor_pyg.cli.main import main as mentor_pyg
+from mentor_pyg.datasets.source import open_source
+from mentor_pyg.runs.files import BEST, LAST, METRICS, read_last, read_metrics
+from mentor_pyg.runs.run import load_run
 
 TIMES = ("seconds", "seconds_per_epoch", "peak_memory_mb", "files", "folder")
 """Parts of results that no two runs share."""
@@ -191,7 +191,7 @@ def kill(name: str, scenario: Scenario, kills: int, rng: random.Random, folder: 
         AssertionError: If something is damaged, left, or differs.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mentor_pyg.cli", "mentor_pyg.commands.train"])
+    context.set_forkserver_preload(["mentor_pyg.cli.main", "mentor_pyg.cli.train"])
     whole, out, log = folder / "whole", folder / "out", folder / f"{name}.txt"
     for path in (whole, out):
         shutil.rmtree(path, ignore_errors=True)

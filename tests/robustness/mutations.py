@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import yaml
 
-from mentor_pyg.weights import load_weights, save_weights
+from mentor_pyg.runs.weights import load_weights, save_weights
 
 TOKENS = [
     *(b"nan", b"NaN", b"inf", b"-Infinity", b"1e400", b"-1", b"0", b"3", b"1.0", b"01", b"1_0"),

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from mentor_pyg.config import load_config
 from mentor_pyg.datasets import MMRecDataset
 from mentor_pyg.datasets.features import read_features, read_ids
 from mentor_pyg.datasets.interactions import read_interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
+from mentor_pyg.datasets.source import open_source
 from mentor_pyg.experiments import read_plan
 from mentor_pyg.plots.heat_map import read_grid
 from mentor_pyg.plots.history import read_history
@@ -33,8 +33,8 @@ from mentor_pyg.preparation.mmssl import MMSSLFolder
 from mentor_pyg.preparation.pretrained import ImageEncoder
 from mentor_pyg.preparation.problems import Problems
 from mentor_pyg.report.results import read_results
-from mentor_pyg.run import load_run, summary, train_run
-from mentor_pyg.source import open_source
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.runs.run import load_run, summary, train_run
 from mentor_pyg.tuning.space import read_space
 
 Files = dict[str, bytes]

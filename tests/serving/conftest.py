@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from mentor_pyg.config import load_config
-from mentor_pyg.run import train_run
+from mentor_pyg.datasets.source import open_source
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.runs.run import train_run
 from mentor_pyg.serving import Recommender
-from mentor_pyg.source import open_source
 from mentor_pyg.typing import INTERACTS, ITEM
 
 SETTINGS = ["graph.k=5", "train.lr=1e-2", "train.batch_size=128"]

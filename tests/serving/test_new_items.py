@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch_geometric.testing import withCUDA
 
 from mentor_pyg import InputError
-from mentor_pyg.evaluation import SeenItems, encode
-from mentor_pyg.ranking import rank
-from mentor_pyg.run import load_run
+from mentor_pyg.evaluation.metrics import SeenItems, encode
+from mentor_pyg.evaluation.ranking import rank
+from mentor_pyg.runs.run import load_run
 from mentor_pyg.serving import Recommender
 from mentor_pyg.serving.new_items import append_copies, fair_scale
 from mentor_pyg.typing import ITEM, SIMILAR, similar

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 
 from mentor_pyg import InputError, TrainConfig, evaluate, fit, top_k
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.evaluation import Evaluator, SeenItems, popularity
+from mentor_pyg.evaluation.metrics import Evaluator, SeenItems, popularity
 from mentor_pyg.nn.models import MENTOR, LightGCN
-from mentor_pyg.run import load_run
+from mentor_pyg.runs.run import load_run
 from mentor_pyg.serving import Recommender
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, USER

@@ -5,7 +5,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.testing import has_package, withCUDA
 from torch_geometric.utils import coalesce
 
-from mentor_pyg import InputError, blocks
+from mentor_pyg import InputError
+from mentor_pyg.sparse import products
 from mentor_pyg.transforms import ItemKNN, cosine_knn, item_knn, knn
 from mentor_pyg.transforms.knn import cosine_knn_among
 from mentor_pyg.typing import ITEM, SIMILAR, similar
@@ -61,7 +62,7 @@ def test_equals_brute_force(backend, self_loops, mask, k):
 @pytest.mark.parametrize("block_entries", [1, 29, 30 * 7, 30 * 29])
 @pytest.mark.parametrize("self_loops", [False, True])
 def test_block_boundaries(monkeypatch, block_entries, self_loops):
-    monkeypatch.setitem(blocks.ENTRIES, "cpu", block_entries)
+    monkeypatch.setitem(products.ENTRIES, "cpu", block_entries)
     x = features()
     assert_equals_brute_force(cosine_knn(x, 4, self_loops), brute_force(x, 4, self_loops))
 

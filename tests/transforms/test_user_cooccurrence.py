@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mentor_pyg.blocks import ENTRIES
+from mentor_pyg.sparse.products import ENTRIES
 from mentor_pyg.transforms import UserCooccurrence
 from mentor_pyg.transforms.user_cooccurrence import shared_items
 from mentor_pyg.typing import COOCCURS, INTERACTS

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.config import load_config
 from mentor_pyg.nn import models
+from mentor_pyg.runs.config import load_config
 from mentor_pyg.tuning.space import Range, as_changes, read_space, space_names
 
 

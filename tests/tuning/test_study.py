@@ -6,7 +6,7 @@ import torch
 from filelock import FileLock
 
 from mentor_pyg import InputError
-from mentor_pyg.train_config import FitResult
+from mentor_pyg.training.config import FitResult
 from mentor_pyg.tuning.space import Range, SearchSpace
 
 pytest.importorskip("optuna")
@@ -227,7 +227,7 @@ def test_a_study_is_open_once(study, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"study.db: is open in another study"):
         Study(tmp_path / "study.db", LINE, MONITOR)
     search.close()
-    monkeypatch.setattr("mentor_pyg.locks.GRACE", 0)
+    monkeypatch.setattr("mentor_pyg._util.locks.GRACE", 0)
     other = FileLock(tmp_path / ".lock")  # as in another process
     with other, pytest.raises(InputError, match="is being written by another process"):
         study()

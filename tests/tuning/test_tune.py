@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from mentor_pyg import InputError
-from mentor_pyg.config import load_config
-from mentor_pyg.run import load_run, train_run
-from mentor_pyg.source import open_source
-from mentor_pyg.train_config import FitResult
+from mentor_pyg.datasets.source import open_source
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.runs.run import load_run, train_run
+from mentor_pyg.training.config import FitResult
 from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.typing import INTERACTS, ITEM
 

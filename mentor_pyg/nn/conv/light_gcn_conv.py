@@ -6,11 +6,11 @@ from torch_geometric.typing import Adj, OptTensor, SparseTensor
 from torch_geometric.utils import scatter, spmm
 from torch_geometric.utils.sparse import index2ptr
 
-from mentor_pyg.adjacency import Adjacency
+from mentor_pyg._util.shapes import check_edge_index, check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, select
 from mentor_pyg.options import checked
-from mentor_pyg.shapes import check_edge_index, check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency
 
 
 def light_gcn_norm(

@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Linear
 
-from mentor_pyg.adjacency import Adjacency, check_adjacency
-from mentor_pyg.nn.edges import neighbor_sum
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.initialization import reset_linear
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency, check_adjacency
+from mentor_pyg.sparse.edges import neighbor_sum
 
 
 @checked

@@ -4,10 +4,10 @@ from torch import Tensor
 from torch.nn import Linear
 from torch_geometric.typing import Adj, OptTensor
 
-from mentor_pyg.adjacency import Adjacency
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
 from mentor_pyg.options import Count, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency
 
 
 @checked

@@ -2,12 +2,12 @@ import torch
 from torch import Tensor
 from torch_geometric.typing import Adj, OptTensor
 
-from mentor_pyg.adjacency import Adjacency
+from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.conv.light_gcn_conv import LightGCNConv
 from mentor_pyg.nn.functional import SMALLEST_NORM, at_least_float
 from mentor_pyg.nn.random import uniform
 from mentor_pyg.options import NonNegative, checked
-from mentor_pyg.shapes import check_shapes
+from mentor_pyg.sparse.adjacency import Adjacency
 
 
 @checked

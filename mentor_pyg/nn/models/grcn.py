@@ -6,8 +6,6 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.adjacency import Adjacency
-from mentor_pyg.nn.edges import edge_softmax, weighted_sum
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import normalize, pad_rows
 from mentor_pyg.nn.graph import bipartite_parts
@@ -15,6 +13,8 @@ from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
 from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.sparse.edges import edge_softmax, weighted_sum
 from mentor_pyg.typing import ITEM, Batch
 
 

@@ -13,9 +13,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import at_least_float, normalize, select, zero_missing
+from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
 
 _cleaned = WeakTensorKeyDictionary()

@@ -6,7 +6,6 @@ from torch.nn import ModuleList, Parameter
 from torch_geometric.data import HeteroData
 from torch_geometric.nn.inits import reset
 
-from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import SMALLEST_NORM, normalize, pad_rows
@@ -21,6 +20,7 @@ from mentor_pyg.nn.models.inputs import (
 )
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
+from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import ITEM, Batch, similar
 
 

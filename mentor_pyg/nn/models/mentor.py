@@ -8,6 +8,7 @@ from torch.nn import Linear, ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
+from mentor_pyg._util.option_words import Words
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
@@ -32,7 +33,6 @@ from mentor_pyg.nn.models.inputs import (
 )
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
 from mentor_pyg.nn.random import dropout, subset
-from mentor_pyg.option_words import Words
 from mentor_pyg.options import (
     Count,
     NonNegative,

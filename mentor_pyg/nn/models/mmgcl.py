@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.nn import Linear, ModuleList
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
@@ -23,6 +22,7 @@ from mentor_pyg.options import (
     Widths,
     checked,
 )
+from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import INTERACTS, ITEM, Batch
 
 

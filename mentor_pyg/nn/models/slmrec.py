@@ -6,7 +6,6 @@ from torch.nn import Linear, ModuleList
 from torch.optim import Adam
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.functional import pad_rows
@@ -24,6 +23,7 @@ from mentor_pyg.options import (
     Widths,
     checked,
 )
+from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import ITEM, Batch, Objective
 
 

@@ -8,7 +8,6 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn.inits import reset
 from torch_geometric.utils import coalesce
 
-from mentor_pyg.adjacency import Adjacency
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import pad_rows
@@ -32,6 +31,7 @@ from mentor_pyg.options import (
     Widths,
     checked,
 )
+from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import ITEM, Batch, similar
 
 

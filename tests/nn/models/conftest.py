@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.typing import ITEM
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import BM3
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM

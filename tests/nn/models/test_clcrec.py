@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.loss import bpr_loss, score_triples
 from mentor_pyg.nn.models import CLCRec
 from mentor_pyg.transforms import LightGCNNorm

@@ -8,9 +8,9 @@ import torch
 from torch_geometric.testing import withCUDA
 
 from mentor_pyg import InputError, TrainConfig, fit
-from mentor_pyg.config import load_config
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn import models
+from mentor_pyg.runs.config import load_config
 from mentor_pyg.testing import add_graphs, contracts
 from mentor_pyg.testing.subject import Subject, all_losses, backward, gradients, tiny_data
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import DualGNN
 from mentor_pyg.serving.new_items import append_copies
 from mentor_pyg.transforms import LightGCNNorm, UserCooccurrence

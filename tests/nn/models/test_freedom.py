@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
-from mentor_pyg.checkpoint import epoch_state, set_epoch_state
 from mentor_pyg.errors import InputError
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import FREEDOM
 from mentor_pyg.serving.new_items import append_copies
+from mentor_pyg.training.checkpoint import epoch_state, set_epoch_state
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, SIMILAR, USER
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from naive import naive_contrast
 
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import HCCF
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mentor_pyg.checkpoint import epoch_state, set_epoch_state
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import LayerGCN
+from mentor_pyg.training.checkpoint import epoch_state, set_epoch_state
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, USER
 

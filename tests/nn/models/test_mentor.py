@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn import info_nce
 from mentor_pyg.nn.models import MENTOR
-from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import ITEM, similar
 

@@ -1,8 +1,8 @@
 import torch
 
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import MFBPR
-from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.training.sampler import BPRSampler
 
 
 def test_losses_equal_the_formulas_triple_by_triple(tiny):

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 from naive import dense_graph, naive_contrast
 
-from mentor_pyg.checkpoint import epoch_state, set_epoch_state
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import MMGCL
+from mentor_pyg.training.checkpoint import epoch_state, set_epoch_state
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM, modalities
 

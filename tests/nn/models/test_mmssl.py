@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from mentor_pyg import TrainConfig, fit
 from mentor_pyg.nn.adversarial import gradient_penalty, gumbel_rows
 from mentor_pyg.nn.models.mmssl import MMSSL
-from mentor_pyg.sampler import BPRSampler
-from mentor_pyg.train import objectives
+from mentor_pyg.training.sampler import BPRSampler
+from mentor_pyg.training.trainer import objectives
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from mentor_pyg.evaluation import encode
+from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import VBPR
-from mentor_pyg.sampler import BPRSampler
+from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.typing import ITEM
 
 OPTIONS = {"hidden_channels": 6, "content_channels": 5}

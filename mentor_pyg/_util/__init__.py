@@ -1,0 +1,1 @@
+"""What every room may use: safe files, signals, progress, optional packages, messages."""

@@ -1,0 +1,135 @@
+"""The command ``mentor-pyg``: arguments, exit codes, logging."""
+
+# What takes long to import, PyTorch first of all, is imported by functions that `run_program`
+# runs: Ctrl-C in the meantime ends the program as it does later.
+import argparse
+import importlib
+import io
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import FrameType, ModuleType
+
+import mentor_pyg
+from mentor_pyg._util.escaping import PrintableMessages, printable
+from mentor_pyg._util.interrupts import handling
+from mentor_pyg.cli import Output, commands
+from mentor_pyg.cli.arguments import Parser
+from mentor_pyg.errors import InputError
+
+USER_ERROR, INTERRUPTED = 2, 130
+PRINTABLE = PrintableMessages()
+
+DESCRIPTION = """Multimodal recommendation on PyTorch Geometric.
+
+  mentor-pyg prepare raw/ --out data/toys --no-text      raw files to a dataset
+  mentor-pyg train --data data/toys --out runs/toys      train a model on it
+  mentor-pyg recommend runs/toys --user A1B2             and ask it
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; its exit code."""
+    return run_program(lambda: _run(_parse(argv)))
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    # A KeyboardInterrupt within an import may come out as an error of the module's:
+    with handling(_leave, signal.SIGINT, signal.SIGTERM):
+        parser = make_parser()
+    return parser.parse_args(argv)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = Parser(
+        prog="mentor-pyg",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=mentor_pyg.__version__)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in commands:
+        module = importlib.import_module(f"mentor_pyg.cli.{name}")
+        summary = (module.__doc__ or "").partition("\n")[0]
+        subparser = subparsers.add_parser(
+            name,
+            help=summary.rstrip("."),
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_arguments(subparser, module)
+    return parser
+
+
+def _add_arguments(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    module.add_arguments(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print the result as JSON")
+    output.add_argument(
+        "--quiet", action="store_true", help="no log and no progress bars, the result alone"
+    )
+    parser.set_defaults(run=module.run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.getLogger("mentor_pyg").setLevel(level)
+    logging.captureWarnings(True)
+    for name in ("mentor_pyg", "py.warnings"):
+        logging.getLogger(name).addFilter(PRINTABLE)
+    warnings.filterwarnings("ignore", "Sparse (CSR|invariant)")  # of PyTorch; no news to users
+    with logging_redirect_tqdm():
+        output = args.run(args)
+    _print(output, args.json)
+
+
+def _print(output: Output, as_json: bool) -> None:
+    text = json.dumps(output.data, indent=2) if as_json else printable(output.text)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII has no ±
+    if text:
+        from mentor_pyg._util.files import naming
+
+        try:
+            with naming("standard output"):
+                print(text, flush=True)
+        except InputError:
+            _discard_output()  # else Python would try once more at its end
+            raise
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run_program(program: Callable[[], object]) -> int:
+    """Runs a program; its exit code.
+
+    Mistakes of the user's, :class:`~mentor_pyg.InputError` and errors of the file
+    system, become one line on stderr and the code 2; Ctrl-C becomes 130, and so does
+    SIGTERM, which is what schedulers send.
+    """
+    try:
+        with handling(signal.default_int_handler, signal.SIGTERM):
+            program()
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        _discard_output()
+    except (InputError, OSError) as error:
+        print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,118 @@
+"""Plot what runs, datasets and grids show, as PNG or SVG.
+
+mentor-pyg plot curves runs/a runs/b --out curves.svg        # losses and validation by epoch
+mentor-pyg plot embeddings runs/a runs/b --out items.png     # items by modality: t-SNE, density
+mentor-pyg plot distributions data/tiktok                    # degrees, popularity, splits
+mentor-pyg plot heat-map grid.csv --metric recall@20         # two hyper-parameters
+
+A grid is a CSV file: its first row and column are the values of two hyper-parameters,
+its first cell their names, row\\column. The best cell is framed. Plots need the extra
+``plot``.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mentor_pyg._util.files import check_writable
+from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.cli import Output, expanded
+from mentor_pyg.datasets.source import open_source
+from mentor_pyg.errors import InputError
+from mentor_pyg.plots.curves import curves
+from mentor_pyg.plots.distributions import distributions
+from mentor_pyg.plots.embeddings import embeddings
+from mentor_pyg.plots.heat_map import heat_map, read_grid
+from mentor_pyg.plots.history import read_history, run_names
+from mentor_pyg.plots.sample import NUM_ITEMS, sample_items
+from mentor_pyg.plots.style import check_format, save_figure
+from mentor_pyg.runs.run import load_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OPTIONS = {
+    "curves": ("metric",),
+    "embeddings": ("items", "seed", "data"),
+    "distributions": (),
+    "heat-map": ("metric", "lowest"),
+}
+"""The options of every kind of plot."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=list(OPTIONS), help="what to plot")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", type=expanded, help="runs; a dataset; a grid in CSV"
+    )
+    parser.add_argument("--out", type=expanded, help="a .png or .svg file (default: <kind>.png)")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        help="curves: a validation metric, may be repeated (default: Recall and NDCG); "
+        "heat-map: what its cells are",
+    )
+    parser.add_argument("--items", type=int, help=f"embeddings: how many (default: {NUM_ITEMS})")
+    parser.add_argument("--seed", type=int, help="embeddings: of the items and of t-SNE")
+    parser.add_argument(
+        "--data", type=expanded, help="embeddings: the data, where it isn't at its old place"
+    )
+    parser.add_argument(
+        "--lowest", action="store_true", default=None, help="heat-map: the lowest value is best"
+    )
+
+
+def run(args: argparse.Namespace) -> Output:
+    out = args.out or f"{args.kind}.png"
+    check_format(out)
+    check_writable(Path(out).parent)
+    _check_options(args)
+    save_figure(_figure(args), out)
+    return Output(f"written to {out}", {"kind": args.kind, "inputs": args.inputs, "file": out})
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    for name in sorted({name for names in OPTIONS.values() for name in names}):
+        if getattr(args, name) is not None and name not in OPTIONS[args.kind]:
+            kinds = [kind for kind, names in OPTIONS.items() if name in names]
+            raise InputError(f"--{name}: means nothing to {args.kind}; expected {', '.join(kinds)}")
+    if args.kind in ("distributions", "heat-map") and len(args.inputs) > 1:
+        raise InputError(f"{args.kind}: {len(args.inputs)} inputs; expected one")
+
+
+def _figure(args: argparse.Namespace) -> "Figure":
+    if args.kind == "distributions":
+        return distributions(open_source(args.inputs[0]).dataset[0])
+    if args.kind == "heat-map":
+        return _heat_map(args)
+    names = run_names(args.inputs)
+    if args.kind == "curves":
+        return curves([read_history(*run) for run in zip(args.inputs, names)], args.metric)
+    return _embeddings(args, names)
+
+
+def _heat_map(args: argparse.Namespace) -> "Figure":
+    grid = read_grid(args.inputs[0])
+    if len(args.metric or []) > 1:
+        raise InputError(f"--metric: {', '.join(args.metric)}; expected one for a heat map")
+    metric = "".join(args.metric or [])
+    return heat_map(
+        grid.values,
+        grid.rows,
+        grid.columns,
+        grid.row_name,
+        grid.column_name,
+        metric,
+        bool(args.lowest),
+    )
+
+
+def _embeddings(args: argparse.Namespace, names: list[str]) -> "Figure":
+    seed = args.seed or 0
+    num_items = NUM_ITEMS if args.items is None else args.items
+    show = not args.quiet
+    samples = [
+        sample_items(load_run(folder, args.data), num_items, seed, name)
+        for folder, name in zip(progress_bar(args.inputs, "runs", show), names, strict=True)
+    ]
+    return embeddings(samples, seed, show)

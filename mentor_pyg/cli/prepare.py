@@ -1,0 +1,230 @@
+"""Turn raw files into a dataset.
+
+  mentor-pyg prepare raw/baby --out data/baby
+  mentor-pyg prepare log.csv --out data/shop --user-column user --item-column sku \\
+      --time-column when --items items.csv --item-id-column sku --text-columns name,about \\
+      --image-folder photos
+  mentor-pyg prepare mmssl/tiktok --out data/tiktok
+
+SOURCE is a folder of Amazon's product data of 2014 (reviews_*.json.gz or ratings_*.csv,
+meta_*.json.gz, image_features_*.b), a table of interactions (CSV, TSV, JSON lines or
+Parquet), or a folder in MMSSL's layout (train.json, val.json, test.json, *_feat.npy),
+whose splits are kept. Items without text or image are marked as such.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg._util.files import check_readable
+from mentor_pyg.cli import Output, as_path, expanded
+from mentor_pyg.errors import InputError, shown
+from mentor_pyg.preparation import (
+    AmazonImages,
+    ImageFolder,
+    InteractionTable,
+    ItemTexts,
+    MMSSLFolder,
+    PrepareSettings,
+    ReadyFeatures,
+    amazon_reviews,
+    amazon_texts,
+    encode_images,
+    encode_texts,
+    find_amazon,
+    prepare,
+)
+from mentor_pyg.preparation.encoders import IMAGE_MODEL, TEXT_MODEL, check_batch_size
+from mentor_pyg.preparation.features import Content
+from mentor_pyg.preparation.prepare import InteractionSource
+from mentor_pyg.preparation.problems import MissingColumn
+
+OF_SHAPE = ("k_core", "split", "held_out", "seed", "duplicates", "min_rating")
+"""Options that don't go with splits that are given."""
+
+OF_INTERACTIONS = ("user_column", "item_column", "time_column", "rating_column")
+OF_ITEMS = ("item_id_column", "text_columns")
+"""Options that name columns of a table."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", nargs="?", metavar="SOURCE", type=as_path, help="raw files")
+    parser.add_argument("--out", required=True, type=as_path, help="folder of the dataset")
+    parser.add_argument("--name", help="of the dataset (default: that of the folder)")
+    parser.add_argument("--force", action="store_true", help="replace an earlier result")
+    parser.add_argument(
+        "--on-error",
+        choices=["fail", "skip"],
+        default="fail",
+        help="what to do about rows that can't be used (default: fail)",
+    )
+    _add_shape(parser.add_argument_group("which interactions, and their split"))
+    _add_amazon(parser.add_argument_group("Amazon, if the files aren't in one folder"))
+    _add_table(parser.add_argument_group("a table of interactions"))
+    _add_contents(parser.add_argument_group("content of the items"))
+
+
+def _add_shape(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--k-core", type=int, help="least pairs of a user or item, 0 or 1 for all (default: 5)"
+    )
+    group.add_argument(
+        "--split",
+        choices=["user", "random", "temporal", "leave-last-out"],
+        help="user (each user's pairs at random, as in the papers; default), random (all "
+        "pairs), temporal (the last of all), leave-last-out (the last of each user)",
+    )
+    group.add_argument(
+        "--held-out", type=float, help="share of validation and of test pairs (default: 0.1)"
+    )
+    group.add_argument("--seed", type=int, help="of the split (default: 0)")
+    group.add_argument(
+        "--duplicates",
+        choices=["first", "latest"],
+        help="which interaction of a repeated pair is kept (default: first)",
+    )
+    group.add_argument("--min-rating", type=float, help="leave out pairs rated lower")
+
+
+def _add_amazon(group: argparse._ArgumentGroup) -> None:
+    for name, what in (("reviews", "reviews or ratings"), ("meta", "descriptions")):
+        group.add_argument(f"--{name}", nargs="+", type=as_path, metavar="FILE", help=what)
+    group.add_argument("--images", nargs="+", type=as_path, metavar="FILE", help="image features")
+
+
+def _add_table(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--user-column", default="userID", help="(default: userID)")
+    group.add_argument("--item-column", default="itemID", help="(default: itemID)")
+    group.add_argument("--time-column", help="numbers or dates (default: times are unknown)")
+    group.add_argument("--rating-column", help="for --min-rating")
+
+
+def _add_contents(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--items", type=as_path, metavar="FILE", help="table of the items' texts")
+    group.add_argument("--item-id-column", default="itemID", help="(default: itemID)")
+    group.add_argument("--text-columns", metavar="A,B", help="of --items, in this order")
+    group.add_argument(
+        "--image-folder", type=as_path, metavar="DIR", help="images named by the items' ids"
+    )
+    group.add_argument(
+        "--features",
+        action="append",
+        default=[],
+        metavar="STEM=FILE",
+        help="ready features (.npy), which become STEM_feat.npy",
+    )
+    group.add_argument("--feature-ids", type=as_path, metavar="FILE", help="ids of their rows")
+    group.add_argument(
+        "--text-model", type=expanded, default=TEXT_MODEL, help=f"(default: {TEXT_MODEL})"
+    )
+    group.add_argument(
+        "--image-model", type=expanded, default=IMAGE_MODEL, help=f"(default: {IMAGE_MODEL})"
+    )
+    group.add_argument("--batch-size", type=int, default=64, help="of both (default: 64)")
+    group.add_argument("--no-text", action="store_true", help="leave texts out")
+    group.add_argument("--no-images", action="store_true", help="leave images out")
+
+
+def run(args: argparse.Namespace) -> Output:
+    check_batch_size(args.batch_size)
+    interactions, contents = _source(args)
+    contents = [*contents, *_contents(args)]
+    unwanted = {"text"} if args.no_text else set()
+    unwanted |= {"image"} if args.no_images else set()
+    given = {name: getattr(args, name) for name in OF_SHAPE if getattr(args, name) is not None}
+    if interactions.has_split and given:
+        option = next(iter(given)).replace("_", "-")
+        raise InputError(f"--{option}: doesn't go with a given split; expected no such option")
+    given.pop("min_rating", None)
+    try:
+        report = prepare(
+            interactions,
+            [content for content in contents if content.stem not in unwanted],
+            args.out,
+            PrepareSettings(**given, on_error=args.on_error),
+            name=args.name,
+            force=args.force,
+            progress=not args.quiet,
+        )
+    except MissingColumn as error:
+        raise InputError(f"{error}{_other_name(args, error)}") from None
+    return Output(f"{report}\nwritten to {args.out.resolve()}", report.to_dict())
+
+
+def _other_name(args: argparse.Namespace, error: MissingColumn) -> str:
+    """The options that name a column otherwise, for the end of a message."""
+    is_of_items = args.items and str(error).startswith(f"{args.items}: ")
+    names = OF_ITEMS if is_of_items else OF_INTERACTIONS
+    given = [name for name in names if error.column in (getattr(args, name) or "").split(",")]
+    return "".join(f", or another name by --{name.replace('_', '-')}" for name in given[:1])
+
+
+def _source(args: argparse.Namespace) -> tuple[InteractionSource, list[Content]]:
+    """Where the interactions are, and the content that lies beside them."""
+    source = args.source
+    if (source is None) == (args.reviews is None):
+        raise InputError("SOURCE: none or two are named; expected SOURCE or --reviews")
+    if source is not None:
+        check_readable(source, "raw files")
+    if source is not None and (source / "train.json").exists():
+        folder = MMSSLFolder(source)
+        return folder, list(folder.contents())
+    if source is not None and not source.is_dir():
+        return InteractionTable(
+            [source],
+            args.user_column,
+            args.item_column,
+            args.time_column,
+            args.rating_column,
+            args.min_rating,
+        ), []
+    if source is None:
+        return amazon_reviews(args.reviews, args.min_rating), []
+    found = find_amazon(source)
+    contents: list[Content] = []
+    if found.images and not args.images:
+        contents.append(AmazonImages(found.images))
+    if found.meta and not args.meta:
+        contents.append(amazon_texts(found.meta, _text_encoder(args)))
+    return amazon_reviews(found.reviews, args.min_rating), contents
+
+
+def _contents(args: argparse.Namespace) -> list[Content]:
+    """The content that options name."""
+    contents: list[Content] = []
+    if args.images:
+        contents.append(AmazonImages(args.images))
+    if args.meta:
+        contents.append(amazon_texts(args.meta, _text_encoder(args)))
+    if args.items:
+        if not args.text_columns:
+            raise InputError("--items: without columns of text; expected --text-columns")
+        columns = args.text_columns.split(",")
+        if not all(columns):
+            raise InputError(
+                f"--text-columns: is {shown(args.text_columns)}; expected names with commas "
+                "between them"
+            )
+        encode = _text_encoder(args)
+        contents.append(ItemTexts([args.items], args.item_id_column, columns, encode))
+    if args.image_folder:
+        encode_all = partial(
+            encode_images,
+            model=args.image_model,
+            batch_size=args.batch_size,
+            skip_broken=args.on_error == "skip",
+        )
+        contents.append(ImageFolder(args.image_folder, encode_all))
+    for text in args.features:
+        stem, separator, path = text.partition("=")
+        if not separator or not path:
+            raise InputError(f"--features: is {shown(text)}; expected STEM=FILE")
+        if args.feature_ids is None:
+            raise InputError(f"--features: no ids for {path}; expected --feature-ids")
+        contents.append(ReadyFeatures(Path(expanded(path)), stem, args.feature_ids))
+    return contents
+
+
+def _text_encoder(args: argparse.Namespace) -> "partial[Any]":
+    return partial(encode_texts, model=args.text_model, batch_size=args.batch_size)

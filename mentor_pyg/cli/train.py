@@ -1,0 +1,135 @@
+"""Train a model and look at the test split once.
+
+  mentor-pyg train --data data/tiktok --out runs/tiktok
+  mentor-pyg train --data data/tiktok --preset released --seed 1 --set train.lr=1e-3
+  mentor-pyg train --resume runs/tiktok
+
+Writes config.yaml, last.pt, best.safetensors, history.csv and metrics.json. A run that is
+there already is only replaced with --force. Ctrl-C saves the state; --resume goes on from it
+and ends with the numbers of a run that was never interrupted.
+"""
+
+import argparse
+import logging
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from mentor_pyg._util.environment import choose_device
+from mentor_pyg._util.files import slug
+from mentor_pyg._util.locks import sole_writer
+from mentor_pyg.cli import Output, check_not_empty, expanded
+from mentor_pyg.datasets.source import SYNTHETIC, Source, open_source
+from mentor_pyg.errors import InputError
+from mentor_pyg.runs.config import RunConfig, load_config, preset_names
+from mentor_pyg.runs.files import check_no_run, read_last
+from mentor_pyg.runs.run import summary, train_run
+from mentor_pyg.training.tensorboard import tensorboard_logger
+
+logger = logging.getLogger("mentor_pyg")
+
+DEFAULT_DATA = "data/baby"
+"""Where Baby lies, and where it is downloaded to."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=expanded,
+        help="folder with <name>.inter and *_feat.npy; baby, sports or clothing, which are "
+        f"downloaded; or synthetic (default: {DEFAULT_DATA}, else baby, else synthetic)",
+    )
+    parser.add_argument(
+        "--preset",
+        type=expanded,
+        help=f"a YAML file, or one of {', '.join(preset_names())} (default: by dataset)",
+    )
+    parser.add_argument("--epochs", type=int, help="epochs at most")
+    parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="bf16 for quick products")
+    parser.add_argument(
+        "--compile", action="store_true", default=None, help="run the losses by torch.compile"
+    )
+    parser.add_argument(
+        "--out",
+        type=expanded,
+        help="folder for the results (default: runs/<dataset>/<preset>-seed<seed>)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the run that is there")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write curves to <out>/tensorboard"
+    )
+    parser.add_argument(
+        "--resume", metavar="DIR", type=expanded, help="go on with an interrupted run"
+    )
+
+
+def run(args: argparse.Namespace) -> Output:
+    check_not_empty(args, "data", "preset", "out", "resume")
+    device = choose_device(args.device)
+    resume = args.resume is not None
+    if resume:
+        out = Path(args.resume)
+        config, source = _read_run(out, args)
+    else:
+        if args.out and not args.force:
+            check_no_run(Path(args.out))  # before the data are read, or even downloaded
+        source = _open_default() if args.data is None else open_source(args.data)
+        config = _configure(args, source)
+        out = Path(args.out) if args.out else _default_folder(source, config)
+    with sole_writer(out):
+        if not (resume or args.force):
+            check_no_run(out)
+        logger.info(f"{source.name} from {source.origin}, preset {config.preset}, on {device}")
+        logger.info(source.dataset.statistics())
+        curves = tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext()
+        with curves as on_epoch:
+            metrics = train_run(
+                config, source, out, device, not args.quiet, resume, on_epoch, args.force
+            )
+    return Output(f"{summary(metrics)}\nwritten to {out.resolve()}", metrics)
+
+
+def _open_default() -> Source:
+    """Baby if it is here or can be downloaded, else synthetic data, loudly."""
+    try:
+        return open_source(DEFAULT_DATA)
+    except FileNotFoundError:
+        pass
+    try:
+        return open_source("baby")
+    except (InputError, OSError) as error:
+        logger.warning(
+            f"{error}\n"
+            f"!! No data in {DEFAULT_DATA}: training on SYNTHETIC data of Baby's size. !!\n"
+            "!! Put baby.inter and *_feat.npy there, or name a folder by --data.  !!"
+        )
+    return open_source(SYNTHETIC)
+
+
+def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
+    preset = args.preset or (source.name if source.name in preset_names() else "baby")
+    given: dict[str, Any] = {
+        name: getattr(args, name) for name in ("epochs", "seed", "precision", "compile")
+    }
+    return load_config(preset, args.set, **given)
+
+
+def _default_folder(source: Source, config: RunConfig) -> Path:
+    """A folder of its own for every dataset, preset and seed."""
+    dataset = source.name.lstrip(".") or "data"
+    return Path("runs", dataset, f"{slug(config.preset)}-seed{config.train.seed}")
+
+
+def _read_run(folder: Path, args: argparse.Namespace) -> tuple[RunConfig, Source]:
+    """Settings and data of an interrupted run; changes are refused when it goes on."""
+    for name in ("preset", "epochs", "seed", "precision", "compile", "set", "out", "force"):
+        value = getattr(args, name)
+        if value is not None and value is not False and value != []:  # 0 is given, too
+            raise InputError(f"--{name}: can't be changed by --resume; expected a new run")
+    saved = read_last(folder)
+    return saved.config, open_source(args.data or saved.origin)

@@ -1,0 +1,248 @@
+"""Full ranking of all items, and the metrics of the ranked lists."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch_geometric.data import HeteroData
+from torch_geometric.metrics import (
+    LinkPredCoverage,
+    LinkPredHitRatio,
+    LinkPredMAP,
+    LinkPredMetric,
+    LinkPredMetricCollection,
+    LinkPredMRR,
+    LinkPredNDCG,
+    LinkPredPrecision,
+    LinkPredRecall,
+)
+from torch_geometric.metrics.link_pred import LinkPredMetricData
+
+from mentor_pyg._util.shapes import check_edge_index
+from mentor_pyg.errors import InputError
+from mentor_pyg.evaluation.ranking import SeenItems, rank
+from mentor_pyg.options import Count, Lengths, checked
+from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
+
+METRICS = {
+    "recall": LinkPredRecall,
+    "ndcg": LinkPredNDCG,
+    "precision": LinkPredPrecision,
+    "map": LinkPredMAP,
+    "mrr": LinkPredMRR,
+    "hit_ratio": LinkPredHitRatio,
+}
+
+
+def metric_names(ks: Sequence[int]) -> list[str]:
+    """What lists of these lengths are measured by, e.g. ``recall@20``."""
+    return [f"{name}@{k}" for k in ks for name in (*METRICS, "coverage")]
+
+
+class Coverage(LinkPredCoverage):
+    """The share of the items that are on a list of length k; places may be empty.
+
+    Args:
+        k: Length of the lists.
+        num_items: Number of items I. In the lists, I stands for an empty place.
+    """
+
+    def __init__(self, k: int, num_items: int) -> None:
+        super().__init__(k, num_items + 1)
+
+    def compute(self) -> Tensor:
+        return self.mask[:-1].float().mean()
+
+
+@checked
+@torch.no_grad()
+def top_k(
+    user_emb: Tensor,
+    item_emb: Tensor,
+    users: Tensor,
+    k: Count,
+    seen: SeenItems | None = None,
+) -> Tensor:
+    """The k items of highest score for each of ``users``, best first.
+
+    See :func:`~mentor_pyg.evaluation.ranking.rank` for items of equal score.
+
+    Args:
+        user_emb: [U, C].
+        item_emb: [I, C].
+        users: Rows of ``user_emb`` [n].
+        k: Length of the lists.
+        seen: Items to leave out of a user's list.
+
+    Returns:
+        Items [n, k]. Who has fewer than k unseen items gets -1 at the end.
+
+    Raises:
+        InputError: If k isn't from 1 to the number of items, or a score isn't finite.
+    """
+    check_lengths([k], item_emb.size(0))
+    ranking = rank(user_emb, item_emb, users, k, seen)
+    return ranking.items.masked_fill(~ranking.valid, -1)
+
+
+def check_lengths(ks: Sequence[int], num_items: int) -> None:
+    """Refuses lengths of lists that are longer than there are items.
+
+    Raises:
+        InputError: If one is.
+    """
+    if max(ks) > num_items:
+        raise InputError(
+            f"lists of length {list(ks)} can't be ranked; "
+            f"expected lengths from 1 to the number of items, {num_items}"
+        )
+
+
+@checked
+class Evaluator:
+    """Ranks all items for the users of a split and measures the lists.
+
+    Training items are masked; validation items are not when testing. Users without
+    held-out items are skipped, users without training pairs dropped, and all metrics
+    are means over the rest. A list ends where a user has no more unseen items. Items of
+    equal score are in an order drawn once; see :func:`~mentor_pyg.evaluation.ranking.rank`.
+
+    Args:
+        data: The graph.
+        split: :obj:`"val"` or :obj:`"test"`.
+        ks: Lengths of the lists.
+        dtype: Dtype of the scores, that of the embeddings if not given. float16 is
+            quicker on a GPU and may swap items whose scores are all but equal.
+
+    Raises:
+        InputError: If the split or a length can't be measured, a pair is of a user or
+            item that isn't there, or nobody has both training and held-out pairs.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        split: Literal["val", "test"],
+        ks: Lengths = (10, 20),
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
+        check_lengths(ks, num_items)
+        train, pairs = data[INTERACTS].edge_index, _held_out(data, split)
+        for what, edges in (("training", train), (split, pairs)):
+            check_edge_index(f"{what} pairs", edges, (num_users, num_items))
+        pairs = pairs.unique(dim=1)  # a pair counts once
+        trained = train[0].bincount(minlength=num_users) > 0
+        kept = pairs[:, trained[pairs[0]]]
+        self.users, row = kept[0].unique(return_inverse=True)
+        if self.users.numel() == 0:
+            raise InputError(f"no user has both training and {split} pairs; expected at least one")
+        self.num_dropped_users = int(pairs[0].unique().numel() - self.users.numel())
+        self.seen = SeenItems(train, num_users)
+        self.label_index = torch.stack([row, kept[1]])
+        self.max_k, self.dtype = max(ks), dtype
+        self.size = num_users, num_items
+        metrics = {f"{name}@{k}": cls(k) for k in ks for name, cls in METRICS.items()}
+        metrics |= {f"coverage@{k}": Coverage(k, num_items) for k in ks}
+        self.metrics = LinkPredMetricCollection(metrics).to(train.device)
+
+    def __call__(self, user_emb: Tensor, item_emb: Tensor) -> dict[str, float]:
+        """Metrics by name, e.g. ``recall@20``."""
+        return self.measure(self.rank(user_emb, item_emb))
+
+    def rank(self, user_emb: Tensor, item_emb: Tensor) -> Tensor:
+        """The items for ``users``, best first, of the longest length K to measure.
+
+        Returns:
+            Items [n, K'], K' being the length of the longest list, at most K. Who has
+            fewer than K' unseen items gets -1 at the end, which no metric counts.
+
+        Raises:
+            InputError: If the embeddings aren't finite, or not those of this graph.
+        """
+        size = user_emb.size(0), item_emb.size(0)
+        if size != self.size:
+            raise InputError(
+                f"embeddings: are of {size[0]} users and {size[1]} items; "
+                f"expected {self.size[0]} and {self.size[1]}"
+            )
+        if self.dtype is not None:
+            user_emb, item_emb = user_emb.to(self.dtype), item_emb.to(self.dtype)
+        lists = top_k(user_emb, item_emb, self.users, self.max_k, self.seen)
+        return lists[:, (lists >= 0).any(dim=0)]
+
+    def measure(self, lists: Tensor) -> dict[str, float]:
+        """Metrics by name of what :meth:`rank` returned."""
+        self.metrics.reset()
+        self.metrics.update(self._filled(lists), self.label_index)
+        return {name: float(value) for name, value in self.metrics.compute().items()}
+
+    def measure_users(
+        self, lists: Tensor, pairs: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The values of single users, whose means are the metrics.
+
+        Args:
+            lists: What :meth:`rank` returned.
+            pairs: Which of the held-out pairs in ``label_index`` count, bool; all if not
+                given.
+
+        Returns:
+            The rows of ``lists`` whose users have such pairs [m], and their values by
+            metric, [m] each. Coverage isn't among them, since it is no mean over users.
+        """
+        labels = self.label_index if pairs is None else self.label_index[:, pairs]
+        data = LinkPredMetricData(self._filled(lists), labels)
+        rows = data.label_count.nonzero().squeeze(1)
+        # Of PyG's metrics, `compute` gives the mean alone and `_compute` the values before it.
+        return rows, {
+            name: metric._compute(data)[rows]
+            for name, metric in self.metrics.items()
+            if isinstance(metric, LinkPredMetric)
+        }
+
+    def _filled(self, lists: Tensor) -> Tensor:
+        """Lists [n, K] with an item that doesn't exist in empty places; PyG knows no -1."""
+        padded = pad(lists, (0, self.max_k - lists.size(1)), value=-1)
+        return padded.masked_fill(padded < 0, self.size[1])
+
+
+def _held_out(data: HeteroData, split: str) -> Tensor:
+    """The held-out pairs [2, E] of a split."""
+    pairs = data[INTERACTS].get(f"{split}_edge_label_index")
+    if pairs is None:
+        raise InputError(
+            f"split: the data have no '{split}'; expected {split}_edge_label_index of {INTERACTS}"
+        )
+    return pairs
+
+
+@torch.no_grad()
+def evaluate(
+    model: RecommenderModel,
+    data: HeteroData,
+    split: Literal["val", "test"] = "test",
+    ks: Lengths = (10, 20),
+) -> dict[str, float]:
+    """Metrics of a model on a split; see :class:`Evaluator`."""
+    return Evaluator(data, split, ks)(*encode(model, data))
+
+
+@torch.no_grad()
+def encode(model: RecommenderModel, data: HeteroData) -> tuple[Tensor, Tensor]:
+    """Embeddings in evaluation mode; the model's mode is restored."""
+    training = model.training
+    model.eval()
+    try:
+        return model.encode(data)
+    finally:
+        model.train(training)
+
+
+def popularity(data: HeteroData) -> tuple[Tensor, Tensor]:
+    """Embeddings [U, 1], [I, 1] that rank by the number of training pairs."""
+    count = data[INTERACTS].edge_index[1].bincount(minlength=data[ITEM].num_nodes)
+    ones = torch.ones(data[USER].num_nodes, 1, device=count.device)
+    return ones, count.float().unsqueeze(1)

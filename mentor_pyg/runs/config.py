@@ -1,0 +1,210 @@
+"""Presets and options of a run, from YAML and the command line, checked before use."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mentor_pyg._util.named_yaml import NamedYaml, Refused, parse_yaml
+from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.nn import models
+from mentor_pyg.options import check_options
+from mentor_pyg.training.config import TrainConfig
+from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
+
+SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
+PRESETS = NamedYaml("preset", "runs/presets")
+
+TRANSFORMS: dict[str, Callable[..., Any]] = {
+    "content": ContentVariant,
+    "graph": ItemKNN,
+    "user_graph": UserCooccurrence,
+    "features": CompactFeatures,
+}
+"""Sections that may be left out, and what their options are arguments of."""
+
+DERIVED = ("missing",)
+"""Arguments of models with a default that come from the data, not from options."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run depends on beside its data.
+
+    Attributes:
+        preset: Name of the preset it started from.
+        model: A name out of ``mentor_pyg.nn.models.classes``.
+        options: Arguments of the model.
+        content: Arguments of :class:`~mentor_pyg.transforms.ContentVariant`; None to take
+            the items' content as it is.
+        graph: Arguments of :class:`~mentor_pyg.transforms.ItemKNN`; None for no item
+            graph.
+        user_graph: Arguments of :class:`~mentor_pyg.transforms.UserCooccurrence`; None
+            for no user graph.
+        features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None to
+            take the features as they are.
+        train: See :class:`~mentor_pyg.TrainConfig`; a mapping of its arguments will do.
+
+    Raises:
+        InputError: If a name is unknown, or a value of the wrong type or out of range.
+    """
+
+    preset: str
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] | None = None
+    graph: dict[str, Any] | None = None
+    user_graph: dict[str, Any] | None = None
+    features: dict[str, Any] | None = None
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.preset, str):
+            raise InputError(f"preset: is {shown(self.preset)}; expected a text")
+        _check_model(self.model, "RunConfig")
+        values = {"options": check_options(self.model_class, self.options, "options", DERIVED)}
+        for name, transform in TRANSFORMS.items():
+            if (section := getattr(self, name)) is not None:
+                values[name] = check_options(transform, section, name)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if not isinstance(self.train, TrainConfig):
+            train = TrainConfig(**check_options(TrainConfig, self.train, "train"))
+            object.__setattr__(self, "train", train)
+
+    @property
+    def model_class(self) -> Any:
+        return getattr(models, self.model)
+
+    @property
+    def needs_content(self) -> bool:
+        """Whether the items need features, for the model or a graph."""
+        parameters = inspect.signature(self.model_class).parameters
+        return self.graph is not None or "in_channels" in parameters
+
+    def to_dict(self) -> dict[str, Any]:
+        plain = dataclasses.asdict(self)
+        plain["train"]["ks"] = list(plain["train"]["ks"])
+        return plain
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def preset_names() -> list[str]:
+    """Presets that come with the package."""
+    return PRESETS.names()
+
+
+def presets_without_content() -> list[str]:
+    """Those of the package for data without features."""
+    return [name for name in preset_names() if not load_config(name).needs_content]
+
+
+def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunConfig:
+    """Reads a preset, by name or path, and applies changes to it.
+
+    Args:
+        preset: Name of a preset of the package, or path of a YAML file. A preset may
+            extend another one by ``extends:`` with its name, or with a path from the
+            folder of the file that says so.
+        changes: Settings of the form ``key.subkey=value``, the value in YAML; e.g.
+            ``train.lr=1e-3``, ``options.align_levels=[1, 2]``, ``graph=null``.
+        **train: Further values for the section ``train``; None changes nothing.
+
+    Raises:
+        FileNotFoundError: If there is no such preset.
+        InputError: If a key is unknown or a value of the wrong type.
+    """
+    content = _read_preset(preset)
+    for change in changes:
+        _apply(content, change)
+    content.setdefault("preset", Path(preset).stem)
+    return check_config(content, preset, **train)
+
+
+def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunConfig:
+    """A configuration from what a preset or a saved run says.
+
+    Args:
+        content: Settings by section.
+        where: Where they are from, for messages.
+        **train: As for :func:`load_config`.
+
+    Raises:
+        InputError: If a key is unknown, or a value of the wrong type or out of range.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: is {shown(content)}; expected a mapping of settings")
+    for key in content:
+        if key not in SECTIONS:
+            raise InputError(f"{where}: unknown key '{brief(key)}'; expected {', '.join(SECTIONS)}")
+    _check_model(content.get("model"), where)
+    if "preset" not in content:
+        raise InputError(f"{where}: has no preset; expected the name of the one it started from")
+    values = dict(content)
+    for section in ("options", "train"):
+        if values.get(section) is None:
+            values[section] = {}
+    if isinstance(values["train"], dict):
+        values["train"] = values["train"] | {k: v for k, v in train.items() if v is not None}
+    return RunConfig(**values)
+
+
+def _check_model(name: Any, where: str) -> None:
+    if name not in models.classes:
+        raise InputError(
+            f"{where}: model is {shown(name)}; expected one of {', '.join(models.classes)}"
+        )
+
+
+def _read_preset(preset: str, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
+    content = PRESETS.read(preset)
+    path = Path(preset).resolve()
+    if path in heirs:
+        raise InputError(f"{preset}: extends itself; expected another preset")
+    if "extends" not in content:
+        return content
+    parent = content.pop("extends")
+    if not isinstance(parent, str) or not parent:
+        raise InputError(
+            f"{preset}: extends {shown(parent)}; expected the name of a preset, or a file"
+        )
+    return _merge(_read_preset(PRESETS.beside(preset, parent), (*heirs, path)), content)
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``; sections are merged key by key."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    name, separator, text = change.partition("=")
+    if not separator:
+        raise InputError(f"{shown(change)} sets nothing; expected key=value, e.g. train.lr=1e-3")
+    try:
+        value = parse_yaml(text)
+    except Refused as error:
+        raise InputError(f"{brief(name)}: {error}") from None
+    except ValueError:
+        raise InputError(
+            f"{brief(name)}: {shown(text)} isn't a YAML value; expected e.g. 0.1"
+        ) from None
+    *path, last = name.split(".")
+    for key in path:
+        if content.get(key) is None:
+            content[key] = {}
+        content = content[key]
+        if not isinstance(content, dict):
+            raise InputError(
+                f"{brief(name)}: '{brief(key)}' has no further keys; expected {', '.join(SECTIONS)}"
+            )
+    content[last] = value

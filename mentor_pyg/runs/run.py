@@ -1,0 +1,303 @@
+"""A whole run: data, training, one look at test, and the files that it leaves."""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.data import HeteroData
+
+from mentor_pyg._util.environment import peak_memory_mb, versions
+from mentor_pyg._util.extras import pip_install
+from mentor_pyg._util.files import write_text
+from mentor_pyg._util.locks import sole_writer
+from mentor_pyg.datasets.source import Source, data_fingerprint, open_source, synthetic_warning
+from mentor_pyg.errors import InputError, brief, reason
+from mentor_pyg.evaluation.metrics import Evaluator, encode, popularity
+from mentor_pyg.runs.config import RunConfig, check_config, presets_without_content
+from mentor_pyg.runs.files import (
+    BEST,
+    CONFIG,
+    HISTORY,
+    LAST,
+    METRICS,
+    check_files,
+    check_no_run,
+    read_metrics,
+    read_weights,
+    remove_run,
+    write_metrics,
+)
+from mentor_pyg.runs.weights import save_weights
+from mentor_pyg.training.checkpoint import Checkpoint
+from mentor_pyg.training.config import FitResult
+from mentor_pyg.training.state import check_layout
+from mentor_pyg.training.trainer import OnEpoch, Trainer
+from mentor_pyg.transforms import (
+    CompactFeatures,
+    ContentVariant,
+    ItemKNN,
+    LightGCNNorm,
+    UserCooccurrence,
+)
+from mentor_pyg.typing import modalities
+
+FEATURES = (
+    "at least one <name>_feat.npy (mentor-pyg prepare makes them of texts, with "
+    f"{pip_install('sentence_transformers')}, of images, with {pip_install('torchvision')}, "
+    "or of arrays)"
+)
+"""What a model of content needs, and where it is from."""
+
+
+def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
+    """``data`` on a device with the graphs that the model needs.
+
+    Raises:
+        InputError: If they can't be made of such data or with such options.
+    """
+    data = data.to(device)
+    features = dict(config.features or {})
+    if config.train.precision == "bf16":
+        features.setdefault("dtype", "bfloat16")  # else every step would convert them
+    with _refusals_told("the data can't be prepared"):
+        if config.content is not None:
+            data = ContentVariant(**config.content)(data)
+        if config.needs_content and not modalities(data):
+            raise InputError(
+                f"{config.model}: the items of the data have no features; "
+                f"expected {FEATURES}; or a preset that needs none, "
+                f"--preset {' or '.join(presets_without_content())}"
+            )
+        if config.graph is not None:
+            data = ItemKNN(**config.graph)(data)
+        if config.user_graph is not None:
+            data = UserCooccurrence(**config.user_graph)(data)
+        if features:
+            data = CompactFeatures(**features)(data)
+    return LightGCNNorm()(data)
+
+
+def build_model(config: RunConfig, data: HeteroData) -> Any:
+    """The model for ``data``; :func:`~mentor_pyg.fit` seeds and draws its parameters.
+
+    Raises:
+        InputError: If it can't be built for such data or with such options.
+    """
+    with _refusals_told(f"{config.model}: can't be built"):
+        return config.model_class.from_data(data, **config.options)
+
+
+@contextmanager
+def _refusals_told(what: str) -> Iterator[None]:
+    """Turns what layers and transforms raise for bad values into an InputError."""
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        raise InputError(
+            f"{what} ({reason(error)}); expected data and options as the documentation says"
+        ) from error
+
+
+def train_run(
+    config: RunConfig,
+    source: Source,
+    out: Path,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Trains, evaluates on test once, and writes the run's files to ``out``.
+
+    One process at a time may write there. An older run is only replaced with ``force``: its
+    files are removed as soon as nothing but the training can fail, so that a folder never
+    holds parts of two runs.
+
+    ====================  ======================================================
+    ``config.yaml``       everything that was set, to train the same again
+    ``last.pt``           state of the training, to go on from
+    ``best.safetensors``  weights of the best validation, and the configuration
+    ``history.csv``       losses, times and validation metrics of every epoch
+    ``metrics.json``      the results, and digests of the files above but ``last.pt``
+    ====================  ======================================================
+
+    A full disk ends a run with an error that names the file; the files that are there
+    stay whole, so that it can be resumed.
+
+    Args:
+        config: What to train, and how.
+        source: The data.
+        out: The folder.
+        device: Where to compute.
+        progress: Whether to show a progress bar.
+        resume: Whether to go on from ``last.pt``.
+        on_epoch: As for :func:`~mentor_pyg.fit`.
+        force: Whether to replace a run that is there, finished or not.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        InputError: If the run can't be made, or the folder holds another one or is being
+            written by another process.
+    """
+    with sole_writer(out):
+        if not (resume or force):
+            check_no_run(out)
+        return _train_run(config, source, out, torch.device(device), progress, resume, on_epoch)
+
+
+def _train_run(
+    config: RunConfig,
+    source: Source,
+    out: Path,
+    device: torch.device,
+    progress: bool,
+    resume: bool,
+    on_epoch: OnEpoch | None,
+) -> dict[str, Any]:
+    raw = source.dataset[0]
+    data_key = data_fingerprint(raw)
+    data = prepare_graphs(config, raw, device)
+    model = build_model(config, data).to(device)
+    test = Evaluator(data, "test", config.train.ks)
+    about = {
+        "source": {"name": source.name, "origin": source.origin},
+        "data": data_key,
+        "versions": versions(),
+    }
+    identity = {"config": config.to_dict(), "data": data_key}
+    checkpoint = Checkpoint(out / LAST, identity, about)
+
+    def save_best() -> None:
+        save_weights(out / BEST, model.state_dict(), {"config": config.to_dict(), **about})
+
+    def finish_epoch(result: FitResult, is_best: bool) -> None:
+        write_text(out / CONFIG, config.to_yaml())
+        write_text(out / HISTORY, _to_csv(result))
+        if is_best:
+            save_best()
+        if on_epoch is not None:
+            on_epoch(result, is_best)
+
+    trainer = Trainer(model, data, config.train, progress, checkpoint)
+    if resume:
+        trainer.resume()
+        if trainer.is_finished and (out / METRICS).exists():
+            metrics = read_metrics(out)
+            check_files(out, metrics, BEST, CONFIG, HISTORY)
+            return metrics
+    else:
+        remove_run(out)
+    result = trainer.fit(finish_epoch)
+    save_best()
+    memory = peak_memory_mb(device)
+    metrics = {
+        "dataset": source.name,
+        "data_source": source.origin,
+        "data": data_key,
+        "model": config.model,
+        "preset": config.preset,
+        "seed": config.train.seed,
+        "epochs_run": result.epochs_run,
+        "best_epoch": result.best_epoch,
+        "val": result.val,
+        "test": test(*encode(model, data)),
+        "popularity": test(*popularity(data)),
+        "seconds_per_epoch": round(result.seconds_per_epoch, 3),
+        "peak_memory_mb": None if memory is None else round(memory),
+        "device": device.type,
+        "versions": versions(),
+    }
+    return write_metrics(out, metrics)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained model with what it needs to be used.
+
+    Attributes:
+        folder: The folder that :func:`train_run` wrote.
+        config: What was trained.
+        source: The data, as it is on disk.
+        data: The same with the graphs that the model needs.
+        model: With the weights of the best validation, in evaluation mode.
+        data_key: Fingerprint of the data as they are on disk.
+    """
+
+    folder: Path
+    config: RunConfig
+    source: Source
+    data: HeteroData
+    model: Any
+    data_key: str
+
+
+def load_run(
+    folder: str | Path, data: str | Path | None = None, device: torch.device | str = "cpu"
+) -> TrainedRun:
+    """Loads what :func:`train_run` left.
+
+    Args:
+        folder: Its folder.
+        data: The folder of the data, where it isn't at its old place.
+        device: Where to compute.
+
+    Raises:
+        FileNotFoundError: If the run or its data aren't there.
+        InputError: If a file is damaged, or the data are others than it was trained on.
+    """
+    path = Path(folder) / BEST
+    state, about = read_weights(folder)
+    config = check_config(about["config"], str(path))
+    origin = about["source"]["origin"]
+    source = open_source(origin if data is None else data)
+    raw = source.dataset[0]
+    found = data_fingerprint(raw)
+    if found != about["data"]:
+        raise InputError(
+            f"{source.origin}: holds other data (fingerprint {found}) than {path} was trained on; "
+            f"expected {brief(origin, 200)} as it was ({brief(about['data'])})"
+        )
+    device = torch.device(device)
+    prepared = prepare_graphs(config, raw, device)
+    model = build_model(config, prepared).to(device)
+    check_layout(path, state, model.state_dict())
+    model.load_state_dict(state)
+    return TrainedRun(Path(folder), config, source, prepared, model.eval(), found)
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """A table of the results for the terminal."""
+    columns = ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
+    columns = [c for c in columns if c in metrics["test"]] or list(metrics["test"])[:4]
+    rows = [("validation", metrics["val"]), ("test", metrics["test"])]
+    rows += [("test, by popularity", metrics["popularity"])]
+    lines = [f"{metrics['model']} on {metrics['dataset']} ({metrics['data_source']})"]
+    lines += synthetic_warning(metrics["data_source"])
+    lines.append(f"{'':<20}" + "".join(f"{c:>12}" for c in columns))
+    lines += [f"{name:<20}" + "".join(f"{m[c]:>12.4f}" for c in columns) for name, m in rows]
+    memory = metrics["peak_memory_mb"]
+    lines.append(
+        f"best epoch {metrics['best_epoch']} of {metrics['epochs_run']}, "
+        f"{metrics['seconds_per_epoch']:.1f} s an epoch, "
+        + ("memory not known" if memory is None else f"{memory} MB at most")
+    )
+    return "\n".join(lines)
+
+
+def _to_csv(result: FitResult) -> str:
+    columns = list(dict.fromkeys(key for row in result.history for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(result.history)
+    return text.getvalue()

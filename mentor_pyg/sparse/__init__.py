@@ -1,0 +1,12 @@
+"""Sparse matrices that are made once and multiplied often, and what belongs to their edges."""
+
+from .adjacency import Adjacency
+from .edges import edge_softmax, weighted_sum
+from .products import top_k_products
+
+__all__ = [
+    "Adjacency",
+    "edge_softmax",
+    "top_k_products",
+    "weighted_sum",
+]

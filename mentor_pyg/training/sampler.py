@@ -1,0 +1,166 @@
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.utils.sparse import index2ptr
+
+from mentor_pyg._util.shapes import check_edge_index
+from mentor_pyg.errors import InputError, shown
+from mentor_pyg.options import Count, checked
+from mentor_pyg.typing import INTERACTS, ITEM, USER, Batch
+
+
+@checked
+class NegativeSampler:
+    r"""Draws items a user has not interacted with in training, uniformly and exactly.
+
+    No draw is ever rejected: of a user's I - d_u unseen items the r-th one is found
+    by a binary search. If the user's sorted items are :math:`c_0 < c_1 < \dots`, then
+    :math:`c_j - j` unseen items come before :math:`c_j`, hence the r-th unseen item is
+    :math:`r + |\{j : c_j - j \le r\}|`.
+
+    Args:
+        edge_index: Training pairs [2, E].
+        num_users: U.
+        num_items: I.
+
+    Raises:
+        InputError: If a user has interacted with every item, or a pair is of a user or item
+            that isn't there.
+    """
+
+    def __init__(self, edge_index: Tensor, num_users: Count, num_items: Count) -> None:
+        edge_index = check_edge_index("NegativeSampler", edge_index, (num_users, num_items))
+        # Sort pairs by user, then item, each once:
+        key = (edge_index[0] * num_items + edge_index[1]).unique()
+        user, item = key // num_items, key % num_items
+        self.num_items = num_items
+        self.rowptr = index2ptr(user, num_users)
+        self.degree = self.rowptr.diff()
+        if bool((self.degree >= num_items).any()):
+            full = int(self.degree.argmax())
+            raise InputError(
+                f"user {full} has interacted with all {num_items} items in training, "
+                "so there is no negative item to contrast; expected at least one"
+            )
+        rank = torch.arange(user.numel(), device=user.device) - self.rowptr[user]
+        self.unseen_before = user * (num_items + 1) + item - rank
+
+    def __call__(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One unseen item for each entry of ``user`` [B]; result [B]."""
+        uniform = torch.rand(
+            user.shape, dtype=torch.float64, device=user.device, generator=generator
+        )
+        rank = (uniform * (self.num_items - self.degree[user])).long()
+        key = user * (self.num_items + 1) + rank
+        passed = torch.searchsorted(self.unseen_before, key, right=True) - self.rowptr[user]
+        return rank + passed
+
+
+@checked
+class BPRSampler:
+    """Iterates over an epoch of BPR triples on the device of the data.
+
+    Every training pair comes once, in random order, with one fresh negative. The pairs of
+    users who have interacted with every item are left out, with a warning: there is nothing
+    to contrast them with.
+
+    Args:
+        data: The graph.
+        batch_size: Number of triples in a batch; the last one may be smaller.
+        generator: Source of randomness, on the device of the data.
+
+    Raises:
+        InputError: If there are no training pairs, or none but of such users.
+    """
+
+    def __init__(
+        self, data: HeteroData, batch_size: Count, generator: torch.Generator | None = None
+    ) -> None:
+        if data[INTERACTS].edge_index.numel() == 0:
+            raise InputError("the dataset has no training pairs; expected at least one")
+        self.edge_index = _with_negatives(data)
+        self.batch_size = batch_size
+        if generator is None:
+            seed = int(torch.randint(2**62, ()))
+            generator = torch.Generator(self.edge_index.device).manual_seed(seed)
+        self.generator = generator
+        self.negatives = NegativeSampler(
+            self.edge_index, data[USER].num_nodes, data[ITEM].num_nodes
+        )
+        self.step = 0
+        """Batches of the epoch that have been given out; 0 between epochs."""
+        self._start = generator.get_state()
+        self._is_resumed = False
+
+    def __len__(self) -> int:
+        return -(-self.edge_index.size(1) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self._resume() if self._is_resumed else self._begin()
+        for index in order.split(self.batch_size)[self.step :]:
+            user, item = self.edge_index[:, index]
+            batch = Batch(user, item, self.negatives(user, self.generator))
+            self.step += 1
+            yield batch
+        self.step = 0
+
+    def _begin(self) -> Tensor:
+        """The order of the pairs in a new epoch."""
+        self.step = 0
+        self._start = self.generator.get_state()
+        return torch.randperm(
+            self.edge_index.size(1), device=self.edge_index.device, generator=self.generator
+        )
+
+    def _resume(self) -> Tensor:
+        """The order of the pairs in the epoch that was left, drawn again."""
+        step, now = self.step, self.generator.get_state()
+        self.generator.set_state(self._start)
+        order = self._begin()
+        self.generator.set_state(now)
+        self.step, self._is_resumed = step, False
+        return order
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the epoch, and the randomness to come."""
+        return {"step": self.step, "start": self._start, "now": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Lets the next iteration go on where another sampler of the same data was."""
+        self.step, self._start = state["step"], state["start"]
+        self.generator.set_state(state["now"])
+        self._is_resumed = self.step > 0
+
+
+def _with_negatives(data: HeteroData) -> Tensor:
+    """The training pairs [2, E'] of users who have an unseen item."""
+    pairs, num_items = data[INTERACTS].edge_index, data[ITEM].num_nodes
+    pairs = check_edge_index("training pairs", pairs, (data[USER].num_nodes, num_items))
+    full = pairs[0].bincount(minlength=data[USER].num_nodes) >= num_items
+    if full.any():  # or pairs come twice
+        users = (pairs[0] * num_items + pairs[1]).unique() // num_items
+        full = users.bincount(minlength=data[USER].num_nodes) >= num_items
+    rows = full.nonzero().flatten().tolist()
+    if not rows:
+        return pairs
+    left = pairs[:, ~full[pairs[0]]]
+    ids = data[USER].get("original_id", range(full.numel()))
+    named = ", ".join(shown(str(_plain(ids[row]))) for row in rows[:3])
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    found = f"user {named}{more}: has interacted with all {num_items} items in training"
+    if not left.numel():
+        raise InputError(f"{found}, as has every other; expected at least one unseen item")
+    warnings.warn(
+        f"{found}, so there is no unseen item to contrast; "
+        f"{pairs.size(1) - left.size(1)} pairs are left out of the loss",
+        stacklevel=3,
+    )
+    return left
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, Tensor) else label

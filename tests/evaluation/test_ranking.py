@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from mentor_pyg import InputError, top_k
+from mentor_pyg.evaluation.ranking import SeenItems, rank
+from mentor_pyg.sparse import products
+
+
+def stated_order(num_items):
+    return torch.randperm(num_items, generator=torch.Generator().manual_seed(0)).tolist()
+
+
+@pytest.mark.parametrize("entries", [1, 300, 2**21])
+@pytest.mark.parametrize(("num_items", "k"), [(1, 1), (5, 5), (40, 7), (200, 20)])
+def test_ties_are_in_the_stated_order(monkeypatch, num_items, k, entries):
+    """Whole numbers up to 3 have many ties, within a list and at its end."""
+    monkeypatch.setitem(products.ENTRIES, "cpu", entries)
+    torch.manual_seed(0)
+    scores = torch.randint(0, 4, (9, num_items)).float()
+    seen = torch.stack([torch.arange(9), torch.arange(9) % num_items])
+    candidates = torch.randperm(num_items)[: max(1, num_items - 3)]
+    place = {item: i for i, item in enumerate(stated_order(num_items))}
+    found = rank(scores, torch.eye(num_items), torch.arange(9), k, SeenItems(seen, 9), candidates)
+    for user in range(9):
+        left = [i for i in candidates.tolist() if i != user % num_items]
+        expected = sorted(left, key=lambda i: (-scores[user, i].item(), place[i]))[:k]
+        assert found.items[user][found.valid[user]].tolist() == expected
+        assert found.scores[user][found.valid[user]].tolist() == scores[user, expected].tolist()
+
+
+def test_equal_embeddings_rank_all_items_alike_for_everybody():
+    lists = top_k(torch.ones(3, 2), torch.ones(50, 2), torch.arange(3), 10)
+    assert lists.tolist() == 3 * [stated_order(50)[:10]]
+
+
+def test_single_rows_of_nan_are_named():
+    item = torch.ones(6, 2)
+    item[2:4, 1] = torch.nan
+    with pytest.raises(InputError, match="item embeddings: 2 of 6 rows hold NaN or infinite"):
+        rank(torch.ones(2, 2), item, torch.arange(2), 3)

@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from mentor_pyg.sparse import products
+from mentor_pyg.sparse.products import block_rows, top_k_products
+
+
+@pytest.mark.parametrize(("num_rows", "num_columns"), [(1, 1), (5, 3), (30, 47), (9, 200)])
+@pytest.mark.parametrize("k", [1, 2, 20])
+@pytest.mark.parametrize("entries", [1, 150, 2**21])
+def test_equals_topk_of_the_whole(monkeypatch, num_rows, num_columns, k, entries):
+    monkeypatch.setitem(products.ENTRIES, "cpu", entries)
+    k = min(k, num_columns)
+    torch.manual_seed(0)
+    left, right = torch.randn(num_rows, 4), torch.randn(num_columns, 4)
+    bonus = torch.randn(num_rows, num_columns)
+    expected = (left @ right.t() + bonus).topk(k, dim=1)
+    found = top_k_products(left, right, k, lambda x, rows: x.add_(bonus[rows]))
+    torch.testing.assert_close(found[0], expected.values)
+    assert torch.equal(found[1], expected.indices)
+
+
+def test_lowest_values_are_columns_all_the_same():
+    """Where everything is at the bottom, no column beyond the last one is made up."""
+    lowest = torch.finfo(torch.float32).min
+    left, right = torch.zeros(3, 2), torch.zeros(31, 2)
+    _, columns = top_k_products(left, right, 25, lambda x, _: x.fill_(lowest))
+    assert columns.max() < 31
+    assert all(len(row.unique()) == 25 for row in columns)
+
+
+def test_no_rows():
+    values, columns = top_k_products(torch.ones(0, 4), torch.ones(9, 4), 3, lambda x, _: x)
+    assert values.shape == columns.shape == (0, 3)
+
+
+def test_a_block_has_a_row_at_least():
+    device = torch.device("cpu")
+    assert block_rows(2**30, 1, device) == 1
+    assert block_rows(2**20, 1, device) == 2
+    assert block_rows(2**30, 128, device) == 64
