@@ -1,6 +1,6 @@
 """Multimodal recommendation on PyTorch Geometric: MENTOR, its layers and its baselines."""
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from .training import FitResult, TrainConfig, fit
     from .typing import Batch, RecommenderModel
 
-__version__ = "0.1.0"
+try:
+    __version__ = metadata.version(__name__)
+except metadata.PackageNotFoundError:  # a checkout that isn't installed: no number would be true
+    __version__ = "0+unknown"
 
 __all__ = [
     "Adjacency",

@@ -32,8 +32,6 @@ SIMILAR = (ITEM, "similar", ITEM)
 COOCCURS = (USER, "cooccurs", USER)
 """Edge type of the graph of users who share items."""
 
-SPLITS = ("train", "val", "test")
-
 
 def similar(modality: str) -> tuple[str, str, str]:
     """Edge type of the item graph of one modality."""

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 
 import mentor_pyg
-from mentor_pyg._util.files import check_file, content_hash, fingerprint
+from mentor_pyg._util.files import check_file, fingerprint
 from mentor_pyg._util.formats import Kind
-from mentor_pyg._util.tensor_files import load_tensors, save_tensors
+from mentor_pyg._util.tensor_files import content_hash, load_tensors, save_tensors
 from mentor_pyg.errors import InputError
 
 logger = logging.getLogger("mentor_pyg")

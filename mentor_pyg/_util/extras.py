@@ -2,9 +2,8 @@
 
 import importlib
 import importlib.util
+from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from mentor_pyg.errors import InputError, reason
 
@@ -54,7 +53,7 @@ def optional(module: str) -> Any:
             ) from None
         raise InputError(
             f"{package} is installed but can't be imported ({reason(error)}); "
-            f"expected a build for torch {torch.__version__} with everything that it needs, "
+            f"expected a build for torch {version('torch')} with everything that it needs, "
             f"as by {pip_install(package)}"
         ) from None
 

@@ -12,9 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from mentor_pyg.errors import InputError, brief, reason
 
 fcntl: ModuleType | None
@@ -87,14 +84,6 @@ def _kind(path: Path) -> str:
 def fingerprint(*parts: Any) -> str:
     """A short stable key of the ``repr`` of all parts."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
-
-
-def content_hash(x: Tensor) -> str:
-    """A key of a tensor's dtype, shape and content."""
-    content = x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    digest = hashlib.blake2b(repr((x.dtype, x.shape)).encode(), digest_size=16)
-    digest.update(content.data)
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -164,3 +164,8 @@ class NamedYaml(NamedTuple):
             f"{self.kind} '{brief(name)}' is unknown; expected one of {', '.join(self.names())}, "
             "or a .yaml file"
         )
+
+
+PRESETS = NamedYaml("preset", "runs/presets")
+SPACES = NamedYaml("search space", "runs/presets/search")
+PLANS = NamedYaml("plan", "experiments/plans")

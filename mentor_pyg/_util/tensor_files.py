@@ -4,6 +4,7 @@ Each says what kind of file it is and in which format, so that another version's
 refused, not misread.
 """
 
+import hashlib
 import io
 import os
 import pickletools
@@ -17,6 +18,14 @@ import torch
 from mentor_pyg._util.files import atomic_path, check_file
 from mentor_pyg._util.formats import Kind, check_kind, label
 from mentor_pyg.errors import InputError, reason
+
+
+def content_hash(x: torch.Tensor) -> str:
+    """A key of a tensor's dtype, shape and content."""
+    content = x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    digest = hashlib.blake2b(repr((x.dtype, x.shape)).encode(), digest_size=16)
+    digest.update(content.data)
+    return digest.hexdigest()
 
 
 class _Writer(io.RawIOBase):

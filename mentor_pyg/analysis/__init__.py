@@ -1,6 +1,7 @@
 """What trained models are good at, and which differences between them are more than chance."""
 
-from mentor_pyg.evaluation.groups import GROUPINGS, MMSSL_BOUNDS, Group, held_out_groups
+from mentor_pyg.choices import GROUPINGS, MMSSL_BOUNDS
+from mentor_pyg.evaluation.groups import Group, held_out_groups
 from mentor_pyg.evaluation.intervals import Estimate, Sampling, mean_intervals, metric_intervals
 from mentor_pyg.evaluation.per_user import UserMetrics, mean_over_runs, write_user_metrics
 from mentor_pyg.evaluation.significance import TESTS, Comparison, compare, holm, paired_test

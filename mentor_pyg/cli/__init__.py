@@ -1,7 +1,9 @@
-"""The commands of ``mentor-pyg``, a module each.
+"""The commands of ``mentor-pyg``, two modules each.
 
-A command's module has a docstring, which is its help: a line that says what it does and
-examples; ``add_arguments(parser)``; and ``run(args)``, which returns an :class:`Output`.
+``arguments/<command>.py`` has a docstring, which is its help: a line that says what it does
+and examples; and ``add_arguments(parser)``. It imports nothing that takes time, so that help
+and mistyped options are answered at once. ``<command>.py`` has ``run(args)``, which returns an
+:class:`Output`.
 """
 
 import argparse

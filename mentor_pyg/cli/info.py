@@ -1,9 +1,4 @@
-"""Show what a dataset or a trained run holds, or what is installed.
-
-mentor-pyg info                  # versions, devices, optional packages, presets
-mentor-pyg info data/tiktok      # sizes, splits and modalities of a dataset
-mentor-pyg info runs/tiktok      # settings and results of a run
-"""
+"""Runs ``mentor-pyg info``."""
 
 import argparse
 from pathlib import Path
@@ -12,16 +7,12 @@ import torch
 
 from mentor_pyg._util.environment import versions
 from mentor_pyg._util.extras import EXTRAS, is_installed
-from mentor_pyg.cli import Output, expanded
+from mentor_pyg.cli import Output
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.nn import models
 from mentor_pyg.runs.config import preset_names
 from mentor_pyg.runs.files import LAST, METRICS, read_last, read_metrics
 from mentor_pyg.runs.run import summary
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", type=expanded, help="a dataset, or a run")
 
 
 def run(args: argparse.Namespace) -> Output:

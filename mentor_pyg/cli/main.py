@@ -1,7 +1,7 @@
 """The command ``mentor-pyg``: arguments, exit codes, logging."""
 
-# What takes long to import, PyTorch first of all, is imported by functions that `run_program`
-# runs: Ctrl-C in the meantime ends the program as it does later.
+# What takes long to import, PyTorch first of all, is imported when a command runs: not for
+# `--help`, and by `run_program`, so that Ctrl-C in the meantime ends the program as it does later.
 import argparse
 import importlib
 import io
@@ -12,13 +12,13 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from types import FrameType, ModuleType
+from types import FrameType
 
 import mentor_pyg
 from mentor_pyg._util.escaping import PrintableMessages, printable
 from mentor_pyg._util.interrupts import handling
 from mentor_pyg.cli import Output, commands
-from mentor_pyg.cli.arguments import Parser
+from mentor_pyg.cli.parser import Parser
 from mentor_pyg.errors import InputError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -34,14 +34,7 @@ DESCRIPTION = """Multimodal recommendation on PyTorch Geometric.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; its exit code."""
-    return run_program(lambda: _run(_parse(argv)))
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    # A KeyboardInterrupt within an import may come out as an error of the module's:
-    with handling(_leave, signal.SIGINT, signal.SIGTERM):
-        parser = make_parser()
-    return parser.parse_args(argv)
+    return run_program(lambda: _run(argv))
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
@@ -58,7 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=mentor_pyg.__version__)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in commands:
-        module = importlib.import_module(f"mentor_pyg.cli.{name}")
+        module = importlib.import_module(f"mentor_pyg.cli.arguments.{name}")
         summary = (module.__doc__ or "").partition("\n")[0]
         subparser = subparsers.add_parser(
             name,
@@ -66,22 +59,22 @@ def make_parser() -> argparse.ArgumentParser:
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        _add_arguments(subparser, module)
+        module.add_arguments(subparser)
+        output = subparser.add_argument_group("output")
+        output.add_argument("--json", action="store_true", help="print the result as JSON")
+        output.add_argument(
+            "--quiet", action="store_true", help="no log and no progress bars, the result alone"
+        )
+        subparser.set_defaults(command=name)
     return parser
 
 
-def _add_arguments(parser: argparse.ArgumentParser, module: ModuleType) -> None:
-    module.add_arguments(parser)
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="print the result as JSON")
-    output.add_argument(
-        "--quiet", action="store_true", help="no log and no progress bars, the result alone"
-    )
-    parser.set_defaults(run=module.run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    from tqdm.contrib.logging import logging_redirect_tqdm
+def _run(argv: Sequence[str] | None) -> None:
+    # A KeyboardInterrupt within an import may come out as an error of the module's:
+    with handling(_leave, signal.SIGINT, signal.SIGTERM):
+        args = make_parser().parse_args(argv)
+        command = importlib.import_module(f"mentor_pyg.cli.{args.command}")
+        from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     level = logging.WARNING if args.quiet else logging.INFO
@@ -91,7 +84,7 @@ def _run(args: argparse.Namespace) -> None:
         logging.getLogger(name).addFilter(PRINTABLE)
     warnings.filterwarnings("ignore", "Sparse (CSR|invariant)")  # of PyTorch; no news to users
     with logging_redirect_tqdm():
-        output = args.run(args)
+        output = command.run(args)
     _print(output, args.json)
 
 

@@ -1,14 +1,4 @@
-"""Plot what runs, datasets and grids show, as PNG or SVG.
-
-mentor-pyg plot curves runs/a runs/b --out curves.svg        # losses and validation by epoch
-mentor-pyg plot embeddings runs/a runs/b --out items.png     # items by modality: t-SNE, density
-mentor-pyg plot distributions data/tiktok                    # degrees, popularity, splits
-mentor-pyg plot heat-map grid.csv --metric recall@20         # two hyper-parameters
-
-A grid is a CSV file: its first row and column are the values of two hyper-parameters,
-its first cell their names, row\\column. The best cell is framed. Plots need the extra
-``plot``.
-"""
+"""Runs ``mentor-pyg plot``."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from mentor_pyg._util.files import check_writable
 from mentor_pyg._util.progress import progress_bar
-from mentor_pyg.cli import Output, expanded
+from mentor_pyg.choices import NUM_SAMPLED
+from mentor_pyg.cli import Output
+from mentor_pyg.cli.arguments.plot import OPTIONS
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.errors import InputError
 from mentor_pyg.plots.curves import curves
@@ -24,42 +16,12 @@ from mentor_pyg.plots.distributions import distributions
 from mentor_pyg.plots.embeddings import embeddings
 from mentor_pyg.plots.heat_map import heat_map, read_grid
 from mentor_pyg.plots.history import read_history, run_names
-from mentor_pyg.plots.sample import NUM_ITEMS, sample_items
+from mentor_pyg.plots.sample import sample_items
 from mentor_pyg.plots.style import check_format, save_figure
 from mentor_pyg.runs.run import load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-OPTIONS = {
-    "curves": ("metric",),
-    "embeddings": ("items", "seed", "data"),
-    "distributions": (),
-    "heat-map": ("metric", "lowest"),
-}
-"""The options of every kind of plot."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=list(OPTIONS), help="what to plot")
-    parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", type=expanded, help="runs; a dataset; a grid in CSV"
-    )
-    parser.add_argument("--out", type=expanded, help="a .png or .svg file (default: <kind>.png)")
-    parser.add_argument(
-        "--metric",
-        action="append",
-        help="curves: a validation metric, may be repeated (default: Recall and NDCG); "
-        "heat-map: what its cells are",
-    )
-    parser.add_argument("--items", type=int, help=f"embeddings: how many (default: {NUM_ITEMS})")
-    parser.add_argument("--seed", type=int, help="embeddings: of the items and of t-SNE")
-    parser.add_argument(
-        "--data", type=expanded, help="embeddings: the data, where it isn't at its old place"
-    )
-    parser.add_argument(
-        "--lowest", action="store_true", default=None, help="heat-map: the lowest value is best"
-    )
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -109,7 +71,7 @@ def _heat_map(args: argparse.Namespace) -> "Figure":
 
 def _embeddings(args: argparse.Namespace, names: list[str]) -> "Figure":
     seed = args.seed or 0
-    num_items = NUM_ITEMS if args.items is None else args.items
+    num_items = NUM_SAMPLED if args.items is None else args.items
     show = not args.quiet
     samples = [
         sample_items(load_run(folder, args.data), num_items, seed, name)

@@ -1,38 +1,9 @@
-"""Write a page of HTML that shows runs side by side.
-
-mentor-pyg report runs/tiktok
-mentor-pyg report runs/mentor runs/lightgcn --out report.html
-
-Results with the best marked, curves, embeddings, statistics of the data, settings with
-their differences marked, times and versions. The page is one file that loads nothing.
-It needs the extra ``plot``.
-"""
+"""Runs ``mentor-pyg report``."""
 
 import argparse
 
-from mentor_pyg.cli import Output, expanded
-from mentor_pyg.plots.sample import NUM_ITEMS
+from mentor_pyg.cli import Output
 from mentor_pyg.report import write_report
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", type=expanded, help="folders of finished runs"
-    )
-    parser.add_argument(
-        "--out", type=expanded, default="report.html", help="a .html file (default: %(default)s)"
-    )
-    parser.add_argument("--title", help="title of the page (default: the runs' names)")
-    parser.add_argument(
-        "--data", type=expanded, help="folder of the data, where it isn't at its old place"
-    )
-    parser.add_argument(
-        "--items",
-        type=int,
-        default=NUM_ITEMS,
-        help="items whose embeddings are drawn, 0 for none (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="which items, and t-SNE's seed")
 
 
 def run(args: argparse.Namespace) -> Output:

@@ -12,10 +12,10 @@ from typing import TextIO
 import numpy as np
 
 from mentor_pyg._util.files import check_file
+from mentor_pyg.choices import SPLITS
 from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
 from mentor_pyg.datasets.row_numbers import as_integers
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.typing import SPLITS
 
 COLUMNS = ("userID", "itemID", "x_label")
 TABLE = "a table of interactions"

@@ -1,6 +1,8 @@
 """Full ranking of all items, the metrics of the ranked lists, and how sure they are."""
 
-from .groups import GROUPINGS, MMSSL_BOUNDS, Group, held_out_groups
+from mentor_pyg.choices import GROUPINGS, MMSSL_BOUNDS
+
+from .groups import Group, held_out_groups
 from .intervals import Estimate, Sampling, mean_intervals, metric_intervals
 from .metrics import Evaluator, encode, evaluate, metric_names, popularity, top_k
 from .per_user import UserMetrics, mean_over_runs, user_metrics, write_user_metrics

@@ -7,19 +7,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.choices import GROUPINGS, MMSSL_BOUNDS
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.evaluation.metrics import Evaluator
 from mentor_pyg.options import checked
 from mentor_pyg.typing import INTERACTS, ITEM, USER
-
-GROUPINGS = ("user", "popularity", "cold")
-
-MMSSL_BOUNDS = (4, 6, 9, 13)
-"""Training pairs at most, of all groups but the last, in Table 4 of MMSSL (arXiv 2302.10632).
-
-The table prints [0, 4), [4, 6), ... for Baby. The numbers of users that it gives, 9783,
-4081, 2823, 1649 and 1109, are those of groups that hold their upper bound.
-"""
 
 
 class Group(NamedTuple):

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from annotated_types import Gt, Lt
 
+from mentor_pyg.choices import PairedTest
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.per_user import UserMetrics
 from mentor_pyg.evaluation.variance import mean_variance
@@ -14,8 +15,6 @@ from mentor_pyg.options import Count, Seed, checked
 
 ROUNDING = 1e-6
 """By so much metrics in float32 may be above 1."""
-
-PairedTest = Literal["permutation", "t", "wilcoxon"]
 
 
 class Estimate(NamedTuple):

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mentor_pyg.choices import PairedTest
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.evaluation.intervals import DEFAULT, PairedTest, Sampling, t_quantile
+from mentor_pyg.evaluation.intervals import DEFAULT, Sampling, t_quantile
 from mentor_pyg.evaluation.per_user import UserMetrics
 from mentor_pyg.evaluation.variance import MeanVariance, mean_variance
 from mentor_pyg.options import Count, Seed, checked

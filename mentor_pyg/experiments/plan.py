@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import MinLen
 
 from mentor_pyg._util.files import slug
-from mentor_pyg._util.named_yaml import NamedYaml, beside
+from mentor_pyg._util.named_yaml import PLANS, PRESETS, SPACES, beside
 from mentor_pyg._util.option_words import Words
 from mentor_pyg.datasets.source import KNOWN
 from mentor_pyg.errors import InputError, brief, shown
@@ -23,10 +23,10 @@ from mentor_pyg.experiments.plan_keys import (
     texts,
 )
 from mentor_pyg.options import NonNegativeInt, Seed, checked, different
-from mentor_pyg.runs.config import PRESETS, RunConfig, load_config, preset_names
+from mentor_pyg.runs.config import RunConfig, load_config, preset_names
 from mentor_pyg.training.config import check_seeds
 from mentor_pyg.tuning import Search, space_of
-from mentor_pyg.tuning.space import SPACES, as_changes
+from mentor_pyg.tuning.space import as_changes
 
 KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
 MODEL_KEYS = ("name", "preset", "set", "space")
@@ -36,7 +36,6 @@ Seeds = Annotated[
     different,
     Words("a list of different whole numbers from 0 to 2^32 - 1"),
 ]
-PLANS = NamedYaml("plan", "experiments/plans")
 
 
 @checked

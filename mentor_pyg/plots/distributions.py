@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.choices import SPLITS
 from mentor_pyg.plots.style import COLORS, INK, TICK_SIZE, label_axes, log_scale, panels
-from mentor_pyg.typing import INTERACTS, ITEM, SPLITS, USER
+from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

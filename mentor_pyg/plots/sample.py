@@ -6,15 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mentor_pyg.choices import NUM_SAMPLED
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.models.inputs import content, item_adjacency
 from mentor_pyg.nn.multimodal import MultimodalEncoder
 from mentor_pyg.options import Seed, checked
 from mentor_pyg.runs.run import TrainedRun
 from mentor_pyg.typing import ITEM, SIMILAR, similar
-
-NUM_ITEMS = 500
-"""As many as the MENTOR paper shows."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def modality_embeddings(run: TrainedRun) -> dict[str, Tensor]:
 
 @checked
 def sample_items(
-    run: TrainedRun, num_items: int = NUM_ITEMS, seed: Seed = 0, name: str | None = None
+    run: TrainedRun, num_items: int = NUM_SAMPLED, seed: Seed = 0, name: str | None = None
 ) -> ItemSample:
     """Embeddings of random items that have content of every modality.
 

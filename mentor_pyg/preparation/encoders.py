@@ -14,15 +14,13 @@ from torch import Tensor
 from mentor_pyg._util.environment import choose_device
 from mentor_pyg._util.files import check_file
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.choices import IMAGE_MODEL, TEXT_MODEL
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import Count, check_value
 from mentor_pyg.preparation.pictures import read_picture, strict
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
 
 logger = logging.getLogger("mentor_pyg")
-
-TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-IMAGE_MODEL = "torchvision/resnet50"
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -5,10 +5,11 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from mentor_pyg.choices import Duplicates
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
 from mentor_pyg.preparation.problems import BadValue, Problems
@@ -16,7 +17,6 @@ from mentor_pyg.preparation.tables import Table, check_table, open_table
 from mentor_pyg.preparation.times import Time, TimeColumn
 from mentor_pyg.preparation.values import as_id, as_rating
 
-Duplicates = Literal["first", "latest"]
 NO_TIME = Time(0)
 
 MAX_DIGITS = 100

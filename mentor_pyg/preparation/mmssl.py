@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mentor_pyg._util.files import check_file
+from mentor_pyg.choices import SPLITS
 from mentor_pyg.datasets.features import SUFFIX
 from mentor_pyg.datasets.interactions import MAX_ROWS_PER_ID
 from mentor_pyg.datasets.row_numbers import is_integer
@@ -16,7 +17,6 @@ from mentor_pyg.preparation.contents import ReadyFeatures, open_features
 from mentor_pyg.preparation.interactions import Interactions
 from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.records import parse_json
-from mentor_pyg.typing import SPLITS
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,23 @@ import numpy as np
 from mentor_pyg._util.files import check_readable, naming, write_text
 from mentor_pyg._util.formats import label
 from mentor_pyg._util.json_files import write_json
+from mentor_pyg.choices import SPLITS, Duplicates, OnError, SplitMethod
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import NonNegativeInt, Seed, checked
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
 from mentor_pyg.preparation.folder import PREPARATION, REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
-    Duplicates,
     Interactions,
     drop_duplicates,
     number_ids,
 )
 from mentor_pyg.preparation.k_core import k_core
-from mentor_pyg.preparation.problems import OnError, Problems
-from mentor_pyg.preparation.split import HeldOut, SplitMethod, check_split, split
+from mentor_pyg.preparation.problems import Problems
+from mentor_pyg.preparation.split import HeldOut, check_split, split
 from mentor_pyg.preparation.summary import PreparationReport
 from mentor_pyg.preparation.times import time_texts
-from mentor_pyg.typing import ITEM, SPLITS, USER
+from mentor_pyg.typing import ITEM, USER
 
 NAME = re.compile(r"\w[\w.-]*")
 """Of datasets and files of features."""

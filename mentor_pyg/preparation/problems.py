@@ -3,14 +3,12 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
 
+from mentor_pyg.choices import OnError
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
 
 logger = logging.getLogger("mentor_pyg")
-
-OnError = Literal["fail", "skip"]
 
 
 class MissingColumn(InputError):

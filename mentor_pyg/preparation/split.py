@@ -1,20 +1,19 @@
 """Divides interactions into training, validation and test pairs."""
 
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Gt, Lt
 
 from mentor_pyg._util.grouping import rank_in_group, size_of_group
 from mentor_pyg._util.option_words import Words
+from mentor_pyg.choices import SPLITS, SplitMethod
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Seed, checked
-from mentor_pyg.typing import SPLITS
 
 TRAIN, VAL, TEST = range(len(SPLITS))
 
-SplitMethod = Literal["user", "random", "temporal", "leave-last-out"]
 NEED_TIME = ("temporal", "leave-last-out")
 
 

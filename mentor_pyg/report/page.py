@@ -7,8 +7,8 @@ from pathlib import Path
 import mentor_pyg
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import check_writable, write_text
+from mentor_pyg.choices import NUM_SAMPLED
 from mentor_pyg.errors import InputError
-from mentor_pyg.plots.sample import NUM_ITEMS
 from mentor_pyg.report.results import read_results
 from mentor_pyg.report.sections import make_sections
 from mentor_pyg.report.tables import overview_table, settings_table
@@ -18,7 +18,7 @@ def report_page(
     folders: Sequence[str | Path],
     data: str | Path | None = None,
     title: str | None = None,
-    num_items: int = NUM_ITEMS,
+    num_items: int = NUM_SAMPLED,
     seed: int = 0,
     progress: bool = True,
 ) -> str:

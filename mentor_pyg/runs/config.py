@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from mentor_pyg._util.named_yaml import NamedYaml, Refused, parse_yaml
+from mentor_pyg._util.named_yaml import PRESETS, Refused, parse_yaml
 from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.nn import models
 from mentor_pyg.options import check_options
@@ -17,7 +17,6 @@ from mentor_pyg.training.config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
 SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
-PRESETS = NamedYaml("preset", "runs/presets")
 
 TRANSFORMS: dict[str, Callable[..., Any]] = {
     "content": ContentVariant,

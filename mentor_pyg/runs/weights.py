@@ -11,9 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mentor_pyg._util.files import atomic_path, check_file, content_hash
+from mentor_pyg._util.files import atomic_path, check_file
 from mentor_pyg._util.formats import Kind, check_kind, label
 from mentor_pyg._util.json_files import parse_json
+from mentor_pyg._util.tensor_files import content_hash
 from mentor_pyg.errors import InputError, reason, shown
 
 WEIGHTS = Kind("trained model", 1)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.choices import SPLITS
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.typing import INTERACTS, SPLITS
+from mentor_pyg.typing import INTERACTS
 
 
 def pairs_of(data: HeteroData, splits: Sequence[str] | str) -> Tensor:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from mentor_pyg.choices import Sampler
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
 from mentor_pyg.runs.config import RunConfig, load_config
@@ -34,7 +35,7 @@ class Search:
     preset: str
     space: SearchSpace
     trials: int | None = None
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Sampler = "tpe"
     prune_after: int | None = 5
     changes: Sequence[str] = ()
     seeds: Sequence[int] = ()

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mentor_pyg._util.named_yaml import NamedYaml
+from mentor_pyg._util.named_yaml import SPACES
 from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.runs.config import load_config
 
@@ -18,8 +18,6 @@ FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
 
 MAX_STEPS = 2**53
 """Up to which floats count whole numbers one by one."""
-
-SPACES = NamedYaml("search space", "runs/presets/search")
 
 
 @dataclass(frozen=True)

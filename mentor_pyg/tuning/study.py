@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from mentor_pyg._util.locks import sole_writer
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.choices import Sampler
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.training.checkpoint import differences
 from mentor_pyg.training.config import FitResult
@@ -30,8 +31,6 @@ from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.tuning.trials import Trial, best_trial, describe
 
 logger = logging.getLogger("mentor_pyg")
-
-SAMPLERS = ("tpe", "random", "grid")
 
 FORMAT = 1
 """Of what a study keeps of each trial; a study of another format is another search."""
@@ -83,8 +82,10 @@ class Study:
         seed: int = 0,
         prune_after: int | None = 5,
     ) -> None:
-        if sampler not in SAMPLERS:
-            raise InputError(f"sampler {shown(sampler)} is unknown; expected {', '.join(SAMPLERS)}")
+        if sampler not in get_args(Sampler):
+            raise InputError(
+                f"sampler {shown(sampler)} is unknown; expected {', '.join(get_args(Sampler))}"
+            )
         if sampler == "grid" and math.isinf(space.size):
             raise InputError(
                 f"{space.name}: has a range of fractions without a step; expected a grid"

@@ -4,12 +4,15 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
-from mentor_pyg import __version__
+import mentor_pyg
 from mentor_pyg.cli import Output, commands
 from mentor_pyg.cli import main as cli
 from mentor_pyg.cli.main import main
@@ -45,7 +48,7 @@ def test_help_of_a_command_teaches_by_examples(name, capsys):
 
 def test_version_and_unknown_commands(capsys):
     assert exit_code(["--version"]) == 0
-    assert capsys.readouterr().out.strip() == __version__
+    assert capsys.readouterr().out.strip() == metadata.version("mentor_pyg")
     assert exit_code([]) == 2
     assert exit_code(["fly"]) == 2
 
@@ -100,13 +103,17 @@ def test_an_empty_path_is_no_folder(capsys):
 
 
 @pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_during_imports_is_quiet(sent):
+@pytest.mark.parametrize("module", ["mentor_pyg.cli.arguments.info", "mentor_pyg.cli.info"])
+def test_an_interrupt_during_imports_is_quiet(sent, module):
     """The module that is slow here is what PyTorch is at other times."""
     code = f"""
 import importlib, os, signal, sys
 from mentor_pyg.cli import main as cli
+right_import = importlib.import_module
 def slow_import(name):
-    os.kill(os.getpid(), signal.{sent})
+    if name == "{module}":
+        os.kill(os.getpid(), signal.{sent})
+    return right_import(name)
 importlib.import_module = slow_import
 sys.exit(cli.main(["info"]))
 """
@@ -114,11 +121,47 @@ sys.exit(cli.main(["info"]))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_what_takes_long_is_imported_where_an_interrupt_is_handled():
-    code = "import sys, mentor_pyg.cli.main, mentor_pyg.__main__; print('torch' in sys.modules)"
-    command = [sys.executable, "-c", code]
+SLOW = [
+    *("torch", "torch_geometric", "numpy", "scipy", "pandas", "pydantic", "tqdm", "filelock"),
+    *("optuna", "matplotlib", "sklearn"),
+]
+
+
+def test_help_and_version_import_nothing_that_takes_long():
+    """Each parser is asked in one process, and so are `--version` and a mistyped option."""
+    arguments = [["--version"], ["--help"], ["train", "--sett", "x"], ["fly"]]
+    code = f"""
+import contextlib, io, sys
+import mentor_pyg, mentor_pyg.__main__
+from mentor_pyg.cli.main import main
+for arguments in {[*arguments, *([name, "--help"] for name in commands)]}:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.suppress(SystemExit):
+            main(arguments)
+print([name for name in {SLOW} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_changelog_has_the_version():
+    root = Path(__file__).parents[2]
+    (version,) = re.findall('^version = "(.*)"', (root / "pyproject.toml").read_text(), re.M)
+    assert re.search(
+        rf"^## {re.escape(version)} - \d{{4}}-\d\d-\d\d$", (root / "CHANGELOG.md").read_text(), re.M
+    )
+
+
+def test_a_checkout_that_is_not_installed_has_no_number(tmp_path):
+    shutil.copytree(Path(mentor_pyg.__file__).parent, tmp_path / "elsewhere" / "mentor_pyg")
+    code = (
+        "import sys; sys.path[:] = sys.argv[1:]; from mentor_pyg import __version__ as v; print(v)"
+    )
+    standard = [path for path in sys.path if path and "site-packages" not in path]
+    paths = [str(tmp_path / "elsewhere"), *standard]
+    command = [sys.executable, "-S", "-c", code, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "0+unknown\n"
 
 
 def test_everything_can_be_imported_on_windows():
@@ -131,7 +174,9 @@ for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 from mentor_pyg.cli import main as cli
 from mentor_pyg._util import environment
-cli.make_parser()
+from mentor_pyg.cli import commands
+for name in commands:
+    cli.importlib.import_module(f"mentor_pyg.cli.{name}")
 assert environment.peak_memory_mb(torch.device("cpu")) is None
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.cli.arguments import Parser, identifier, split_ids
+from mentor_pyg.cli.parser import Parser, identifier, split_ids
 
 
 @pytest.fixture

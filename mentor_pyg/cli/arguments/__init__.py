@@ -1,0 +1,1 @@
+"""The arguments of every command, and its help; see :mod:`mentor_pyg.cli`."""
