@@ -22,6 +22,10 @@ class InputError(ValueError):
         super().__init__(text)
 
 
+class NotFinite(InputError):
+    """Embeddings or scores with NaN or infinite entries, as after training that diverged."""
+
+
 def reason(error: Exception) -> str:
     """The first line of what an exception says; its type if it says nothing."""
     return next(iter(str(error).splitlines()), type(error).__name__)

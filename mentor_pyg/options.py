@@ -197,6 +197,8 @@ def _options(function: Callable[..., Any]) -> dict[str, _Option]:
     """The arguments of a function that are checked, by name."""
     options = {}
     for name, hint in _hints(inspect.unwrap(function)).items():
+        if hint in (Any, object):
+            continue
         # Not those of other classes, or of names that only type checkers know:
         with suppress(PydanticUserError, NameError):
             options[name] = _Option(hint, TypeAdapter(hint, config=CONFIG))

@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ WORDS = {
     float: ("a number", "numbers"),
     bool: ("true or false", "true or false"),
     str: ("a text", "texts"),
+    Path: ("a path", "paths"),
 }
 
 

@@ -6,6 +6,7 @@ from mentor_pyg.analysis.findings import OVER, Findings
 from mentor_pyg.analysis.tables import Cell, Column, Entry, Table
 from mentor_pyg.errors import InputError, brief
 from mentor_pyg.evaluation.variance import MIN_SEEDS
+from mentor_pyg.options import checked
 
 GROUP_METRICS = ("recall", "ndcg")
 """What tables of groups show if no metrics are named."""
@@ -17,6 +18,7 @@ TITLES = {
 }
 
 
+@checked
 def make_tables(findings: Findings, metrics: Sequence[str] = ()) -> list[Table]:
     """All pairs; each grouping; deviations over seeds; differences from the first run.
 

@@ -12,6 +12,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.groups import held_out_groups
 from mentor_pyg.evaluation.metrics import Evaluator, encode
 from mentor_pyg.evaluation.per_user import UserMetrics, user_metrics
+from mentor_pyg.options import Lengths, checked
 from mentor_pyg.runs.config import RunConfig
 from mentor_pyg.runs.run import TrainedRun, load_run
 from mentor_pyg.typing import USER
@@ -47,10 +48,11 @@ class RunEvaluation:
 
 
 @torch.no_grad()
+@checked
 def evaluate_run(
     run: TrainedRun,
     split: Literal["val", "test"] = "test",
-    ks: Sequence[int] = (10, 20),
+    ks: Lengths = (10, 20),
     groupings: Sequence[str] = (),
     **bounds: Any,
 ) -> RunEvaluation:
@@ -88,6 +90,7 @@ def evaluate_run(
     )
 
 
+@checked
 def evaluate_runs(
     folders: Sequence[str | Path],
     data: str | Path | None = None,

@@ -9,11 +9,13 @@ from mentor_pyg.datasets.download import RemoteFile, download
 from mentor_pyg.datasets.features import MODALITY_NAMES, SUFFIX
 from mentor_pyg.datasets.mmrec import MMRecDataset
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 
 FOLDER = "https://drive.google.com/drive/folders/"
 FILE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 
 
+@checked
 class AmazonDataset(MMRecDataset):
     r"""A category of Amazon's reviews, in the form that papers on the subject compare on.
 

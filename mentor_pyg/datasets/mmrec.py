@@ -25,12 +25,14 @@ from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.options import checked
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
 FORMAT = 4
 """Goes into the cache key; raise it when the processed form, or what files mean, changes."""
 
 
+@checked
 class MMRecDataset(InMemoryDataset):
     r"""A folder in the layout of the `MMRec <https://arxiv.org/abs/2302.03497>`_ toolbox.
 

@@ -12,6 +12,7 @@ from mentor_pyg._util.tensor_files import content_hash
 from mentor_pyg.datasets import MMRecDataset, SyntheticDataset
 from mentor_pyg.datasets.amazon import BY_NAME
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 
 SYNTHETIC = "synthetic"
 """The origin of data that are made up."""
@@ -29,6 +30,7 @@ class Source:
     dataset: Any
 
 
+@checked
 def open_source(folder: str | Path) -> Source:
     """The dataset in a folder.
 

@@ -36,7 +36,8 @@ METRICS = {
 }
 
 
-def metric_names(ks: Sequence[int]) -> list[str]:
+@checked
+def metric_names(ks: Lengths) -> list[str]:
     """What lists of these lengths are measured by, e.g. ``recall@20``."""
     return [f"{name}@{k}" for k in ks for name in (*METRICS, "coverage")]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mentor_pyg._util.escaping import without_formulas
 from mentor_pyg.evaluation.metrics import Evaluator
+from mentor_pyg.options import checked
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def mean_over_runs(runs: Sequence[UserMetrics]) -> UserMetrics:
     return UserMetrics(first.users, first.names, values, first.num_pairs)
 
 
+@checked
 def write_user_metrics(
     path: Path,
     runs: Mapping[str, UserMetrics],

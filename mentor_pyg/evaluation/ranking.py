@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg._util.progress import progress_bar
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import InputError, NotFinite
 from mentor_pyg.sparse.adjacency import csr_entries
 from mentor_pyg.sparse.products import top_k_products
 
@@ -117,9 +117,10 @@ def check_embeddings(user_emb: Tensor, item_emb: Tensor) -> None:
             )
         broken = int((~emb.isfinite()).any(dim=1).sum())
         if broken:
-            raise InputError(
+            raise NotFinite(
                 f"{what} embeddings: {broken} of {emb.size(0)} rows hold NaN or infinite "
-                "numbers; expected finite ones (did the training diverge?)"
+                "numbers; expected finite ones (did the training diverge? a lower learning rate "
+                "may help)"
             )
     kinds = [f"{emb.size(1)} columns of {emb.dtype}" for emb in (user_emb, item_emb)]
     if kinds[0] != kinds[1]:

@@ -23,6 +23,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.folders import check_folders, run_folder
 from mentor_pyg.experiments.plan import Plan, Variant
 from mentor_pyg.experiments.published import published_figures
+from mentor_pyg.options import checked
 from mentor_pyg.runs.files import METRICS, read_metrics
 
 SIGNIFICANT = 0.05
@@ -169,6 +170,7 @@ class Comparison:
         ]
 
 
+@checked
 def collect(plan: Plan, out: Path) -> list[Comparison]:
     """What is finished of a plan, by dataset.
 

@@ -128,6 +128,7 @@ def plan_names() -> list[str]:
     return PLANS.names()
 
 
+@checked
 def read_plan(
     name: str | Path,
     datasets: Mapping[str, str] | None = None,

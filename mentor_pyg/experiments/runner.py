@@ -25,6 +25,7 @@ from mentor_pyg.experiments.folders import (
     search_folder,
 )
 from mentor_pyg.experiments.plan import Plan, Variant
+from mentor_pyg.options import checked
 from mentor_pyg.runs.files import LAST, METRICS
 
 COMMANDS = ("mentor_pyg.cli.train", "mentor_pyg.cli.tune")
@@ -114,6 +115,7 @@ def _changes(variant: Variant) -> list[str]:
     return [word for change in variant.changes for word in ("--set", change)]
 
 
+@checked
 def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> None:
     """Runs whatever of a plan isn't finished yet.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mentor_pyg.options import checked
 from mentor_pyg.plots.style import (
     COLORS,
     GREY,
@@ -20,6 +21,7 @@ MAX_LABELLED = 20
 """Up to so many bars carry their value."""
 
 
+@checked
 def bars(
     values: Mapping[str, Mapping[str, float]],
     metrics: Sequence[str],

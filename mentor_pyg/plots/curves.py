@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mentor_pyg._util.extras import optional
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.options import checked
 from mentor_pyg.plots.history import History, main_metrics
 from mentor_pyg.plots.style import INK, figure_legend, label_axes, panels, series_style
 
@@ -17,6 +18,7 @@ FEW = 30
 """Up to so many epochs are drawn as points too."""
 
 
+@checked
 def curves(histories: Sequence[History], metrics: Sequence[str] | None = None) -> "Figure":
     """Plots every loss term and metric by epoch, a line a run, with a star at its best epoch.
 

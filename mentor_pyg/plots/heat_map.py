@@ -12,6 +12,7 @@ import numpy as np
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import check_file
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 from mentor_pyg.plots.history import cell_value
 from mentor_pyg.plots.style import (
     COLORS,
@@ -61,6 +62,7 @@ class Grid:
     column_name: str = ""
 
 
+@checked
 def read_grid(path: str | Path) -> Grid:
     r"""Reads a grid from CSV: values of hyper-parameters first, empty cells for no value.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mentor_pyg._util.files import check_file
 from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.options import checked
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
 
@@ -40,6 +41,7 @@ class History:
         return -max(measured)[1] if measured else None
 
 
+@checked
 def read_history(folder: str | Path, name: str | None = None) -> History:
     """Reads ``history.csv`` and ``config.yaml`` of a run, finished or not.
 
@@ -119,6 +121,7 @@ def cell_value(text: str, where: str) -> float:
     return value
 
 
+@checked
 def run_names(folders: Sequence[str | Path]) -> list[str]:
     """What to call runs: their folders' names, or the paths where those are equal.
 

@@ -9,6 +9,7 @@ from mentor_pyg._util.escaping import printable
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import atomic_path
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,6 +168,7 @@ def check_format(path: str | Path) -> str:
     return suffix
 
 
+@checked
 def save_figure(figure: "Figure", path: str | Path) -> None:
     """Writes a figure as PNG or SVG, as the path's suffix says.
 

@@ -12,6 +12,7 @@ import numpy as np
 from mentor_pyg._util.files import check_file
 from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.options import checked
 from mentor_pyg.preparation.contents import Encode, ItemTexts
 from mentor_pyg.preparation.encoders import encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
@@ -32,6 +33,7 @@ RECORD = np.dtype([("asin", "S10"), ("x", "<f4", WIDTH)])
 RECORDS_AT_ONCE = 256
 
 
+@checked
 def amazon_reviews(files: list[Path], min_rating: float | None = None) -> InteractionTable:
     """Reviews (JSON lines) or ratings (CSV without a header) as interactions."""
     if all(kind_of(path) == ".csv" for path in files):
@@ -40,11 +42,13 @@ def amazon_reviews(files: list[Path], min_rating: float | None = None) -> Intera
     return InteractionTable(files, "reviewerID", "asin", "unixReviewTime", "overall", min_rating)
 
 
+@checked
 def amazon_texts(files: list[Path], encode: Encode[str] = encode_texts) -> ItemTexts:
     """Titles, brands, categories and descriptions as texts."""
     return ItemTexts(files, "asin", TEXT_COLUMNS, encode, peek=ASIN)
 
 
+@checked
 @dataclass(frozen=True)
 class AmazonImages:
     """Image features in records of an ASIN of 10 bytes and 4096 float32, little-endian.
@@ -104,6 +108,7 @@ class AmazonFiles(NamedTuple):
     images: list[Path]
 
 
+@checked
 def find_amazon(folder: Path) -> AmazonFiles:
     """The raw files in a folder, at most one of each kind.
 

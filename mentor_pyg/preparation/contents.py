@@ -13,6 +13,7 @@ import numpy as np
 from mentor_pyg._util.files import check_file, check_folder
 from mentor_pyg.datasets.arrays import open_array
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.options import checked
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.lines import read_lines
@@ -44,6 +45,7 @@ class Piece(Generic[T]):
     content: T
 
 
+@checked
 @dataclass(frozen=True)
 class ItemTexts:
     """Texts of the items in tables, encoded.
@@ -98,12 +100,14 @@ class ItemTexts:
                         yield Piece(row, where, text)
 
 
+@checked
 @dataclass(frozen=True)
 class ImageFolder:
     """Image files whose names are the items' ids, encoded.
 
     Args:
-        folder: Searched for files with an ending of a format that Pillow reads.
+        folder: Searched for files with an ending of a format that Pillow reads. Other files
+            that are called like an item without such a file count as skipped.
         encode: The encoder.
         stem: Names the files of features.
     """
@@ -123,12 +127,14 @@ class ImageFolder:
         return _encoded(self._pieces(items), self.encode, progress)
 
     def _pieces(self, items: ItemRows) -> Generator[Piece[Path], None, None]:
+        others = []
         for path in sorted(self.folder.iterdir()):
-            if path.suffix.lower() not in ENDINGS:
-                continue
             try:
                 item = as_id(path.stem, "item")
             except BadValue:  # so it is no item's
+                continue
+            if path.suffix.lower() not in ENDINGS:
+                others.append((item, path))
                 continue
             if items.wants(item) and not path.is_file():
                 bad = BadValue("image isn't a file", "isn't a file", "an image")
@@ -137,6 +143,11 @@ class ImageFolder:
             row = items.take(item, str(path))
             if row is not None:
                 yield Piece(row, str(path), path)
+        for item, path in others:
+            if items.lacks(item) and path.is_file():
+                found = f"ends in '{path.suffix}'"
+                bad = BadValue("image of another format", found, "a format that Pillow reads")
+                items.problems.leave_out(str(path), bad)
 
 
 def _encoded(
@@ -154,6 +165,7 @@ def _encoded(
             yield Block(rows, values, [piece.where for piece in some])
 
 
+@checked
 @dataclass(frozen=True)
 class ReadyFeatures:
     """An array [n, D_m] of floats in a ``.npy`` file.

@@ -16,7 +16,7 @@ from mentor_pyg._util.files import check_file
 from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.choices import IMAGE_MODEL, TEXT_MODEL
 from mentor_pyg.errors import InputError, reason, shown
-from mentor_pyg.options import Count, check_value
+from mentor_pyg.options import Count, check_value, checked
 from mentor_pyg.preparation.pictures import read_picture, strict
 from mentor_pyg.preparation.pretrained import ImageEncoder, image_model, text_model
 
@@ -56,6 +56,8 @@ def encode_texts(
             isn't positive, or the model can't be had.
     """
     check_batch_size(batch_size)
+    if isinstance(texts, str):
+        raise InputError(f"encode_texts.texts: is {shown(texts)}; expected a list of texts")
     if not len(texts):
         raise InputError("texts: there are none; expected at least one")
     for row, text in enumerate(texts):
@@ -77,8 +79,9 @@ def encode_texts(
     return features
 
 
+@checked
 def encode_images(
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     model: str | ImageEncoder = IMAGE_MODEL,
     batch_size: int = 32,
     progress: bool = True,
@@ -111,13 +114,13 @@ def encode_images(
             isn't positive, or the model can't be had.
     """
     check_batch_size(batch_size)
-    paths = [Path(path) for path in paths]
-    if not paths:
+    files = [Path(path) for path in paths]
+    if not files:
         raise InputError("images: there are none; expected at least one")
-    for path in paths:
+    for path in files:
         check_file(path, "an image")
     encoder = image_model(model, progress) if isinstance(model, str) else model
-    x, broken = _encode_images(paths, encoder, batch_size, progress, device, skip_broken)
+    x, broken = _encode_images(files, encoder, batch_size, progress, device, skip_broken)
     if len(broken) == len(paths):
         raise InputError(f"{paths[0]}: can't be read, as all {len(paths)}; expected images")
     if broken:

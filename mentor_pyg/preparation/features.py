@@ -70,6 +70,11 @@ class ItemRows:
         """Whether an id names an item that is kept."""
         return self.find(item) in self.row_of
 
+    def lacks(self, item: str) -> bool:
+        """Whether an id names an item that is kept and not filled yet."""
+        row = self.row_of.get(self.find(item) or item)
+        return row is not None and not self.taken[row]
+
     def take(self, item: str, where: str) -> int | None:
         """The row of an item, if it is to be filled, and not yet."""
         row = self.row_of.get(self.find(item) or item)

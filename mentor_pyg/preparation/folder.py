@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mentor_pyg._util.file_sets import replace_together
 from mentor_pyg._util.files import TEMPORARY, check_writable, naming, sync, temporary_beside
-from mentor_pyg._util.formats import Kind, check_kind
+from mentor_pyg._util.formats import Kind
 from mentor_pyg._util.json_files import read_json
 from mentor_pyg._util.locks import LOCK, OWNER, sole_writer
 from mentor_pyg.datasets.features import IDS_SUFFIX, MASK_SUFFIX, SUFFIX
@@ -15,7 +15,10 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.typing import ITEM, USER
 
 REPORT, TABLE_SUFFIX = "preparation.json", ".inter"
-PREPARATION = Kind("report of a preparation", 1)
+PREPARATION = Kind("report of a preparation", 2)
+BEFORE_KINDS = {"name", "users", "items", "pairs", "widths", "settings"}
+"""What a report has that was written before files said of which kind they are."""
+
 OLD = "old"
 """Where an earlier result waits until the new one has its place."""
 
@@ -101,15 +104,17 @@ def _content(path: Path) -> list[Path]:
 
 
 def _own_files(report: Path) -> set[str]:
-    """Names of all files that the preparation of a report wrote; none if there is none."""
+    """Names of all files that the preparation of a report wrote, in whatever format the report
+    is; none if it is no such report."""
     try:
         content = read_json(report, "what a preparation did")
-        check_kind(report, PREPARATION, content)
+        if content.get("kind") != PREPARATION.name and not content.keys() >= BEFORE_KINDS:
+            return set()
         stems = [
             f"{stem}{suffix}" for stem in content["widths"] for suffix in (SUFFIX, MASK_SUFFIX)
         ]
         return {REPORT, f"{content['name']}.inter", *OWN_IDS, *stems}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
 
 

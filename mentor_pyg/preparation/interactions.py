@@ -1,6 +1,5 @@
 """Reads interactions and numbers their users and items."""
 
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,6 +63,7 @@ class Interactions:
         )
 
 
+@checked
 @dataclass(frozen=True)
 class InteractionTable:
     """Tables of interactions.
@@ -93,8 +93,6 @@ class InteractionTable:
             raise InputError(
                 f"columns: users and items are both in '{self.user}'; expected two columns"
             )
-        if self.min_rating is not None and not math.isfinite(self.min_rating):
-            raise InputError(f"min_rating: is {self.min_rating}; expected a number")
         if self.min_rating is not None and self.rating is None:
             raise InputError(
                 f"min_rating: is {self.min_rating}, but there is no column of ratings; "

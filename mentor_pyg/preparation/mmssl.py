@@ -13,12 +13,14 @@ from mentor_pyg.datasets.features import SUFFIX
 from mentor_pyg.datasets.interactions import MAX_ROWS_PER_ID
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, reason, shown
+from mentor_pyg.options import checked
 from mentor_pyg.preparation.contents import ReadyFeatures, open_features
 from mentor_pyg.preparation.interactions import Interactions
 from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.records import parse_json
 
 
+@checked
 @dataclass(frozen=True)
 class MMSSLFolder:
     """``train.json``, ``val.json`` and ``test.json``, each ``{"user": [item, ...], ...}``.

@@ -75,6 +75,7 @@ class PrepareSettings:
     on_error: OnError = "fail"
 
 
+@checked
 def prepare(
     interactions: InteractionSource,
     contents: Sequence[Content],
@@ -227,6 +228,7 @@ def _report(
         pairs=dict(zip(SPLITS, counts)),
         dropped=pairs.dropped,
         skipped=dict(problems.skipped),
+        examples=problems.examples,
         coverage={stem: c.items / len(pairs.item_ids) for stem, c in coverage.items()},
         widths={stem: c.width for stem, c in coverage.items()},
         settings=asdict(settings),

@@ -38,16 +38,27 @@ class Problems:
 
     Attributes:
         skipped: How many rows were left out, by reason.
+        examples: Where the first of them is, by reason.
     """
 
     on_error: OnError = "fail"
     skipped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, where: str, bad: BadValue) -> None:
-        """Raises an :class:`InputError`, or counts the row and logs the first of a kind."""
-        message = " ".join(f"{where} {bad.found}; expected {bad.expected}".splitlines())
+        """Raises an :class:`InputError`, or leaves the row out."""
         if self.on_error == "fail":
+            message = _line(where, bad)
             raise MissingColumn(message, bad.lacks) if bad.lacks else InputError(message) from None
-        if not self.skipped[bad.reason]:
-            logger.warning(f"skipped: {message}")
+        self.leave_out(where, bad)
+
+    def leave_out(self, where: str, bad: BadValue) -> None:
+        """Counts the row and logs the first of a kind."""
+        if bad.reason not in self.examples:
+            self.examples[bad.reason] = where
+            logger.warning(f"skipped: {_line(where, bad)}")
         self.skipped[bad.reason] += 1
+
+
+def _line(where: str, bad: BadValue) -> str:
+    return " ".join(f"{where} {bad.found}; expected {bad.expected}".splitlines())

@@ -14,7 +14,8 @@ class PreparationReport:
         items: Number of items I.
         pairs: Number of pairs by split.
         dropped: Pairs left out as repeated, low-rated or outside of the k-core.
-        skipped: Rows and records that couldn't be used, by reason.
+        skipped: Rows, records and files that couldn't be used, by reason.
+        examples: Where the first of them is, by reason.
         coverage: Share of items that have content, by stem of the files.
         widths: Width D_m of the features, by stem of the files.
         settings: How it was made.
@@ -26,6 +27,7 @@ class PreparationReport:
     pairs: dict[str, int]
     dropped: dict[str, int]
     skipped: dict[str, int]
+    examples: dict[str, str]
     coverage: dict[str, float]
     widths: dict[str, int]
     settings: dict[str, Any]
@@ -42,6 +44,7 @@ class PreparationReport:
             f"dropped     {_counts(self.dropped)}",
             f"skipped     {_counts(self.skipped)}",
         ]
+        lines += [f"            {reason}: e.g. {where}" for reason, where in self.examples.items()]
         lines += [
             f"{stem:<11} {self.widths[stem]}-d features of {share:.1%} of the items"
             for stem, share in self.coverage.items()

@@ -9,11 +9,13 @@ from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import check_writable, write_text
 from mentor_pyg.choices import NUM_SAMPLED
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 from mentor_pyg.report.results import read_results
 from mentor_pyg.report.sections import make_sections
 from mentor_pyg.report.tables import overview_table, settings_table
 
 
+@checked
 def report_page(
     folders: Sequence[str | Path],
     data: str | Path | None = None,
@@ -60,6 +62,7 @@ def report_page(
     )
 
 
+@checked
 def write_report(folders: Sequence[str | Path], out: str | Path, **options: object) -> None:
     """Writes :func:`report_page` to a file.
 

@@ -12,7 +12,7 @@ import yaml
 from mentor_pyg._util.named_yaml import PRESETS, Refused, parse_yaml
 from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.nn import models
-from mentor_pyg.options import check_options
+from mentor_pyg.options import check_options, checked
 from mentor_pyg.training.config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
@@ -104,6 +104,7 @@ def presets_without_content() -> list[str]:
     return [name for name in preset_names() if not load_config(name).needs_content]
 
 
+@checked
 def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunConfig:
     """Reads a preset, by name or path, and applies changes to it.
 

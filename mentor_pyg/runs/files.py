@@ -13,6 +13,7 @@ from mentor_pyg._util.files import check_file
 from mentor_pyg._util.formats import Kind, check_kind, label
 from mentor_pyg._util.json_files import read_json, write_json
 from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.options import checked
 from mentor_pyg.runs.config import RunConfig, check_config
 from mentor_pyg.runs.weights import Weights, load_weights
 from mentor_pyg.training.checkpoint import read_checkpoint
@@ -44,6 +45,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
+@checked
 def read_metrics(folder: str | Path) -> dict[str, Any]:
     """What ``metrics.json`` of a finished run holds, checked.
 

@@ -18,6 +18,7 @@ from mentor_pyg._util.locks import sole_writer
 from mentor_pyg.datasets.source import Source, data_fingerprint, open_source, synthetic_warning
 from mentor_pyg.errors import InputError, brief, reason
 from mentor_pyg.evaluation.metrics import Evaluator, encode, popularity
+from mentor_pyg.options import checked
 from mentor_pyg.runs.config import RunConfig, check_config, presets_without_content
 from mentor_pyg.runs.files import (
     BEST,
@@ -105,6 +106,7 @@ def _refusals_told(what: str) -> Iterator[None]:
         ) from error
 
 
+@checked
 def train_run(
     config: RunConfig,
     source: Source,
@@ -241,6 +243,7 @@ class TrainedRun:
     data_key: str
 
 
+@checked
 def load_run(
     folder: str | Path, data: str | Path | None = None, device: torch.device | str = "cpu"
 ) -> TrainedRun:

@@ -16,6 +16,7 @@ from mentor_pyg._util.formats import Kind, check_kind, label
 from mentor_pyg._util.json_files import parse_json
 from mentor_pyg._util.tensor_files import content_hash
 from mentor_pyg.errors import InputError, reason, shown
+from mentor_pyg.options import checked
 
 WEIGHTS = Kind("trained model", 1)
 
@@ -38,6 +39,7 @@ class Weights(NamedTuple):
     about: dict[str, Any]
 
 
+@checked
 def save_weights(path: Path | str, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Writes a ``.safetensors`` file, at once or not at all.
 
@@ -58,6 +60,7 @@ def save_weights(path: Path | str, state: Mapping[str, Tensor], about: Mapping[s
         temporary.write_bytes(content)
 
 
+@checked
 def load_weights(path: Path | str) -> Weights:
     """Reads what :func:`save_weights` wrote.
 

@@ -9,11 +9,13 @@ from torch import Tensor
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.file_sets import Writer, content, write_together
 from mentor_pyg.datasets.features import IDS_SUFFIX
+from mentor_pyg.options import checked
 from mentor_pyg.serving.ids import IdMap
 from mentor_pyg.serving.recommender import Recommender
 from mentor_pyg.typing import ITEM, USER
 
 
+@checked
 def save_embeddings(recommender: Recommender, folder: Path | str) -> None:
     """Writes ``user_embeddings.npy`` [U, C] and ``item_embeddings.npy`` [I, C], and the
     original ids of their rows, ``user_ids.txt`` and ``item_ids.txt``, one a line.
@@ -38,6 +40,7 @@ def embedding_files(folder: Path | str) -> list[Path]:
     ]
 
 
+@checked
 def save_faiss(recommender: Recommender, path: Path | str) -> None:
     """Writes an index of FAISS whose inner products with users' embeddings are scores.
 

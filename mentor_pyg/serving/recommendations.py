@@ -15,6 +15,7 @@ from mentor_pyg._util.escaping import without_formulas
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import atomic_path, write_text
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 from mentor_pyg.serving.ids import IdMap
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -91,6 +92,7 @@ class Recommendations:
             for label, (_, items, scores) in zip(_written(self.queries).tolist(), self.lists())
         ]
 
+    @checked
     def save(self, path: Path | str, safe_csv: bool = False) -> None:
         """Writes a table, or JSON lines, as the path's suffix says.
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -16,7 +15,8 @@ from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.evaluation.ranking import SeenItems, check_embeddings, rank
-from mentor_pyg.options import Count, Positive, check_value
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.options import Count, Positive, check_value, checked
 from mentor_pyg.runs.run import load_run
 from mentor_pyg.serving.ids import IdMap, Ids
 from mentor_pyg.serving.new_items import (
@@ -65,7 +65,7 @@ class Recommender:
         model: RecommenderModel,
         data: HeteroData,
         content: ItemContent | None = None,
-        seen: Sequence[str] = ("train",),
+        seen: Sequence[str] | str = ("train",),
         progress: bool = True,
     ) -> None:
         self.model, self.data, self.content, self.progress = model, data, content, progress
@@ -77,12 +77,13 @@ class Recommender:
         self._fair_scale: float | None = None
 
     @classmethod
+    @checked
     def load(
         cls,
         folder: str | Path,
         data: str | Path | None = None,
         device: torch.device | str = "cpu",
-        seen: Sequence[str] = ("train",),
+        seen: Sequence[str] | str = ("train",),
         progress: bool = True,
     ) -> "Recommender":
         """The recommender of a trained run.
@@ -186,7 +187,7 @@ class Recommender:
             item_ids: One or several items; none is on its own list.
         """
         rows = self.items.rows(item_ids)
-        unit = F.normalize(self.item_emb)
+        unit = normalize(self.item_emb)
         queries = torch.arange(rows.numel())
         own = SeenItems(torch.stack([queries, rows]).to(unit.device), rows.numel())
         return self._rank(

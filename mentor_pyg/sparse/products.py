@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mentor_pyg.errors import InputError
+from mentor_pyg.errors import NotFinite
 
 ENTRIES = {"cpu": 2**21, "cuda": 2**26}
 """8 MiB in float32 stay in a CPU's cache; a GPU wants large products."""
@@ -47,7 +47,7 @@ def top_k_products(
         Values and columns, [N, k] each, in falling order of the values.
 
     Raises:
-        InputError: If there is an order and a product that was found isn't finite.
+        NotFinite: If there is an order and a product that was found isn't finite.
     """
     num_rows, num_columns = left.size(0), right.size(0)
     # One more than wanted shows whether the last has an equal:
@@ -91,7 +91,7 @@ def _largest_in_order(x: Tensor, k: int, groups: int, order: Tensor) -> tuple[Te
     """As :func:`_largest`, with equal entries in the given order of their columns."""
     values, columns = _largest(x, min(k + 1, order.numel()), groups)
     if not values[:, :k].isfinite().all():
-        raise InputError(
+        raise NotFinite(
             "scores: are NaN or infinite; expected finite ones (the embeddings are too large, "
             f"or too large for {x.dtype})"
         )

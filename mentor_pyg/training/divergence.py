@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.typing import RecommenderModel
@@ -42,20 +41,3 @@ def check_weights(model: RecommenderModel, epoch: int) -> None:
             raise Diverged(
                 f"epoch {epoch}: weights '{name}' aren't finite; expected finite numbers ({HINT})"
             )
-
-
-def check_embeddings(user_emb: Tensor, item_emb: Tensor, epoch: int) -> None:
-    r"""Refuses embeddings whose scores may not be finite.
-
-    By Cauchy and Schwarz no score exceeds
-    :math:`\max_u \lVert e_u \rVert \max_i \lVert e_i \rVert`.
-
-    Raises:
-        Diverged: If that isn't finite.
-    """
-    largest = user_emb.norm(dim=1).max() * item_emb.norm(dim=1).max()
-    if not math.isfinite(float(largest)):
-        raise Diverged(
-            f"epoch {epoch}: embeddings or their products aren't finite; "
-            f"expected finite scores ({HINT})"
-        )

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import naming
+from mentor_pyg.options import checked
 from mentor_pyg.training.config import FitResult
 from mentor_pyg.training.trainer import OnEpoch
 
 
 @contextmanager
+@checked
 def tensorboard_logger(folder: str | Path) -> Iterator[OnEpoch]:
     """Writes every epoch as scalars: ``loss/<term>``, ``val/<metric>`` and ``seconds``.
 

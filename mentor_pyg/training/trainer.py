@@ -15,6 +15,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import HeteroData
 
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.errors import NotFinite
 from mentor_pyg.evaluation.metrics import Evaluator, encode
 from mentor_pyg.training.checkpoint import (
     Checkpoint,
@@ -24,7 +25,7 @@ from mentor_pyg.training.checkpoint import (
     set_random_state,
 )
 from mentor_pyg.training.config import FitResult, TrainConfig
-from mentor_pyg.training.divergence import Diverged, check_embeddings, check_losses, check_weights
+from mentor_pyg.training.divergence import Diverged, check_losses, check_weights
 from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.training.state import check_state
 from mentor_pyg.typing import Batch, Objective, RecommenderModel
@@ -194,9 +195,10 @@ class Trainer:
     def _validate(self, row: dict[str, float]) -> bool:
         """Adds metrics to a row and keeps the weights if they are the best so far."""
         monitor, result = self.config.monitor, self.result
-        user_emb, item_emb = encode(self.model, self.data)
-        check_embeddings(user_emb, item_emb, int(row["epoch"]))
-        metrics = self.evaluator(user_emb, item_emb)
+        try:
+            metrics = self.evaluator(*encode(self.model, self.data))
+        except NotFinite as error:
+            raise Diverged(f"epoch {row['epoch']}: {error}") from None
         row |= metrics
         is_best = metrics[monitor] > result.val.get(monitor, -1.0)
         _log_row(row, monitor, is_best)

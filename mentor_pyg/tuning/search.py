@@ -65,6 +65,7 @@ class Search:
                 )
 
 
+@checked
 def space_of(preset: str, changes: Sequence[str] = (), space: str | None = None) -> SearchSpace:
     """The search space by its name or file, else that of the preset's model.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mentor_pyg._util.named_yaml import SPACES
 from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.options import checked
 from mentor_pyg.runs.config import load_config
 
 FIXED = ("preset", "train.monitor", "train.ks", "train.seed")
@@ -116,6 +117,7 @@ class SearchSpace:
             for key, values in self.parameters.items()
         }
 
+    @checked
     def check(self, preset: str, changes: Sequence[str] = ()) -> None:
         """Makes sure that a preset takes every value.
 

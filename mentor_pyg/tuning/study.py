@@ -16,6 +16,7 @@ from mentor_pyg._util.locks import sole_writer
 from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.choices import Sampler
 from mentor_pyg.errors import InputError, reason, shown
+from mentor_pyg.options import checked
 from mentor_pyg.training.checkpoint import differences
 from mentor_pyg.training.config import FitResult
 from mentor_pyg.training.trainer import OnEpoch
@@ -48,6 +49,7 @@ Objective = Callable[[dict[str, Any], OnEpoch], FitResult]
 """Trains with settings by name and calls back after every epoch."""
 
 
+@checked
 class Study:
     """A search by `Optuna <https://optuna.org>`_ for the highest value of a metric.
 

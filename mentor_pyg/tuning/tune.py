@@ -12,6 +12,7 @@ from mentor_pyg._util.files import write_text
 from mentor_pyg._util.locks import sole_writer
 from mentor_pyg.datasets.source import Source, data_fingerprint, synthetic_warning
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import checked
 from mentor_pyg.runs.files import LAST, METRICS, read_metrics
 from mentor_pyg.runs.run import train_run
 from mentor_pyg.tuning.objective import ValidationObjective
@@ -28,6 +29,7 @@ HEAT_MAPS = (
 """Columns and rows of Fig. 5 of the MENTOR paper."""
 
 
+@checked
 def tune_run(
     search: Search,
     source: Source,

@@ -128,7 +128,7 @@ def test_into_the_folder_in_which_the_shell_is(run, tmp_path, monkeypatch):
         (["empty"], ["empty: has neither reviews_*.json.gz nor ratings_*.csv nor train.json"]),
         (["raw", "--k-core", "7"], ["none of 36 interactions", "k = 7"]),
         (["raw", "--k-core", "-1"], ["k_core: is -1; expected at least 0"]),
-        (["raw", "--min-rating", "nan"], ["min_rating: is nan; expected a number"]),
+        (["raw", "--min-rating", "nan"], ["min_rating: is nan; expected a finite number"]),
         (["raw", "--batch-size", "0"], ["batch_size: is 0; expected at least 1"]),
         (["raw", "--name", "my shop"], ["name: is 'my shop'; expected letters", "--name"]),
         (

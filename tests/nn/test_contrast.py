@@ -211,3 +211,49 @@ def test_memory_is_linear_in_the_rows(set_block):
 def test_bad_arguments(shapes, tau, message):
     with pytest.raises(ValueError, match=message):
         info_nce(*(torch.ones(shape) for shape in shapes), tau)
+
+
+class Kernels(TorchDispatchMode):
+    """Counts calls of the fused attention kernel."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += "flash_attention" in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("noise", "needs_grad", "count"),
+    [(9.0, True, 2), (9.0, False, 1), (0.0, True, 1)],
+    ids=["gradients", "loss alone", "views that agree, for which rounded gradients are too coarse"],
+)
+def test_the_kernel_runs_as_often_as_it_has_to(noise, needs_grad, count):
+    torch.manual_seed(0)
+    x = torch.randn(50, 64)
+    rows = [F.normalize(y).bfloat16() for y in (x, x + noise * torch.randn(50, 64))]
+    with Kernels() as kernels:
+        contrast._sweep_attention(*rows, 0.1, needs_grad)
+    assert kernels.count == count
+
+
+@pytest.mark.parametrize(("tau", "is_fused"), [(0.0249, False), (1 / 40, True), (0.2, True)])
+def test_the_kernel_needs_a_temperature_at_which_nothing_overflows(monkeypatch, tau, is_fused):
+    taus = []
+
+    def sweep(*args):
+        taus.append(args[2])
+        return contrast._sweep_blocks(*args)
+
+    monkeypatch.setattr(contrast, "_sweep_attention", sweep)
+    info_nce(*views(20, torch.bfloat16), tau)
+    assert taus == [tau] * is_fused
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("needs_grad", [True, False])
+def test_compilers_are_told_the_right_shapes_and_dtypes(dtype, needs_grad):
+    rows = [F.normalize(x.detach()).to(dtype) for x in views(20)]
+    torch.library.opcheck(
+        contrast.info_nce_with_grads, (*rows, 0.2, needs_grad), test_utils="test_faketensor"
+    )

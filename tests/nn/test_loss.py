@@ -231,3 +231,28 @@ def test_masks_of_other_rows_are_refused():
     content = {"a": torch.randn(4, 3)}
     with pytest.raises(InputError, match=r"content_moments: 'a' has shape \[3\]; expected \[4\]"):
         content_moments(content, torch.randn(4, 3), {"a": torch.ones(3, dtype=torch.bool)})
+
+
+@pytest.mark.parametrize("lacking", [(), ("a",), ("a", "b")])
+def test_content_moments_are_of_rows_with_content(lacking):
+    """The moments of those rows alone, each modality repeated to the fused width."""
+    content = {"a": torch.randn(6, 4), "b": 3 + torch.randn(6, 4)}
+    fused = torch.cat([*content.values()], dim=1)
+    masks = {
+        "a": torch.tensor([True, True, True, False, False, False]),
+        "b": torch.tensor([True, False, True, True, False, True]),
+    }
+    each, of_fused = content_moments(content, fused, {m: masks[m] for m in lacking})
+    for m, x in content.items():
+        rows = x[masks[m]] if m in lacking else x
+        torch.testing.assert_close(each[m].mean, rows.mean())
+        torch.testing.assert_close(each[m].var, rows.repeat(1, 2).var())
+    rows = fused[masks["a"] | masks["b"]] if len(lacking) == 2 else fused
+    torch.testing.assert_close(of_fused.mean, rows.mean())
+    torch.testing.assert_close(of_fused.var, rows.var())
+
+
+@pytest.mark.parametrize(("length", "loss"), [(0.9e-12, 1.0), (1e-12, 0.0), (2e-12, 0.0)])
+def test_feature_masking_loss_of_the_shortest_rows_with_a_direction(length, loss):
+    one, short = torch.ones(1, 1), torch.full((1, 1), length)
+    assert feature_masking_loss(one, short) == feature_masking_loss(short, one) == loss

@@ -521,7 +521,7 @@ def test_mistakes_that_are_told_before_reading(tmp_path):
     with pytest.raises(InputError, match="no column of ratings"):
         run_table(path, tmp_path / "out", rating=None)
     for number in ("nan", "inf", "-inf"):
-        with pytest.raises(InputError, match=f"min_rating: is {number}; expected a number"):
+        with pytest.raises(InputError, match=f"min_rating: is {number}; expected a finite number"):
             run_table(path, tmp_path / "out", min_rating=float(number))
     with pytest.raises(InputError, match="users and items are both in 'user'; expected two"):
         InteractionTable([path], "user", "user")

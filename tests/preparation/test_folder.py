@@ -280,11 +280,34 @@ def test_permissions_are_the_usual_ones(tmp_path):
     assert os.stat(tmp_path / "out").st_mode == os.stat(tmp_path / "usual").st_mode
 
 
-@pytest.mark.parametrize("version", [{"format": 2}, {"kind": "something else"}])
-def test_results_of_other_versions_are_kept(tmp_path, version):
+def change_report(folder, **changes):
+    """Changes keys of the report of a preparation; None removes one."""
+    report = folder / "preparation.json"
+    content = json.loads(report.read_text()) | changes
+    report.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
+FIRST_VERSION = dict.fromkeys(("kind", "format", "written_by")) | {
+    "users": 3,
+    "items": 2,
+    "pairs": {"train": 5},
+    "settings": {},
+}
+"""The report of a version before files said of which kind and format they are."""
+
+
+@pytest.mark.parametrize("changes", [{"format": 1}, {"format": 99}, FIRST_VERSION])
+def test_results_of_other_versions_are_replaced(tmp_path, changes):
     write_result(tmp_path, "old")
-    report = tmp_path / "preparation.json"
-    report.write_text(json.dumps(json.loads(report.read_text()) | version))
+    change_report(tmp_path, **changes)
+    with new_folder(tmp_path, force=True) as folder:
+        (folder / "new.inter").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.inter"]
+
+
+def test_results_of_another_kind_are_kept(tmp_path):
+    write_result(tmp_path, "old")
+    change_report(tmp_path, kind="something else")
     with pytest.raises(InputError, match="which no preparation wrote"), new_folder(tmp_path, True):
         pytest.fail("the block was entered")
 

@@ -1,5 +1,6 @@
 """Image files give the pixels that a viewer shows."""
 
+import json
 import os
 import unicodedata
 
@@ -191,6 +192,31 @@ def test_names_in_other_forms(shop):
     (folder / "photos" / "12.0.txt").write_text("notes")
     os.close(os.open(os.fsencode(folder / "photos") + b"/\xff\n.png", os.O_CREAT))
     assert coverage(folder).coverage == {"image": 1.0}
+
+
+def test_photos_in_other_formats_are_reported(shop, caplog):
+    """But not those of items that have another picture, or that aren't in the interactions."""
+    folder, ids = shop
+    for item in ids[2:]:
+        (folder / "photos" / f"{item}.png").write_text(item)
+    for item in (*ids[:3], "somebody"):
+        (folder / "photos" / f"{item}.heic").write_text(item)
+    (folder / "photos" / "café").mkdir()
+    report = coverage(folder)
+    assert report.coverage == {"image": 6 / 8}
+    assert report.skipped == {"image of another format": 2}
+    (example,) = report.examples.values()
+    assert example == str(folder / "photos" / "café.heic")
+    assert caplog.messages == [
+        f"skipped: {example} ends in '.heic'; expected a format that Pillow reads"
+    ]
+    skipped = [line.strip() for line in str(report).splitlines() if "another" in line]
+    assert skipped == [
+        "skipped     image of another format 2",
+        f"image of another format: e.g. {example}",
+    ]
+    written = json.loads((folder / "out" / "preparation.json").read_text())
+    assert written["examples"] == {"image of another format": example}
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])

@@ -270,3 +270,13 @@ def test_without_a_run(tiny):
     assert found[2][0][0] == int(scores.argmax())
     with pytest.raises(InputError, match="can't be embedded; expected `content`"):
         rec.add_items([40], {"visual": data[ITEM].x_visual[:1]})
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e-14, 1.0, 1e18])
+def test_similar_items_depend_on_directions_alone(rec, length):
+    rec.item_emb = torch.nn.functional.normalize(rec.item_emb.double())
+    expected = rec.similar_items([3, 4], 5)
+    rec.item_emb = (rec.item_emb * length).float()
+    found = rec.similar_items([3, 4], 5)
+    assert found.items.tolist() == expected.items.tolist()
+    assert found.scores == pytest.approx(expected.scores, rel=1e-5)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mentor_pyg import InputError
 from mentor_pyg.sparse import products
 from mentor_pyg.sparse.products import block_rows, top_k_products
 
@@ -39,3 +40,25 @@ def test_a_block_has_a_row_at_least():
     assert block_rows(2**30, 1, device) == 1
     assert block_rows(2**20, 1, device) == 2
     assert block_rows(2**30, 128, device) == 64
+
+
+@pytest.mark.parametrize("spread", [3, 300])
+@pytest.mark.parametrize("num_columns", [1, 2, 6, 11, 12, 13, 25, 40, 97])
+def test_equal_products_are_in_the_order_that_is_given(num_columns, spread):
+    """Whatever the number of columns wanted, and with few ties as with many."""
+    torch.manual_seed(num_columns)
+    right = torch.randint(spread, (num_columns, 1)).float()
+    order = torch.randperm(num_columns)
+    place = {column: p for p, column in enumerate(order.tolist())}
+    expected = sorted(range(num_columns), key=lambda c: (-right[c].item(), place[c]))
+    for k in range(1, num_columns + 1):
+        values, columns = top_k_products(torch.ones(2, 1), right, k, lambda x, _: x, order)
+        assert columns.tolist() == 2 * [expected[:k]]
+        assert values.tolist() == 2 * [right[expected[:k], 0].tolist()]
+
+
+@pytest.mark.parametrize("broken", [torch.inf, torch.nan])
+def test_products_that_are_not_finite_are_refused_where_there_is_an_order(broken):
+    right = torch.tensor([[1.0], [broken], [2.0]])
+    with pytest.raises(InputError, match=r"scores: are NaN or infinite; .* for torch.float32\)"):
+        top_k_products(torch.ones(1, 1), right, 2, lambda x, _: x, torch.arange(3))

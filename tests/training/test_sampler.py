@@ -200,3 +200,58 @@ def test_pairs_of_others_are_refused(data, change):
 def test_batches_of_no_size(data, size):
     with pytest.raises(InputError, match=r"batch_size: is .*; expected .*at least 1"):
         BPRSampler(data, size)
+
+
+def triples(batches):
+    return [torch.stack(batch).tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("given", range(5))
+def test_another_sampler_goes_on_where_one_was(data, given):
+    """After any of the four batches of an epoch, and before the first."""
+    whole = BPRSampler(data, 6, torch.Generator().manual_seed(1))
+    expected = triples(batch for _ in range(3) for batch in whole)
+    first = BPRSampler(data, 6, torch.Generator().manual_seed(1))
+    batches = iter(first)
+    before = triples(next(batches) for _ in range(given))
+    second = BPRSampler(data, 6, torch.Generator().manual_seed(2))
+    second.load_state_dict(first.state_dict())
+    assert second.step == given
+    after = triples(batch for _ in range(3) for batch in second)
+    assert before + after[: 12 - given] == expected
+
+
+def test_a_sampler_that_went_on_can_be_left_again(data):
+    expected = triples(BPRSampler(data, 6, torch.Generator().manual_seed(1)))
+    sampler, found = BPRSampler(data, 6, torch.Generator().manual_seed(1)), []
+    for _ in range(4):
+        found += triples([next(iter(sampler))])
+        state = sampler.state_dict()
+        sampler = BPRSampler(data, 6)
+        sampler.load_state_dict(state)
+    assert found == expected
+
+
+def test_an_epoch_that_was_left_is_not_gone_on_with(data):
+    sampler = BPRSampler(data, 6)
+    for _ in sampler:
+        break
+    assert len(list(sampler)) == len(sampler)
+    assert sampler.step == 0
+
+
+def test_draws_reach_every_one_of_very_many_items():
+    sampler = NegativeSampler(torch.tensor([[0], [0]]), 1, 2**30)
+    draws = sampler(torch.zeros(200, dtype=torch.long), torch.Generator().manual_seed(0))
+    assert len((draws % 64).unique()) > 50  # float32 has numbers for each 64th alone
+
+
+@pytest.mark.parametrize(
+    ("num_full", "named"),
+    [(3, "'0', '1', '2'"), (4, "'0', '1', '2' and 1 more"), (6, "'0', '1', '2' and 3 more")],
+)
+def test_three_users_with_all_items_are_named(data, num_full, named):
+    pairs = [(user, item) for user in range(num_full) for item in range(NUM_ITEMS)]
+    data[INTERACTS].edge_index = torch.tensor([*pairs, (6, 0)]).t()
+    with pytest.warns(UserWarning, match=rf"^user {named}: has interacted"):
+        BPRSampler(data, 6)

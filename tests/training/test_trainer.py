@@ -100,6 +100,22 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(data):
         fit(Broken.from_data(data), data, TrainConfig(epochs=2), progress=False)
 
 
+@pytest.mark.parametrize(
+    ("size", "found"),
+    [(math.inf, "user embeddings: 60 of 60 rows hold NaN"), (1e30, "scores: are NaN or inf")],
+)
+def test_embeddings_without_scores_stop_with_the_epoch(data, size, found):
+    class Growing(LightGCN):
+        def encode(self, data):
+            return tuple(size * emb.abs().clamp(min=1) for emb in super().encode(data))
+
+        def losses(self, data, batch):
+            return {"l2": self.embedding.user.square().sum()}
+
+    with pytest.raises(InputError, match=f"^epoch 1: {found}.*; of the weights none are kept$"):
+        fit(Growing.from_data(data), data, TrainConfig(epochs=2), progress=False)
+
+
 @pytest.mark.parametrize("name", ["epochs", "batch_size", "lr", "eval_every", "patience"])
 def test_settings_must_be_positive(name):
     with pytest.raises(InputError, match=rf"TrainConfig\.{name}: is 0; expected "):
