@@ -1,11 +1,6 @@
-"""Counts the faults that tests find: each is put into a module, and its tests must fail.
+"""Puts faults into a module, one at a time, and prints those that its tests don't find.
 
-  python tests/robustness/mutate.py mentor_pyg/nn/loss.py tests/nn/test_loss.py
-  python tests/robustness/mutate.py --mutants 200 --seed 1 mentor_pyg/nn/loss.py tests/nn
-
-A fault is a comparison, an operator, a number, a condition, an argument or a statement that is
-another, or isn't there. It prints those that no test noticed: either a test is missing, or the
-fault changes nothing. Messages aren't changed.
+  python tests/robustness/mutate.py mentor_pyg/nn/loss.py tests/nn/test_loss.py --mutants 50
 """
 
 import argparse
@@ -18,116 +13,91 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from copy import deepcopy
-from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-OTHER = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Mod: ast.Mult,
-    ast.FloorDiv: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
-    ast.And: ast.Or, ast.Or: ast.And, ast.MatMult: ast.Add,
-}  # fmt: skip
+PAIRS = "Lt LtE, Gt GtE, Eq NotEq, Is IsNot, In NotIn, Add Sub, Mult Div, BitAnd BitOr, And Or"
+OTHER: dict[type, type] = {ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult}
+for pair in PAIRS.split(", "):
+    a, b = (getattr(ast, name) for name in pair.split())
+    OTHER |= {a: b, b: a}
 SILENT = ast.JoinedStr, ast.Import, ast.ImportFrom
 NAMES = "annotation", "returns", "decorator_list", "bases"
+REMOVED = ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Return, ast.Continue, ast.Break
 OPTIONS = "-x", "-q", "--tb=no", "-p", "no:xdist", "-p", "no:cacheprovider"
-REMOVED = ast.Assign, ast.AugAssign, ast.Raise, ast.Return, ast.Continue, ast.Break
 
 
 def places(node: ast.AST) -> Iterator[tuple[Any, Any, ast.AST]]:
-    """Where a node stands: what holds it, under which key, and itself."""
+    """What is within a node: what holds it, under which key, and itself."""
     for name, value in ast.iter_fields(node):
-        held = enumerate(value) if isinstance(value, list) else [(name, value)]
-        for key, child in held:
-            if not isinstance(child, ast.AST) or isinstance(child, SILENT) or name in NAMES:
-                continue
-            yield value if isinstance(value, list) else vars(node), key, child
-            if not isinstance(child, ast.Raise):
-                yield from places(child)
+        is_list = isinstance(value, list)
+        for key, child in enumerate(value) if is_list else [(name, value)]:
+            if isinstance(child, ast.AST) and not isinstance(child, SILENT) and name not in NAMES:
+                yield value if is_list else vars(node), key, child
+                if not isinstance(child, ast.Raise):  # messages stay as they are
+                    yield from places(child)
 
 
 def faults(node: ast.AST) -> Iterator[ast.AST]:
     """What may stand in a node's place."""
-    is_text = isinstance(getattr(node, "value", None), ast.Constant)
-    if isinstance(node, REMOVED) or (isinstance(node, ast.Expr) and not is_text):
+
+    def other(**fields: Any) -> ast.AST:
+        return type(node)(**{**vars(node), **fields})
+
+    value = getattr(node, "value", None)
+    is_docstring = isinstance(node, ast.Expr) and isinstance(value, ast.Constant)
+    if isinstance(node, REMOVED) and not is_docstring:
         yield ast.Pass()
-    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield ast.Constant(not node.value)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        yield ast.Constant(node.value + 1)
-        yield ast.Constant(node.value - 1)
+    if isinstance(node, ast.Constant) and isinstance(value, bool):
+        yield ast.Constant(not value)
+    elif isinstance(node, ast.Constant) and isinstance(value, int | float):
+        yield from (ast.Constant(value + 1), ast.Constant(value - 1))
     if isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in OTHER:
-        yield changed(node, op=OTHER[type(node.op)]())
+        yield other(op=OTHER[type(node.op)]())
     if isinstance(node, ast.Compare):
-        yield changed(node, ops=[OTHER[type(node.ops[0])](), *node.ops[1:]])
+        yield other(ops=[OTHER[type(node.ops[0])](), *node.ops[1:]])
     if isinstance(node, ast.UnaryOp):
         yield node.operand
     if isinstance(node, ast.If | ast.While | ast.IfExp):
-        yield changed(node, test=ast.UnaryOp(ast.Not(), node.test))
+        yield other(test=ast.UnaryOp(ast.Not(), node.test))
     if isinstance(node, ast.Call) and len(node.args) > 1:
-        yield changed(node, args=[node.args[1], node.args[0], *node.args[2:]])
-    if isinstance(node, ast.Call) and node.keywords:
-        yield changed(node, keywords=node.keywords[1:])
+        yield other(args=[node.args[1], node.args[0], *node.args[2:]])
+    if isinstance(node, ast.Call) and node.keywords and node.keywords[0].arg != "device":
+        yield other(keywords=node.keywords[1:])
 
 
-def changed(node: ast.AST, **fields: Any) -> ast.AST:
-    return type(node)(**{**vars(node), **fields})
-
-
-def mutants(path: Path) -> list[tuple[str, str]]:
-    """Every faulty version of a module, with what is wrong in it."""
-    tree, found = ast.parse(path.read_text("utf-8")), []
+def mutants(path: Path) -> Iterator[tuple[str, str]]:
+    """What is wrong in each faulty version of a module, and its source."""
+    tree = ast.parse(path.read_text("utf-8"))
     for holder, key, node in list(places(tree)):
         for fault in faults(node):
-            ast.copy_location(fault, node)
-            holder[key] = fault
-            source = ast.unparse(ast.fix_missing_locations(deepcopy(tree)))
-            holder[key] = node
+            holder[key] = ast.fix_missing_locations(ast.copy_location(fault, node))
             before, after = (ast.unparse(x).split("\n")[0] for x in (node, fault))
-            found.append((f"{path}:{node.lineno}: {before}  ->  {after}", source))
-    return found
+            yield f"{path}:{node.lineno}: {before}  ->  {after}", ast.unparse(tree)
+            holder[key] = node
 
 
-def fails(path: Path, source: str, tests: list[str], seconds: float) -> bool:
+def fails(path: Path, source: str, tests: list[str], seconds: int) -> bool:
     """Whether the tests fail, or don't end, in a process where the module has this source."""
     child = os.fork()
     if not child:
-        os.setsid()
-        null = os.open(os.devnull, os.O_RDWR)
+        signal.alarm(seconds)
         for stream in range(3):
-            os.dup2(null, stream)
-        name = ".".join(path.with_suffix("").parts)
+            os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+        read, faulty = SourceFileLoader.get_code, ".".join(path.with_suffix("").parts)
 
-        class Faulty(SourceFileLoader):
-            def get_code(self, fullname: str) -> Any:
-                return compile(source, str(path), "exec", dont_inherit=True)
+        def get_code(loader: SourceFileLoader, name: str) -> Any:
+            return compile(source, str(path), "exec") if name == faulty else read(loader, name)
 
-        class Finder:
-            @staticmethod
-            def find_spec(fullname: str, folders: Any = None, target: Any = None) -> Any:
-                found = PathFinder.find_spec(fullname, folders) if fullname == name else None
-                if found is not None:
-                    found.loader = Faulty(name, str(path.resolve()))
-                return found
-
-        sys.meta_path.insert(0, Finder)
+        SourceFileLoader.get_code = get_code
         os._exit(int(pytest.main([*OPTIONS, *tests])))
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status != 0
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+    return os.waitpid(child, 0)[1] != 0
 
 
-def main() -> int:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("module", type=Path)
     parser.add_argument("tests", nargs="+")
@@ -141,13 +111,9 @@ def main() -> int:
     start = time.monotonic()
     if fails(args.module, args.module.read_text("utf-8"), args.tests, 600):
         parser.error(f"{' '.join(args.tests)}: fail without a fault; expected passing tests")
-    seconds = 10 + 5 * (time.monotonic() - start)
-    found = mutants(args.module)
+    seconds = 10 + 5 * int(time.monotonic() - start)
+    found = list(mutants(args.module))
     drawn = random.Random(args.seed).sample(found, min(args.mutants, len(found)))
     missed = [what for what, source in drawn if not fails(args.module, source, args.tests, seconds)]
     print(*missed, f"{args.module}: {len(drawn) - len(missed)} of {len(drawn)} found", sep="\n")
-    return len(missed) > 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(len(missed) > 0)
