@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg import Evaluator, InputError, evaluate, top_k
-from mentor_pyg.evaluation.metrics import SeenItems, encode, popularity
+from mentor_pyg.evaluation.metrics import SeenItems, encode, metric_names, popularity
 from mentor_pyg.sparse import products
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
@@ -323,3 +323,17 @@ def test_popularity(data):
     for i in data[INTERACTS].edge_index[1].tolist():
         count[i] += 1
     assert (user @ item.t()).tolist() == NUM_USERS * [count]
+
+
+def test_metrics_of_the_usual_lengths(data, embeddings):
+    """Those of the papers, 10 and 20."""
+    data["user"].x, data["item"].x = embeddings
+
+    class Given(torch.nn.Module):
+        def encode(self, data):
+            return data["user"].x, data["item"].x
+
+    names = {"recall", "ndcg", "precision", "map", "mrr", "hit_ratio", "coverage"}
+    expected = {f"{name}@{k}" for name in names for k in (10, 20)}
+    assert set(evaluate(Given(), data)) == set(metric_names((10, 20))) == expected
+    assert len(metric_names((10, 20))) == 14

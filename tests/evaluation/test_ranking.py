@@ -38,3 +38,46 @@ def test_single_rows_of_nan_are_named():
     item[2:4, 1] = torch.nan
     with pytest.raises(InputError, match="item embeddings: 2 of 6 rows hold NaN or infinite"):
         rank(torch.ones(2, 2), item, torch.arange(2), 3)
+
+
+@pytest.mark.parametrize(
+    ("users", "candidates", "shape"),
+    [([], None, (0, 3)), ([0, 1], [], (2, 0)), ([], [], (0, 0)), ([], [4], (0, 1))],
+)
+def test_without_users_or_candidates_lists_are_empty(users, candidates, shape):
+    candidates = None if candidates is None else torch.tensor(candidates, dtype=torch.long)
+    users = torch.tensor(users, dtype=torch.long)
+    found = rank(torch.ones(2, 2), torch.ones(6, 2), users, 3, candidates=candidates)
+    assert {tuple(x.shape) for x in found} == {shape}
+    assert [x.dtype for x in found] == [torch.int64, torch.float32, torch.bool]
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_one_user_and_one_candidate(k):
+    found = rank(torch.ones(2, 2), torch.ones(6, 2), torch.tensor([1]), k, None, torch.tensor([4]))
+    assert [x.tolist() for x in found] == [[[4]], [[2.0]], [[True]]]
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "found"),
+    [
+        (torch.ones(2, 3), torch.ones(6, 2), "users have 3 columns of torch.float32, items 2"),
+        (torch.ones(2, 2).double(), torch.ones(6, 2), "2 columns of torch.float64, items 2"),
+        (torch.ones(2), torch.ones(6, 2), r"user embeddings: have shape \[2\]"),
+        (torch.ones(2, 2), torch.ones(6, 2).long(), "item embeddings: .* dtype torch.int64"),
+    ],
+)
+def test_embeddings_without_products_are_refused(user, item, found):
+    with pytest.raises(InputError, match=f"{found}.*; expected "):
+        rank(user, item, torch.arange(2), 3)
+
+
+def test_a_bar_is_drawn_on_demand_alone(monkeypatch, capsys):
+    """It counts users."""
+    arguments = torch.ones(7, 2), torch.ones(6, 2), torch.arange(7), 3
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    rank(*arguments)
+    assert capsys.readouterr().err == ""
+    rank(*arguments, progress=True)
+    assert "ranking: " in (shown := capsys.readouterr().err)
+    assert "0/7 [" in shown

@@ -1,6 +1,6 @@
 """Puts faults into a module, one at a time, and prints those that its tests don't find.
 
-  python tests/robustness/mutate.py mentor_pyg/nn/loss.py tests/nn/test_loss.py --mutants 50
+python tests/robustness/mutate.py mentor_pyg/nn/loss.py tests/nn/test_loss.py --mutants 50
 """
 
 import argparse

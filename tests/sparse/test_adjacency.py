@@ -272,3 +272,13 @@ def test_of_an_edge_index_of_pyg(sort_order):
     adj = Adjacency.from_edge_index(given, weight if perm is None else weight[perm], (4, 3))
     expected = Adjacency.from_edge_index(edge_index, weight, (4, 3))
     assert all(type(a) is torch.Tensor and torch.equal(a, b) for a, b in zip(adj, expected))
+
+
+def test_kernels_read_nothing_beyond_their_tensors(adj):
+    """Nor do those that gradients use, which no product of ours calls with other shapes."""
+    graph = adj.rowptr, adj.col, adj.rowptr_t, adj.col_t
+    for query, key in ((torch.ones(6, 3), torch.ones(9, 3)), (torch.ones(7, 3), torch.ones(9, 2))):
+        with pytest.raises(InputError, match=r"edge_dot: '(query|key)' has shape"):
+            adjacency.edge_dot(*graph, query, key)
+    with pytest.raises(InputError, match=r"csr_entries: 'rows' has shape \[2, 1\]"):
+        adj.entries(torch.tensor([[1], [2]]))
