@@ -27,7 +27,7 @@ from mentor_pyg._util.files import write_text
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.evaluation.metrics import Evaluator, popularity
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 from mentor_pyg.serving import Recommender
 from mentor_pyg.serving.new_users import fold_in
 from mentor_pyg.typing import INTERACTS, ITEM, SPLITS, USER, modalities
@@ -206,7 +206,7 @@ def main() -> None:
         if not (work / "run" / "metrics.json").exists():
             source = open_source(write_reduced(data, hidden, work / "data"))
             config = load_config(args.preset, epochs=args.epochs, seed=args.seed)
-            train_run(config, source, work / "run", torch.device("cpu"))
+            train(config, source, work / "run", torch.device("cpu"))
         recommender = Recommender.load(work / "run")
     benchmark = Benchmark(data, hidden, recommender)
     result = {

@@ -4,11 +4,19 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .analysis import evaluate_runs
+    from .datasets.source import Source, open_source
     from .errors import InputError
     from .evaluation import Evaluator, evaluate, top_k
+    from .experiments import compare, read_plan
+    from .preparation.run import prepare
+    from .report import write_report
+    from .runs import RunConfig, TrainedRun, load_config, load_run, train
     from .serving import Recommendations, Recommender
     from .sparse import Adjacency
     from .training import FitResult, TrainConfig, fit
+    from .tuning.run import tune
+    from .tuning.search import Search
     from .typing import Batch, RecommenderModel
 
 try:
@@ -25,10 +33,24 @@ __all__ = [
     "Recommendations",
     "Recommender",
     "RecommenderModel",
+    "RunConfig",
+    "Search",
+    "Source",
     "TrainConfig",
+    "TrainedRun",
+    "compare",
     "evaluate",
+    "evaluate_runs",
     "fit",
+    "load_config",
+    "load_run",
+    "open_source",
+    "prepare",
+    "read_plan",
     "top_k",
+    "train",
+    "tune",
+    "write_report",
 ]
 
 _MODULES = {
@@ -40,10 +62,24 @@ _MODULES = {
     "Recommendations": "serving",
     "Recommender": "serving",
     "RecommenderModel": "typing",
+    "RunConfig": "runs",
+    "Search": "tuning",
+    "Source": "datasets.source",
     "TrainConfig": "training",
+    "TrainedRun": "runs",
+    "compare": "experiments",
     "evaluate": "evaluation",
+    "evaluate_runs": "analysis",
     "fit": "training",
+    "load_config": "runs",
+    "load_run": "runs",
+    "open_source": "datasets.source",
+    "prepare": "preparation",
+    "read_plan": "experiments",
     "top_k": "evaluation",
+    "train": "runs",
+    "tune": "tuning",
+    "write_report": "report",
 }
 
 

@@ -10,7 +10,7 @@ from mentor_pyg.analysis.tables import Column, Entry, Table
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.intervals import DEFAULT, Estimate, Sampling, metric_intervals
 from mentor_pyg.evaluation.per_user import UserMetrics
-from mentor_pyg.evaluation.significance import Comparison, compare, holm
+from mentor_pyg.evaluation.significance import Difference, holm, metric_differences
 
 RECORD = ("grouping", "group", "users", "pairs", "run", "metric", "value", "low", "high", "std")
 AGAINST = ("difference", "difference_low", "difference_high", "p", "p_over", "p_holm")
@@ -18,7 +18,7 @@ OVER = {True: "seeds and users", False: "users"}
 
 
 @dataclass(frozen=True)
-class Section:
+class GroupFigures:
     """Metrics of all runs on the same held-out pairs.
 
     Attributes:
@@ -41,18 +41,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A run's metric against the first run's, and the p-value corrected by Holm's method."""
-
-    comparison: Comparison
-    p_holm: float
-
-    def is_significant(self, alpha: float) -> bool:
-        """Whether the models differ by more than chance; never with too few seeds."""
-        return self.comparison.over_seeds and self.p_holm < alpha
-
-
-@dataclass(frozen=True)
 class Findings:
     """Everything that was found about some runs.
 
@@ -66,8 +54,8 @@ class Findings:
 
     runs: Sequence[SeedGroup]
     sampling: Sampling
-    overall: Section
-    groups: list[Section]
+    overall: GroupFigures
+    groups: list[GroupFigures]
     differences: dict[str, dict[str, Difference]]
 
     def records(self) -> Table:
@@ -115,8 +103,8 @@ class Findings:
         difference = self.differences.get(run, {}).get(metric)
         if difference is None:
             return [None] * len(AGAINST)
-        *figures, over_seeds = difference.comparison[1:]
-        return [*figures, OVER[over_seeds], difference.p_holm]
+        _, *figures, over_seeds, p_holm = difference
+        return [*figures, OVER[over_seeds], p_holm]
 
 
 def find(
@@ -126,8 +114,8 @@ def find(
 
     Where three or more runs differ by their seed alone, intervals are over seeds and users;
     so are tests if there are as many of both models. Else they are over users, and speak of
-    these runs; see :func:`~mentor_pyg.analysis.compare`. p-values are corrected for the
-    number of models that are compared with the first in the same way, metric by metric.
+    these runs; see :func:`~mentor_pyg.evaluation.metric_differences`. p-values are corrected
+    for the number of models that are compared with the first in the same way, metric by metric.
     Coverage is no mean over users and has no interval.
 
     Args:
@@ -145,7 +133,7 @@ def find(
         for label in groups:
             parts[grouping, label] = [run.groups[grouping][label] for run in runs]
     sections = [
-        Section(grouping, label, part, [metric_intervals(seeds, sampling) for seeds in part])
+        GroupFigures(grouping, label, part, [metric_intervals(seeds, sampling) for seeds in part])
         for (grouping, label), part in progress_bar(parts.items(), "intervals", progress)
     ]
     differences = _differences(runs, sampling, progress)
@@ -157,7 +145,7 @@ def _differences(
 ) -> dict[str, dict[str, Difference]]:
     first, *others = runs
     compared = [
-        compare(first.overall, run.overall, sampling)
+        metric_differences(first.overall, run.overall, sampling)
         for run in progress_bar(others, "comparisons", progress)
     ]
     found: dict[str, dict[str, Difference]] = {run.name: {} for run in others}
@@ -165,7 +153,7 @@ def _differences(
         # Apart, since p-values over users would let others pass Holm's steps too easily:
         for over_seeds in OVER:
             tested = [(r, c) for r, c in zip(others, of_metric) if c.over_seeds == over_seeds]
-            corrected = holm([comparison.p for _, comparison in tested])
-            for (run, comparison), p_holm in zip(tested, corrected):
-                found[run.name][comparison.metric] = Difference(comparison, p_holm)
+            corrected = holm([difference.p for _, difference in tested])
+            for (run, difference), p_holm in zip(tested, corrected):
+                found[run.name][difference.metric] = difference._replace(p_holm=p_holm)
     return found

@@ -64,7 +64,7 @@ def evaluate_run(
         ks: Lengths of the lists.
         groupings: Names out of ``GROUPINGS``.
         **bounds: ``user_bounds`` and ``num_quantiles`` of
-            :func:`~mentor_pyg.analysis.held_out_groups`.
+            :func:`~mentor_pyg.evaluation.held_out_groups`.
 
     Raises:
         InputError: If lists of such lengths can't be ranked or a grouping is unknown.

@@ -1,13 +1,12 @@
 """Tables of figures as text, Markdown, LaTeX, HTML and CSV."""
 
-import csv
 import html
-import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from mentor_pyg._util.csv_files import csv_text
 from mentor_pyg._util.escaping import printable
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import checked
@@ -190,12 +189,9 @@ class Table:
 
     def to_csv(self) -> str:
         """Values with all of their digits; intervals and deviations in columns of their own."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         parts = [part for i, column in enumerate(self.columns) for part in self._parts(i, column)]
-        writer.writerow([name for name, _ in parts])
-        writer.writerows(zip(*(values for _, values in parts)))
-        return text.getvalue().rstrip("\n")
+        rows = zip(*(values for _, values in parts))
+        return csv_text([[name for name, _ in parts], *rows]).rstrip("\n")
 
     def _parts(self, index: int, column: Column) -> Iterator[tuple[str, list[Value]]]:
         """What a column holds, by names for CSV."""

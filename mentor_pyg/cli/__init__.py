@@ -14,17 +14,9 @@ from typing import Any
 
 from mentor_pyg.errors import InputError, shown
 
-__all__ = commands = [
-    "prepare",
-    "train",
-    "evaluate",
-    "recommend",
-    "tune",
-    "compare",
-    "plot",
-    "report",
-    "info",
-]
+commands = (
+    *("prepare", "train", "evaluate", "recommend", "tune", "compare", "plot", "report", "info"),
+)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from mentor_pyg._util.locks import sole_writer
 from mentor_pyg.cli import Output, check_not_empty, expanded, integers
 from mentor_pyg.errors import InputError
-from mentor_pyg.experiments import Plan, collect, read_plan, run_plan
+from mentor_pyg.experiments import Comparison, Plan, collect, compare, read_plan
 from mentor_pyg.experiments.results import check_results, write_results
 from mentor_pyg.training.config import check_seeds
 
@@ -27,20 +28,18 @@ def run(args: argparse.Namespace) -> Output:
     if args.quick:
         plan = _shortened(plan)
     out = Path(args.out)
-    if args.only_report:  # also while another process trains
-        return _report(plan, out, args)
-    with sole_writer(out):
+    # Another process may train while results are only shown:
+    with nullcontext() if args.only_report else sole_writer(out):
         if not args.force:
             check_results(plan, out)
-        run_plan(plan, out, args.parallel, progress=not args.quiet)
-        return _report(plan, out, args)
+        if args.only_report:
+            return _report(collect(plan, out), out, args)
+        return _report(compare(plan, out, args.parallel, not args.quiet), out, args)
 
 
-def _report(plan: Plan, out: Path, args: argparse.Namespace) -> Output:
-    if not args.force:
-        check_results(plan, out)
+def _report(found: list[Comparison], out: Path, args: argparse.Namespace) -> Output:
     tables, data = [], {}
-    for comparison in collect(plan, out):
+    for comparison in found:
         several = len(comparison.results) > 1 and not args.no_tests
         findings = comparison.significance(not args.quiet) if several else None
         data[comparison.dataset] = write_results(comparison, findings, out)

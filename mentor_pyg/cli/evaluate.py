@@ -7,18 +7,10 @@ from pathlib import Path
 
 from mentor_pyg._util.environment import choose_device
 from mentor_pyg._util.file_sets import Writer, check_targets, content, write_together
-from mentor_pyg.analysis import (
-    Findings,
-    RunEvaluation,
-    Sampling,
-    aggregate,
-    evaluate_runs,
-    find,
-    make_tables,
-    write_user_metrics,
-)
+from mentor_pyg.analysis import Findings, RunEvaluation, aggregate, evaluate_runs, find, make_tables
 from mentor_pyg.cli import Output, integers
 from mentor_pyg.errors import InputError
+from mentor_pyg.evaluation import Sampling, write_user_metrics
 
 logger = logging.getLogger("mentor_pyg")
 

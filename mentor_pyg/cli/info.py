@@ -12,7 +12,7 @@ from mentor_pyg.datasets.source import open_source
 from mentor_pyg.nn import models
 from mentor_pyg.runs.config import preset_names
 from mentor_pyg.runs.files import LAST, METRICS, read_last, read_metrics
-from mentor_pyg.runs.run import summary
+from mentor_pyg.runs.run import run_summary
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> Output:
     folder = Path(args.folder)
     if (folder / METRICS).exists():
         metrics = read_metrics(folder)
-        return Output(summary(metrics), metrics)
+        return Output(run_summary(metrics), metrics)
     if (folder / LAST).exists():
         return _unfinished(folder)
     source = open_source(folder)

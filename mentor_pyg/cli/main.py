@@ -10,19 +10,16 @@ import logging
 import os
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
 
 import mentor_pyg
-from mentor_pyg._util.escaping import PrintableMessages, printable
+from mentor_pyg._util.escaping import printable
 from mentor_pyg._util.interrupts import handling
+from mentor_pyg._util.programs import INTERRUPTED, discard_output, run_program, start_log
 from mentor_pyg.cli import Output, commands
 from mentor_pyg.cli.parser import Parser
 from mentor_pyg.errors import InputError
-
-USER_ERROR, INTERRUPTED = 2, 130
-PRINTABLE = PrintableMessages()
 
 DESCRIPTION = """Multimodal recommendation on PyTorch Geometric.
 
@@ -76,13 +73,7 @@ def _run(argv: Sequence[str] | None) -> None:
         command = importlib.import_module(f"mentor_pyg.cli.{args.command}")
         from tqdm.contrib.logging import logging_redirect_tqdm
 
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    level = logging.WARNING if args.quiet else logging.INFO
-    logging.getLogger("mentor_pyg").setLevel(level)
-    logging.captureWarnings(True)
-    for name in ("mentor_pyg", "py.warnings"):
-        logging.getLogger(name).addFilter(PRINTABLE)
-    warnings.filterwarnings("ignore", "Sparse (CSR|invariant)")  # of PyTorch; no news to users
+    start_log(logging.WARNING if args.quiet else logging.INFO)
     with logging_redirect_tqdm():
         output = command.run(args)
     _print(output, args.json)
@@ -99,30 +90,5 @@ def _print(output: Output, as_json: bool) -> None:
             with naming("standard output"):
                 print(text, flush=True)
         except InputError:
-            _discard_output()  # else Python would try once more at its end
+            discard_output()
             raise
-
-
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def run_program(program: Callable[[], object]) -> int:
-    """Runs a program; its exit code.
-
-    Mistakes of the user's, :class:`~mentor_pyg.InputError` and errors of the file
-    system, become one line on stderr and the code 2; Ctrl-C becomes 130, and so does
-    SIGTERM, which is what schedulers send.
-    """
-    try:
-        with handling(signal.default_int_handler, signal.SIGTERM):
-            program()
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        _discard_output()
-    except (InputError, OSError) as error:
-        print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return 0

@@ -11,12 +11,11 @@ from mentor_pyg.cli import Output
 from mentor_pyg.cli.arguments.plot import OPTIONS
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.errors import InputError
-from mentor_pyg.plots.curves import curves
-from mentor_pyg.plots.distributions import distributions
-from mentor_pyg.plots.embeddings import embeddings
-from mentor_pyg.plots.heat_map import heat_map, read_grid
-from mentor_pyg.plots.history import read_history, run_names
+from mentor_pyg.plots.dataset import distributions
+from mentor_pyg.plots.history import curves, read_history, run_names
+from mentor_pyg.plots.items import embeddings
 from mentor_pyg.plots.sample import sample_items
+from mentor_pyg.plots.settings import heat_map, read_grid
 from mentor_pyg.plots.style import check_format, save_figure
 from mentor_pyg.runs.run import load_run
 
@@ -58,15 +57,7 @@ def _heat_map(args: argparse.Namespace) -> "Figure":
     if len(args.metric or []) > 1:
         raise InputError(f"--metric: {', '.join(args.metric)}; expected one for a heat map")
     metric = "".join(args.metric or [])
-    return heat_map(
-        grid.values,
-        grid.rows,
-        grid.columns,
-        grid.row_name,
-        grid.column_name,
-        metric,
-        bool(args.lowest),
-    )
+    return heat_map(grid, metric, bool(args.lowest))
 
 
 def _embeddings(args: argparse.Namespace, names: list[str]) -> "Figure":

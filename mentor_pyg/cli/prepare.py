@@ -25,8 +25,8 @@ from mentor_pyg.preparation import (
 )
 from mentor_pyg.preparation.encoders import check_batch_size
 from mentor_pyg.preparation.features import Content
-from mentor_pyg.preparation.prepare import InteractionSource
 from mentor_pyg.preparation.problems import MissingColumn
+from mentor_pyg.preparation.run import InteractionSource
 
 OF_SHAPE = ("k_core", "split", "held_out", "seed", "duplicates", "min_rating")
 """Options that don't go with splits that are given."""

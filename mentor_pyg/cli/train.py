@@ -15,7 +15,7 @@ from mentor_pyg.datasets.source import SYNTHETIC, Source, open_source
 from mentor_pyg.errors import InputError
 from mentor_pyg.runs.config import RunConfig, load_config, preset_names
 from mentor_pyg.runs.files import check_no_run, read_last
-from mentor_pyg.runs.run import summary, train_run
+from mentor_pyg.runs.run import run_summary, train
 from mentor_pyg.training.tensorboard import tensorboard_logger
 
 logger = logging.getLogger("mentor_pyg")
@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> Output:
         logger.info(source.dataset.statistics())
         curves = tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext()
         with curves as on_epoch:
-            metrics = train_run(
+            metrics = train(
                 config, source, out, device, not args.quiet, resume, on_epoch, args.force
             )
-    return Output(f"{summary(metrics)}\nwritten to {out.resolve()}", metrics)
+    return Output(f"{run_summary(metrics)}\nwritten to {out.resolve()}", metrics)
 
 
 def _open_default() -> Source:

@@ -5,13 +5,11 @@ import logging
 from pathlib import Path
 
 from mentor_pyg._util.environment import choose_device
-from mentor_pyg._util.extras import is_installed, pip_install
 from mentor_pyg.cli import Output, check_not_empty, integers
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.plots import heat_map, read_grid, save_figure
-from mentor_pyg.tuning import Search, space_of, tune_run
-from mentor_pyg.tuning.tune import summary
+from mentor_pyg.tuning import Search, space_of, tune
+from mentor_pyg.tuning.run import search_summary
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -34,20 +32,8 @@ def run(args: argparse.Namespace) -> Output:
     source = open_source(args.data)
     out = Path(args.out or f"runs/tune-{source.name}")
     logger.info(f"{source.name} from {source.origin}, preset {args.preset}, on {device}")
-    results = tune_run(search, source, out, device, progress=not args.quiet)
-    _draw_heat_maps(out)
-    return Output(f"{summary(results)}\nwritten to {out.resolve()}", results)
-
-
-def _draw_heat_maps(out: Path) -> None:
-    """A picture beside every heat map in CSV, where there is matplotlib."""
-    if not is_installed("matplotlib"):
-        logger.info(f"heat maps aren't drawn: that takes {pip_install('matplotlib')}")
-        return
-    for path in sorted(out.glob("heatmap-*.csv")):
-        grid = read_grid(path)
-        names = (grid.rows, grid.columns, grid.row_name, grid.column_name)
-        save_figure(heat_map(grid.values, *names, "best on validation"), path.with_suffix(".png"))
+    results = tune(search, source, out, device, progress=not args.quiet)
+    return Output(f"{search_summary(results)}\nwritten to {out.resolve()}", results)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from .amazon import AmazonBaby, AmazonClothing, AmazonSports
 from .mmrec import MMRecDataset
 from .original_ids import OriginalIds
-from .statistics import DatasetStatistics, statistics
+from .sizes import DatasetStatistics, statistics
 from .synthetic import SyntheticDataset
 
 __all__ = [

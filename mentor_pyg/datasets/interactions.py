@@ -71,7 +71,7 @@ def read_interactions(
 
 
 @dataclass(frozen=True)
-class Column:
+class _Column:
     """A column of texts of any length, each kept once.
 
     Row r has the text ``texts[codes[r]]``, without the blanks around it. Codes are given
@@ -87,7 +87,7 @@ class Column:
         return int(np.argmax(self.codes == code)) + 2
 
 
-def _read_columns(path: Path) -> dict[str, Column]:
+def _read_columns(path: Path) -> dict[str, _Column]:
     """The three columns by name, read in pieces to bound the memory."""
     check_file(path, TABLE)
     code_of: list[defaultdict[str, int]] = [defaultdict(count().__next__) for _ in COLUMNS]
@@ -123,11 +123,11 @@ def _read_pieces(
         )
 
 
-def _strip(name: str, codes: np.ndarray, code_of: Iterable[str]) -> Column:
+def _strip(name: str, codes: np.ndarray, code_of: Iterable[str]) -> _Column:
     """The column without blanks around its texts, by which some may become equal."""
     again: defaultdict[str, int] = defaultdict(count().__next__)
     new = np.array([again[text.strip()] for text in code_of], dtype=np.int32)
-    return Column(name, codes if len(again) == len(new) else new[codes], list(again))
+    return _Column(name, codes if len(again) == len(new) else new[codes], list(again))
 
 
 def _read_rows(path: Path, lines: TextIO, delimiter: str, width: int) -> Iterator[list[str]]:
@@ -169,7 +169,7 @@ def _read_header(path: Path, line: str, delimiter: str) -> list[str]:
     return header
 
 
-def _read_labels(path: Path, column: Column) -> np.ndarray:
+def _read_labels(path: Path, column: _Column) -> np.ndarray:
     """The split of each row; ``1`` may be written ``1.0``, as pandas does beside gaps."""
     known = {0.0: 0, 1.0: 1, 2.0: 2}
     splits = np.empty(len(column.texts), dtype=np.int64)
@@ -185,7 +185,7 @@ def _read_labels(path: Path, column: Column) -> np.ndarray:
 
 
 def _number(
-    path: Path, column: Column, ids: list[str] | None
+    path: Path, column: _Column, ids: list[str] | None
 ) -> tuple[np.ndarray, int, list[str] | None]:
     """Row numbers of a column of ids, how many rows there are, and the ids by row."""
     if "" in column.texts:
@@ -209,7 +209,7 @@ def _number(
     return rows[column.codes], len(ids), ids
 
 
-def _check_rows(path: Path, column: Column, numbers: list[int]) -> np.ndarray:
+def _check_rows(path: Path, column: _Column, numbers: list[int]) -> np.ndarray:
     """Row numbers as int64, if they can be such."""
     lowest, highest, distinct = min(numbers), max(numbers), len(numbers)
     if lowest < 0:

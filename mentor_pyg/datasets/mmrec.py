@@ -23,7 +23,7 @@ from mentor_pyg.datasets.features import (
 from mentor_pyg.datasets.interactions import TABLE, Interactions, read_interactions
 from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.datasets.row_numbers import is_integer
-from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
+from mentor_pyg.datasets.sizes import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import checked
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER

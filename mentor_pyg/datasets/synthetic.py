@@ -5,10 +5,10 @@ import numpy as np
 from annotated_types import Ge
 from torch_geometric.data import InMemoryDataset
 
-from mentor_pyg._util.grouping import rank_in_group
+from mentor_pyg._util.ranks import rank_in_group
 from mentor_pyg.datasets.interactions import Interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
-from mentor_pyg.datasets.statistics import DatasetStatistics, statistics
+from mentor_pyg.datasets.sizes import DatasetStatistics, statistics
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Count, Seed, checked
 

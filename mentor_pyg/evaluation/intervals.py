@@ -34,7 +34,7 @@ class Sampling:
         num_resamples: Random flips of signs in the permutation test.
         confidence: Of the intervals; differences with p below one minus it are marked.
         seed: Of the permutations.
-        test: See :func:`~mentor_pyg.analysis.paired_test`.
+        test: See :func:`~mentor_pyg.evaluation.paired_test`.
 
     Raises:
         InputError: If a number is out of range.
@@ -71,7 +71,7 @@ def mean_intervals(values: np.ndarray, sampling: Sampling = DEFAULT) -> list[Est
         \pm t \sqrt{V + \frac{t^2}{4 n_e^2}} \right)
 
     with the quantile t of Student's distribution. V is that of
-    :func:`~mentor_pyg.analysis.mean_variance` plus :math:`m (1 - m) / n^2`, as if
+    :func:`~mentor_pyg.evaluation.mean_variance` plus :math:`m (1 - m) / n^2`, as if
     there was one user more with the variance of a hit, since few users may all be equal by
     chance.
 

@@ -26,7 +26,7 @@ from mentor_pyg.evaluation.ranking import SeenItems, rank
 from mentor_pyg.options import Count, Lengths, checked
 from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
 
-METRICS = {
+RANKING_METRICS = {
     "recall": LinkPredRecall,
     "ndcg": LinkPredNDCG,
     "precision": LinkPredPrecision,
@@ -39,7 +39,7 @@ METRICS = {
 @checked
 def metric_names(ks: Lengths) -> list[str]:
     """What lists of these lengths are measured by, e.g. ``recall@20``."""
-    return [f"{name}@{k}" for k in ks for name in (*METRICS, "coverage")]
+    return [f"{name}@{k}" for k in ks for name in (*RANKING_METRICS, "coverage")]
 
 
 class Coverage(LinkPredCoverage):
@@ -145,7 +145,7 @@ class Evaluator:
         self.label_index = torch.stack([row, kept[1]])
         self.max_k, self.dtype = max(ks), dtype
         self.size = num_users, num_items
-        metrics = {f"{name}@{k}": cls(k) for k in ks for name, cls in METRICS.items()}
+        metrics = {f"{name}@{k}": cls(k) for k in ks for name, cls in RANKING_METRICS.items()}
         metrics |= {f"coverage@{k}": Coverage(k, num_items) for k in ks}
         self.metrics = LinkPredMetricCollection(metrics).to(train.device)
 

@@ -1,5 +1,6 @@
 """Whether two models differ by more than chance, over seeds and users."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,35 +17,41 @@ BLOCK_ENTRIES = 2**20
 """Users times permutations in a block; 8 MiB for their signs."""
 
 
-class Comparison(NamedTuple):
+class Difference(NamedTuple):
     """A metric of one model against another's.
 
     Attributes:
         metric: Its name.
-        difference: Of the means.
-        low, high: Confidence interval of the difference.
+        value: Difference of the means.
+        low, high: Its confidence interval.
         p: Two-sided p-value.
         over_seeds: Whether interval and p-value are over seeds and users, and so speak of
             the models. If not, they are over users, and speak of these runs.
+        p_holm: The p-value corrected by Holm's method, where several models are tested.
     """
 
     metric: str
-    difference: float
+    value: float
     low: float
     high: float
     p: float
     over_seeds: bool
+    p_holm: float = math.nan
+
+    def is_significant(self, alpha: float) -> bool:
+        """Whether the models differ by more than chance; never with too few seeds."""
+        return self.over_seeds and self.p_holm < alpha
 
 
 Runs = UserMetrics | Sequence[UserMetrics]
 """Metrics of the same users, for one seed or each of several."""
 
 
-def compare(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[Comparison]:
+def metric_differences(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[Difference]:
     """How model ``b`` differs from model ``a`` in every metric, over the same users.
 
     With three or more seeds of both, this is a t-test with the variance of
-    :func:`~mentor_pyg.analysis.mean_variance`: under the hypothesis that the
+    :func:`~mentor_pyg.evaluation.mean_variance`: under the hypothesis that the
     models are equal, other seeds and other users give p < 0.05 in about 5 % of the cases.
     A test over users alone, of runs or of their means, doesn't: two runs of one model
     under different seeds do rank some users differently.
@@ -77,7 +84,7 @@ def compare(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[Comparison]:
     reach = t_quantile(found.df, sampling.confidence) * np.sqrt(found.variance)
     low, high = (found.mean - reach).clip(min=-1), (found.mean + reach).clip(max=1)
     return [
-        Comparison(name, float(mean), float(start), float(end), float(p), found.over_seeds)
+        Difference(name, float(mean), float(start), float(end), float(p), found.over_seeds)
         for name, mean, start, end, p in zip(a[0].names, found.mean, low, high, p_values)
     ]
 

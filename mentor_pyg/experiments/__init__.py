@@ -3,7 +3,7 @@
 from .comparison import Comparison, collect
 from .plan import Plan, Variant, plan_names, read_plan
 from .published import Published, published_figures
-from .runner import run_plan
+from .runner import compare
 
 __all__ = [
     "Comparison",
@@ -11,8 +11,8 @@ __all__ = [
     "Published",
     "Variant",
     "collect",
+    "compare",
     "plan_names",
     "published_figures",
     "read_plan",
-    "run_plan",
 ]

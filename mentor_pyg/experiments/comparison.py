@@ -9,17 +9,17 @@ from mentor_pyg.analysis import (
     Cell,
     Column,
     Findings,
-    Sampling,
     SeedGroup,
     Table,
     aggregate,
     evaluate_runs,
     find,
 )
-from mentor_pyg.analysis.report import describe_tests
 from mentor_pyg.analysis.seeds import mean_and_std
 from mentor_pyg.analysis.tables import Entry
+from mentor_pyg.analysis.views import describe_tests
 from mentor_pyg.errors import InputError
+from mentor_pyg.evaluation import Sampling
 from mentor_pyg.experiments.folders import check_folders, run_folder
 from mentor_pyg.experiments.plan import Plan, Variant
 from mentor_pyg.experiments.published import published_figures

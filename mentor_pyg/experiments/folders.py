@@ -1,10 +1,9 @@
 """Where a plan's runs lie, and whether those that are there are the plan's."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
-from mentor_pyg._util.files import check_file
+from mentor_pyg._util.csv_files import read_csv
 from mentor_pyg.datasets.source import data_fingerprint, open_source
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.experiments.plan import Plan, Variant
@@ -61,7 +60,7 @@ def check_folders(plan: Plan, out: Path, needs_data: bool = True) -> None:
             for seed in plan.seeds:
                 folder = run_folder(out, dataset, variant, seed)
                 if (folder / METRICS).exists() or (folder / LAST).exists():
-                    planned = _planned(plan, out, dataset, variant, seed)
+                    planned = planned_config(plan, out, dataset, variant, seed)
                     _check_run(folder, planned, data)
 
 
@@ -76,7 +75,7 @@ def _data(folder: str, is_needed: bool) -> tuple[str, str] | None:
     return source.origin, data_fingerprint(source.dataset[0])
 
 
-def _planned(plan: Plan, out: Path, dataset: str, variant: Variant, seed: int) -> RunConfig:
+def planned_config(plan: Plan, out: Path, dataset: str, variant: Variant, seed: int) -> RunConfig:
     """The settings that a run has by the plan, and by the search if there is one."""
     if not plan.trials:
         return variant.config(seed)
@@ -103,9 +102,7 @@ def _check_search(plan: Plan, out: Path, dataset: str, variant: Variant) -> None
             f"or remove {folder}"
         ) from None
     _compare(folder, "searched", found, search.configure(chosen))
-    check_file(folder / "trials.csv", "the trials of a search")
-    with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
-        trials = len(list(csv.DictReader(file)))
+    trials = len(read_csv(folder / "trials.csv", "the trials of a search")[1])
     if trials != min(plan.trials, search.space.size):
         _refuse(folder, "searched", "trials", trials, plan.trials)
 

@@ -16,7 +16,7 @@ from mentor_pyg.analysis import Findings
 from mentor_pyg.errors import InputError
 from mentor_pyg.experiments.comparison import Comparison, Result
 from mentor_pyg.experiments.plan import Plan
-from mentor_pyg.plots import TradeOff, bars, heat_map, sensitivity, trade_off
+from mentor_pyg.plots import Grid, TradeOff, bars, heat_map, sensitivity, trade_off
 from mentor_pyg.plots.style import render
 
 if TYPE_CHECKING:
@@ -127,4 +127,4 @@ def _sweep_figure(results: list[Result], metric: str, title: str) -> "Figure":
     for r in results:
         place = ys.index(r.variant.settings[rows]), xs.index(r.variant.settings[columns])
         values[place] = r.mean("test", metric)
-    return heat_map(values, ys, xs, rows, columns, f"{title}, test {metric}")
+    return heat_map(Grid(values, ys, xs, rows, columns), f"{title}, test {metric}")

@@ -6,41 +6,46 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
+from mentor_pyg._util.environment import choose_device
 from mentor_pyg._util.locks import end_with_parent, sole_writer
+from mentor_pyg._util.programs import run_program, start_log
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.datasets.source import open_source
 from mentor_pyg.errors import InputError
+from mentor_pyg.experiments.comparison import Comparison, collect
 from mentor_pyg.experiments.folders import (
-    best_preset,
     check_folders,
     model_folder,
+    planned_config,
     run_folder,
     search_folder,
 )
 from mentor_pyg.experiments.plan import Plan, Variant
 from mentor_pyg.options import checked
-from mentor_pyg.runs.files import LAST, METRICS
-
-COMMANDS = ("mentor_pyg.cli.train", "mentor_pyg.cli.tune")
+from mentor_pyg.runs.files import LAST, METRICS, read_last
+from mentor_pyg.runs.run import run_summary, train
+from mentor_pyg.tuning.run import search_summary, tune
 
 LOG = "log.txt"
 
-Command: TypeAlias = tuple[str, ...]
+Step: TypeAlias = Callable[[], object]
 
 logger = logging.getLogger("mentor_pyg")
 
 
 class Run(NamedTuple):
-    """A command and the file that is there once it is finished."""
+    """What trains a model under a seed, and the file that is there once that is finished."""
 
-    command: Command
+    step: Step
     done: Path
 
 
@@ -51,73 +56,66 @@ class Job:
     Attributes:
         folder: Where its log goes.
         runs: Its runs.
-        search: Command of the search before them, if there is one. It goes on where it
-            stopped, and makes sure that it is still the same search.
+        search: The search before them, if there is one. It goes on where it stopped, and
+            makes sure that it is still the same search.
     """
 
     folder: Path
     runs: tuple[Run, ...]
-    search: Command | None = None
+    search: Step | None = None
 
     @property
-    def open_steps(self) -> list[Command]:
-        """Commands for what isn't finished yet."""
-        steps = [run.command for run in self.runs if not run.done.exists()]
+    def open_steps(self) -> list[Step]:
+        """What isn't finished yet."""
+        steps = [run.step for run in self.runs if not run.done.exists()]
         return [self.search, *steps] if self.search and steps else steps
 
 
 def jobs_of(plan: Plan, out: Path) -> list[Job]:
     """What there is to do, seed by seed, so that every model has results early."""
-    pairs = [(name, variant) for name in plan.datasets for variant in plan.variants]
+
+    def run(dataset: str, variant: Variant, seed: int) -> Run:
+        step = partial(_train, plan, out, dataset, variant, seed)
+        return Run(step, run_folder(out, dataset, variant, seed) / METRICS)
+
+    pairs = [(dataset, variant) for dataset in plan.datasets for variant in plan.variants]
     if not plan.trials:
         return [
-            Job(run_folder(out, name, variant, seed), (_train(plan, out, name, variant, seed),))
+            Job(run_folder(out, *pair, seed), (run(*pair, seed),))
             for seed in plan.seeds
-            for name, variant in pairs
+            for pair in pairs
         ]
     return [
         Job(
-            model_folder(out, name, variant),
-            tuple(_train(plan, out, name, variant, seed) for seed in plan.seeds),
-            _search(plan, out, name, variant),
+            model_folder(out, *pair),
+            tuple(run(*pair, seed) for seed in plan.seeds),
+            partial(_search, plan, out, *pair),
         )
-        for name, variant in pairs
+        for pair in pairs
     ]
 
 
-def _search(plan: Plan, out: Path, dataset: str, variant: Variant) -> Command:
-    command = ["tune", "--data", plan.datasets[dataset], "--preset", variant.preset]
-    command += ["--trials", str(plan.trials), "--sampler", "random"]
-    command += ["--seeds", str(plan.seeds[0]), "--search-only"]
-    if variant.space is not None:
-        command += ["--space", variant.space]
-    command += ["--out", str(search_folder(out, dataset, variant)), "--quiet"]
-    return (*command, *_changes(variant))
+def _search(plan: Plan, out: Path, dataset: str, variant: Variant) -> None:
+    source, folder = open_source(plan.datasets[dataset]), search_folder(out, dataset, variant)
+    results = tune(plan.search(variant), source, folder, choose_device("auto"), progress=False)
+    print(search_summary(results))
 
 
-def _train(plan: Plan, out: Path, dataset: str, variant: Variant, seed: int) -> Run:
-    """A run; ``--force`` replaces what one left that was killed before its first state."""
-    folder = run_folder(out, dataset, variant, seed)
-    command = ["train", "--data", plan.datasets[dataset], "--quiet"]
-    new = ["--out", str(folder), "--seed", str(seed), "--force"]
-    if (folder / LAST).exists():
-        command += ["--resume", str(folder)]
-    elif plan.trials:
-        preset = str(best_preset(out, dataset, variant))
-        command += [*new, "--preset", preset]
-    else:
-        command += [*new, "--preset", variant.preset]
-        command += _changes(variant)
-    return Run(tuple(command), folder / METRICS)
-
-
-def _changes(variant: Variant) -> list[str]:
-    return [word for change in variant.changes for word in ("--set", change)]
+def _train(plan: Plan, out: Path, dataset: str, variant: Variant, seed: int) -> None:
+    """A run, or the rest of it; what one left that was killed before its first state is
+    replaced."""
+    source, folder = open_source(plan.datasets[dataset]), run_folder(out, dataset, variant, seed)
+    resume = (folder / LAST).exists()
+    config = (
+        read_last(folder).config if resume else planned_config(plan, out, dataset, variant, seed)
+    )
+    device = choose_device("auto")
+    print(run_summary(train(config, source, folder, device, False, resume, force=True)))
 
 
 @checked
-def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> None:
-    """Runs whatever of a plan isn't finished yet.
+def compare(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) -> list[Comparison]:
+    """Trains whatever of a plan isn't finished yet, and takes all results together.
 
     Every run is a process with its share of PyTorch's threads, which ends if this one does,
     and its log is ``log.txt`` in its folder. One process at a time may write to ``out``.
@@ -130,6 +128,9 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
         parallel: Processes at the same time.
         progress: Whether to show a progress bar.
 
+    Returns:
+        The results by dataset, as of :func:`collect`.
+
     Raises:
         FileNotFoundError: If a dataset isn't there.
         InputError: If something under ``out`` is of other settings or data, or another
@@ -139,6 +140,7 @@ def run_plan(plan: Plan, out: Path, parallel: int = 1, progress: bool = True) ->
         raise InputError("compare: this system can't fork processes; expected Linux or macOS")
     with sole_writer(out):
         _run_plan(plan, out, parallel, progress)
+        return collect(plan, out)
 
 
 def _run_plan(plan: Plan, out: Path, parallel: int, progress: bool) -> None:
@@ -173,14 +175,14 @@ def _run_all(jobs: Sequence[Job], parallel: int) -> Iterator[tuple[Job, int]]:
     two threads ask for them.
     """
     context: Any = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mentor_pyg.cli.main", *COMMANDS])
+    context.set_forkserver_preload([__name__])
     _start_forkserver()
     num_threads = max(1, torch.get_num_threads() // parallel)  # as OMP_NUM_THREADS says
 
     waiting = deque(jobs)
-    running: dict[Any, tuple[Any, Job, Iterator[Command]]] = {}
+    running: dict[Any, tuple[Any, Job, Iterator[Step]]] = {}
 
-    def start_next(job: Job, steps: Iterator[Command]) -> bool:
+    def start_next(job: Job, steps: Iterator[Step]) -> bool:
         step = next(steps, None)
         if step is None:
             return False
@@ -224,14 +226,13 @@ def _interrupt(processes: Sequence[Any]) -> None:
         process.join()
 
 
-def _work(command: Sequence[str], log: Path, num_threads: int) -> None:
-    """A command of ``mentor-pyg`` as a process of its own, logged to a file."""
-    from mentor_pyg.cli.main import main  # which imports this module in turn
-
+def _work(step: Step, log: Path, num_threads: int) -> None:
+    """A step in a process of its own, logged to a file."""
     os.setsid()  # Ctrl-C is passed on once, by _interrupt
     end_with_parent()
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     torch.set_num_threads(num_threads)
-    sys.exit(main(command))
+    start_log(logging.WARNING)
+    sys.exit(run_program(step))

@@ -1,15 +1,12 @@
 """Plots of runs and datasets; they need the extra ``plot``."""
 
-from .bars import bars
-from .curves import curves
-from .distributions import distributions
-from .embeddings import embeddings
-from .heat_map import Grid, heat_map, read_grid
-from .history import History, read_history, run_names
+from .dataset import distributions
+from .history import History, curves, read_history, run_names
+from .items import embeddings
+from .models import TradeOff, bars, trade_off
 from .sample import ItemSample, sample_items
-from .sensitivity import sensitivity
+from .settings import Grid, heat_map, read_grid, sensitivity
 from .style import save_figure
-from .trade_off import TradeOff, trade_off
 
 __all__ = [
     "Grid",

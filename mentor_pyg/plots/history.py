@@ -1,16 +1,21 @@
-"""What a run recorded of its epochs."""
+"""What runs recorded of their epochs, and curves of it."""
 
-import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mentor_pyg._util.files import check_file
+from mentor_pyg._util.csv_files import cell_value, read_csv
+from mentor_pyg._util.extras import optional
 from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.options import checked
+from mentor_pyg.plots.style import INK, figure_legend, label_axes, panels, series_style
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import CONFIG, HISTORY, METRICS, ROUNDING, check_files, read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAIN_METRICS = ("recall@", "ndcg@")
 
@@ -80,45 +85,14 @@ def read_history(folder: str | Path, name: str | None = None) -> History:
 
 def _read_columns(path: Path) -> dict[str, list[float]]:
     """Columns of a CSV file of numbers by name; NaN for empty cells."""
-    check_file(path, "a run of `mentor-pyg train`")
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: isn't CSV ({error}); expected a row for every epoch") from None
-    if not rows:
-        raise InputError(f"{path}: has no rows; expected one for every epoch")
+    header, rows = read_csv(path, "a run of `mentor-pyg train`, with a row for every epoch")
     if len(set(header)) < len(header):
         found = brief(", ".join(header), 300)
         raise InputError(f"{path}: columns are {found}; expected each once")
-    for line, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise InputError(
-                f"{path}:{line}: has {len(row)} cells; expected {len(header)}, one a column"
-            )
     return {
-        name: [
-            cell_value(row[i], f"{path}:{line}: {brief(name)}") for line, row in enumerate(rows, 2)
-        ]
+        name: [cell_value(row[i], f"{path}:{line}: {brief(name)}") for line, row in rows]
         for i, name in enumerate(header)
     }
-
-
-def cell_value(text: str, where: str) -> float:
-    """A cell of a table as a number; NaN if it is empty.
-
-    Raises:
-        InputError: If it is neither empty nor a finite number.
-    """
-    if not text.strip():
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise InputError(f"{where}: {shown(text)}; expected a finite number or nothing")
-    return value
 
 
 @checked
@@ -140,3 +114,83 @@ def main_metrics(names: Sequence[str]) -> list[str]:
     """Recall and NDCG out of the names of metrics; all names if there is neither."""
     main = [name for kind in MAIN_METRICS for name in names if name.startswith(kind)]
     return main or list(names)
+
+
+COLUMNS = 4
+FEW = 30
+"""Up to so many epochs are drawn as points too."""
+
+
+@checked
+def curves(histories: Sequence[History], metrics: Sequence[str] | None = None) -> "Figure":
+    """Plots every loss term and metric by epoch, a line a run, with a star at its best epoch.
+
+    Args:
+        histories: The runs.
+        metrics: Validation metrics to show, Recall and NDCG if not given.
+
+    Raises:
+        InputError: If no run has measured such a metric.
+    """
+    losses = list(dict.fromkeys(name for history in histories for name in history.losses))
+    measured = list(dict.fromkeys(name for history in histories for name in history.metrics))
+    for name in metrics or ():
+        if name not in measured:
+            raise InputError(
+                f"metric {shown(name)} wasn't measured; expected one of {', '.join(measured)}"
+            )
+    chosen = main_metrics(measured) if metrics is None else list(metrics)
+    if not losses and not chosen:
+        raise InputError("the runs recorded neither losses nor metrics; expected at least one")
+    columns = min(COLUMNS, max(len(losses), len(chosen)))
+    blocks = [_fill(names, columns) for names in (losses, chosen)]
+    places = [name for block in blocks for name in block]
+    width = 3.0 if columns > 1 else 4.4  # the legend has to fit
+    figure, axes = panels(len(places) // columns, columns, width, 2.6)
+    for ax, place in zip(axes, places):
+        if place is None:
+            ax.remove()
+            continue
+        _draw(ax, histories, place)
+        label_axes(ax, place, "epoch", "mean over steps" if place in losses else "validation")
+    _add_legend(figure, histories)
+    return figure
+
+
+def _fill(names: Sequence[str], columns: int) -> list[str | None]:
+    """Names, and None to the end of their last row."""
+    return [*names, *[None] * (-len(names) % columns)]
+
+
+def _draw(ax: "Axes", histories: Sequence[History], name: str) -> None:
+    for i, history in enumerate(histories):
+        values = (history.losses | history.metrics).get(name, [])
+        measured = [(x, y) for x, y in zip(history.epochs, values) if y == y]
+        style = series_style(i)
+        ax.plot(
+            [x for x, _ in measured],
+            [y for _, y in measured],
+            linewidth=1.8,
+            marker="o" if len(measured) <= FEW else None,
+            markersize=3,
+            label=history.name,
+            **style,
+        )
+        best_epoch = history.best_epoch
+        best = [point for point in measured if point[0] == best_epoch]
+        for x, y in best:
+            ax.plot(x, y, marker="*", markersize=13, color=style["color"], markeredgecolor="white")
+    ax.xaxis.set_major_locator(
+        optional("matplotlib.ticker").MaxNLocator(nbins=6, integer=True, min_n_ticks=1)
+    )
+    ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
+
+
+def _add_legend(figure: "Figure", histories: Sequence[History]) -> None:
+    line = optional("matplotlib.lines").Line2D
+    handles = [line([], [], linewidth=1.8, **series_style(i)) for i in range(len(histories))]
+    names = [history.name for history in histories]
+    if any(history.best_epoch is not None for history in histories):
+        handles.append(line([], [], marker="*", markersize=11, color=INK, linestyle=""))
+        names.append("best epoch")
+    figure_legend(figure, handles, names)

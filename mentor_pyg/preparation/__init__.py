@@ -2,12 +2,12 @@
 
 from .amazon import AmazonImages, amazon_reviews, amazon_texts, find_amazon
 from .contents import ImageFolder, ItemTexts, ReadyFeatures
+from .cores import k_core
 from .encoders import encode_images, encode_texts
-from .interactions import Interactions, InteractionTable, drop_duplicates, number_ids
-from .k_core import k_core
+from .interactions import InteractionTable, Pairs, drop_duplicates, number_ids
 from .mmssl import MMSSLFolder
-from .prepare import PrepareSettings, prepare
-from .split import split
+from .run import PrepareSettings, prepare
+from .splits import split
 from .summary import PreparationReport
 from .text import compose_text
 
@@ -15,9 +15,9 @@ __all__ = [
     "AmazonImages",
     "ImageFolder",
     "InteractionTable",
-    "Interactions",
     "ItemTexts",
     "MMSSLFolder",
+    "Pairs",
     "PreparationReport",
     "PrepareSettings",
     "ReadyFeatures",

@@ -23,8 +23,8 @@ MAX_DIGITS = 100
 
 
 @dataclass(frozen=True)
-class Interactions:
-    """Pairs in the order of the file.
+class Pairs:
+    """Interactions in the order of the file, pairs of a user and an item.
 
     Attributes:
         user: Row number of each pair's user [n], int64.
@@ -49,7 +49,7 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
-    def select(self, index: np.ndarray, reason: str = "") -> "Interactions":
+    def select(self, index: np.ndarray, reason: str = "") -> "Pairs":
         """The pairs of an index or a mask; those left out are counted by ``reason``."""
         user = self.user[index]
         lost = len(self) - len(user)
@@ -108,7 +108,7 @@ class InteractionTable:
     def has_time(self) -> bool:
         return self.time is not None
 
-    def read(self, problems: Problems, progress: bool = True) -> Interactions:
+    def read(self, problems: Problems, progress: bool = True) -> Pairs:
         """All pairs of all files.
 
         Raises:
@@ -140,7 +140,7 @@ class InteractionTable:
                 "expected at least one"
             )
         time, decimals = times.collect(f"{self.files[0]}: column '{self.time}'")
-        return Interactions(
+        return Pairs(
             np.array(user, dtype=np.int64),
             np.array(item, dtype=np.int64),
             list(users),
@@ -177,7 +177,7 @@ def _code(codes: dict[str, int], value: Any, what: str) -> int:
 
 
 @checked
-def drop_duplicates(pairs: Interactions, keep: Duplicates = "first") -> Interactions:
+def drop_duplicates(pairs: Pairs, keep: Duplicates = "first") -> Pairs:
     """Every pair once: its first or its latest interaction.
 
     The times tell which; without them, and between equal ones, the order of the file.
@@ -194,7 +194,7 @@ def drop_duplicates(pairs: Interactions, keep: Duplicates = "first") -> Interact
     return pairs.select(np.sort(order[chosen]), "repeated pair")
 
 
-def number_ids(pairs: Interactions) -> Interactions:
+def number_ids(pairs: Pairs) -> Pairs:
     """Numbers those users and items that are left, in the order of their ids.
 
     Ids that are all whole numbers are ordered as numbers. Pairs are put in the order of

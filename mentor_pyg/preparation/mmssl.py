@@ -15,7 +15,7 @@ from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import checked
 from mentor_pyg.preparation.contents import ReadyFeatures, open_features
-from mentor_pyg.preparation.interactions import Interactions
+from mentor_pyg.preparation.interactions import Pairs
 from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.records import parse_json
 
@@ -47,7 +47,7 @@ class MMSSLFolder:
         paths = sorted(self.folder.glob(f"*{SUFFIX}"))
         return [ReadyFeatures(path, path.name.removesuffix(SUFFIX)) for path in paths]
 
-    def read(self, problems: Problems, progress: bool = True) -> Interactions:
+    def read(self, problems: Problems, progress: bool = True) -> Pairs:
         """All pairs of the three files with their labels.
 
         Raises:
@@ -60,7 +60,7 @@ class MMSSLFolder:
         _check_gaps(self.folder, "user", user)
         _check_gaps(self.folder, "item", item)
         num_items = self._num_items(int(item.max(initial=-1)) + 1)
-        pairs = Interactions(
+        pairs = Pairs(
             user,
             item,
             [str(row) for row in range(int(user.max(initial=-1)) + 1)],
@@ -87,7 +87,7 @@ class MMSSLFolder:
                 )
         return max(found.values(), default=least)
 
-    def _once(self, pairs: Interactions, problems: Problems) -> Interactions:
+    def _once(self, pairs: Pairs, problems: Problems) -> Pairs:
         """Each pair once; to be in two splits is a mistake, to be repeated in one is not."""
         assert pairs.label is not None
         key = pairs.user * len(pairs.item_ids) + pairs.item

@@ -10,11 +10,10 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.datasets.source import data_fingerprint
-from mentor_pyg.plots.bars import bars
-from mentor_pyg.plots.curves import curves
-from mentor_pyg.plots.distributions import HEAD, degrees, distributions, long_tail_share
-from mentor_pyg.plots.embeddings import embeddings
-from mentor_pyg.plots.history import main_metrics
+from mentor_pyg.plots.dataset import HEAD, degrees, distributions, long_tail_share
+from mentor_pyg.plots.history import curves, main_metrics
+from mentor_pyg.plots.items import embeddings
+from mentor_pyg.plots.models import bars
 from mentor_pyg.plots.sample import ItemSample, has_modality_embeddings, sample_items
 from mentor_pyg.plots.style import render
 from mentor_pyg.report.results import RunResult, baseline

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mentor_pyg.datasets.statistics import DatasetStatistics
+from mentor_pyg.datasets.sizes import DatasetStatistics
 from mentor_pyg.report.results import RunResult, baseline, flatten
 
 MISSING = "n/a"

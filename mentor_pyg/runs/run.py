@@ -107,7 +107,7 @@ def _refusals_told(what: str) -> Iterator[None]:
 
 
 @checked
-def train_run(
+def train(
     config: RunConfig,
     source: Source,
     out: Path,
@@ -154,10 +154,10 @@ def train_run(
     with sole_writer(out):
         if not (resume or force):
             check_no_run(out)
-        return _train_run(config, source, out, torch.device(device), progress, resume, on_epoch)
+        return _train(config, source, out, torch.device(device), progress, resume, on_epoch)
 
 
-def _train_run(
+def _train(
     config: RunConfig,
     source: Source,
     out: Path,
@@ -227,7 +227,7 @@ class TrainedRun:
     """A trained model with what it needs to be used.
 
     Attributes:
-        folder: The folder that :func:`train_run` wrote.
+        folder: The folder that :func:`train` wrote.
         config: What was trained.
         source: The data, as it is on disk.
         data: The same with the graphs that the model needs.
@@ -247,7 +247,7 @@ class TrainedRun:
 def load_run(
     folder: str | Path, data: str | Path | None = None, device: torch.device | str = "cpu"
 ) -> TrainedRun:
-    """Loads what :func:`train_run` left.
+    """Loads what :func:`train` left.
 
     Args:
         folder: Its folder.
@@ -278,7 +278,7 @@ def load_run(
     return TrainedRun(Path(folder), config, source, prepared, model.eval(), found)
 
 
-def summary(metrics: dict[str, Any]) -> str:
+def run_summary(metrics: dict[str, Any]) -> str:
     """A table of the results for the terminal."""
     columns = ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
     columns = [c for c in columns if c in metrics["test"]] or list(metrics["test"])[:4]

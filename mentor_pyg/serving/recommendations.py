@@ -1,7 +1,5 @@
 """Ranked lists under their original ids, and the files they go to."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mentor_pyg._util.csv_files import csv_text
 from mentor_pyg._util.escaping import without_formulas
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import atomic_path, write_text
@@ -117,12 +116,8 @@ class Recommendations:
         if suffix == ".parquet":
             self._save_parquet(path)
         elif suffix == ".csv":
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(self.columns())
-            rows = self.to_rows()
-            writer.writerows(map(without_formulas, rows) if safe_csv else rows)
-            write_text(path, text.getvalue())
+            rows = map(without_formulas, self.to_rows()) if safe_csv else self.to_rows()
+            write_text(path, csv_text([self.columns(), *rows]))
         else:
             records = (json.dumps(record, ensure_ascii=False) for record in self.to_records())
             write_text(path, "".join(f"{record}\n" for record in records))

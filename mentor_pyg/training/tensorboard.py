@@ -20,13 +20,13 @@ def tensorboard_logger(folder: str | Path) -> Iterator[OnEpoch]:
     written of them before::
 
         with tensorboard_logger(out / "tensorboard") as on_epoch:
-            train_run(config, source, out, on_epoch=on_epoch)
+            train(config, source, out, on_epoch=on_epoch)
 
     Args:
         folder: Where to write.
 
     Returns:
-        A context with a callback for :func:`~mentor_pyg.runs.run.train_run` and
+        A context with a callback for :func:`~mentor_pyg.runs.run.train` and
         :func:`~mentor_pyg.fit`.
 
     Raises:

@@ -1,13 +1,14 @@
 """The trials of a search, and what they tell."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from mentor_pyg._util.csv_files import csv_text
+from mentor_pyg.plots import Grid
 
 
 @dataclass(frozen=True)
@@ -35,40 +36,13 @@ class Trial:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class HeatMap:
-    """The best value for every pair of two settings' values.
-
-    Attributes:
-        x: Name of the setting along the columns.
-        y: Name of the setting along the rows.
-        x_values: Its values, in order.
-        y_values: Its values, in order.
-        values: Metric [rows, columns]; NaN where no trial is complete.
-    """
-
-    x: str
-    y: str
-    x_values: list[Any]
-    y_values: list[Any]
-    values: np.ndarray
-
-    def to_csv(self) -> str:
-        """A column for every x, a row for every y, empty where there is no value."""
-        rows = [
-            [y, *("" if np.isnan(value) else float(value) for value in row)]
-            for y, row in zip(self.y_values, self.values, strict=True)
-        ]
-        return _csv([f"{self.y} \\ {self.x}", *self.x_values], rows)
-
-
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
     """The complete trial of the highest value, the first of equals; None if there is none."""
     complete = [t for t in trials if t.state == "complete"]
     return max(complete, key=lambda t: t.value or 0.0, default=None)
 
 
-def heat_map(trials: Sequence[Trial], x: str, y: str) -> HeatMap:
+def best_grid(trials: Sequence[Trial], x: str, y: str) -> Grid:
     """What two settings do together, in the manner of Fig. 5 of the `"MENTOR"
     <https://arxiv.org/abs/2402.19407>`_ paper.
 
@@ -77,17 +51,17 @@ def heat_map(trials: Sequence[Trial], x: str, y: str) -> HeatMap:
 
     Args:
         trials: Trials of one search.
-        x: A setting that was searched.
-        y: Another one.
+        x: A setting that was searched, along the columns.
+        y: Another one, along the rows.
     """
-    x_values, y_values = _values(trials, x), _values(trials, y)
-    values = np.full((len(y_values), len(x_values)), np.nan)
+    columns, rows = _values(trials, x), _values(trials, y)
+    values = np.full((len(rows), len(columns)), np.nan)
     for trial in trials:
         if trial.state == "complete":
             assert trial.value is not None
-            cell = y_values.index(trial.settings[y]), x_values.index(trial.settings[x])
+            cell = rows.index(trial.settings[y]), columns.index(trial.settings[x])
             values[cell] = np.fmax(values[cell], trial.value)  # which passes over NaN
-    return HeatMap(x, y, x_values, y_values, values)
+    return Grid(values, rows, columns, y, x)
 
 
 def trials_csv(trials: Sequence[Trial], monitor: str) -> str:
@@ -107,7 +81,7 @@ def trials_csv(trials: Sequence[Trial], monitor: str) -> str:
         ]
         for t in trials
     ]
-    return _csv(head, rows)
+    return csv_text([head, *rows])
 
 
 def describe(trial: Trial, monitor: str, best: Trial | None) -> str:
@@ -133,9 +107,3 @@ def _values(trials: Sequence[Trial], key: str) -> list[Any]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _csv(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([head, *rows])
-    return text.getvalue()

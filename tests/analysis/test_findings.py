@@ -4,17 +4,8 @@ import numpy as np
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.analysis import (
-    RunEvaluation,
-    Sampling,
-    UserMetrics,
-    aggregate,
-    compare,
-    find,
-    holm,
-    make_tables,
-    metric_intervals,
-)
+from mentor_pyg.analysis import RunEvaluation, aggregate, find, make_tables
+from mentor_pyg.evaluation import Sampling, UserMetrics, holm, metric_differences, metric_intervals
 from mentor_pyg.runs.config import load_config
 
 NAMES = ("recall@5", "ndcg@5", "recall@9", "ndcg@9")
@@ -74,14 +65,14 @@ def test_every_figure_has_its_interval(findings, runs):
 
 def test_all_are_compared_with_the_first(findings, runs):
     assert list(findings.differences) == [BETTER, "single"]
-    comparisons = [compare(runs[0].overall, run.overall, QUICK) for run in runs[1:]]
+    comparisons = [metric_differences(runs[0].overall, run.overall, QUICK) for run in runs[1:]]
     for m, name in enumerate(NAMES):
         found = [findings.differences[run][name] for run in (BETTER, "single")]
-        assert [difference.comparison for difference in found] == [c[m] for c in comparisons]
+        assert [difference[:-1] for difference in found] == [c[m][:-1] for c in comparisons]
         assert [d.p_holm for d in found] == [c[m].p for c in comparisons]  # one of each kind
     better, single = (findings.differences[name]["recall@9"] for name in (BETTER, "single"))
-    assert better.comparison.p < 0.001
-    assert (better.comparison.over_seeds, single.comparison.over_seeds) == (True, False)
+    assert better.p < 0.001
+    assert (better.over_seeds, single.over_seeds) == (True, False)
     assert better.is_significant(0.05)
     assert not better.is_significant(better.p_holm)
     assert not single.is_significant(0.05)  # whatever p is: it is one run
@@ -97,7 +88,7 @@ def test_several_models_are_corrected_for_their_number(num_seeds, over):
     findings = find(aggregate(runs), QUICK, progress=False)
     for name in NAMES:
         found = [differences[name] for differences in findings.differences.values()]
-        assert [d.p_holm for d in found] == holm([d.comparison.p for d in found])
+        assert [d.p_holm for d in found] == holm([d.p for d in found])
     assert f"test over {over}, Holm-corrected" in make_tables(findings)[0].note
     columns = [column.name for column in make_tables(findings)[-1].columns]
     assert columns[-2:] == ["test over", "p (Holm)"]
@@ -113,8 +104,8 @@ def test_records(findings, runs):
     estimate = findings.overall.estimates[1]["ndcg@9"]
     assert (row["value"], row["low"], row["high"]) == estimate
     difference = findings.differences[BETTER]["ndcg@9"]
-    assert row["difference"] == difference.comparison.difference
-    assert (row["p"], row["p_holm"]) == (difference.comparison.p, difference.p_holm)
+    assert row["difference"] == difference.value
+    assert (row["p"], row["p_holm"]) == (difference.p, difference.p_holm)
     assert row["p_over"] == "seeds and users"
     base = next(r for r in rows if (r["run"], r["metric"]) == (BASE, "ndcg@9"))
     assert base["std"] == runs[0].std["ndcg@9"]
@@ -169,7 +160,7 @@ def test_tables(findings):
     assert len(comparisons.rows) == 8
     difference = findings.differences["single"]["ndcg@5"]
     assert comparisons.rows[5][:2] == ["single", "ndcg@5"]
-    assert comparisons.rows[5][3:] == [difference.comparison.p, "users", difference.p_holm]
+    assert comparisons.rows[5][3:] == [difference.p, "users", difference.p_holm]
     assert comparisons.rows[0][4] == "seeds and users"
 
 

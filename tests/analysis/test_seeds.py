@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mentor_pyg.analysis import RunEvaluation, UserMetrics, aggregate
+from mentor_pyg.analysis import RunEvaluation, aggregate
 from mentor_pyg.analysis.seeds import mean_and_std
+from mentor_pyg.evaluation import UserMetrics
 from mentor_pyg.runs.config import load_config
 
 

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg.analysis import FORMATS, Cell, Column, Table
+from mentor_pyg.analysis import Cell, Column, Table
+from mentor_pyg.analysis.tables import FORMATS
 
 AWKWARD = ["hit_ratio", "50%", "a|b", "R&D #1", "x<y>", "[0, 4)", "*", "`c` \\ {d}", "~^$", "±"]
 

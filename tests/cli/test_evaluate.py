@@ -12,8 +12,9 @@ from mentor_pyg.analysis import RunEvaluation, aggregate, evaluate_runs
 from mentor_pyg.cli.main import main
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.source import open_source
+from mentor_pyg.runs import run as runs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import BEST, load_run, train_run
+from mentor_pyg.runs.run import BEST, load_run
 from mentor_pyg.runs.weights import load_weights
 from mentor_pyg.typing import INTERACTS
 
@@ -34,7 +35,7 @@ def write_table(folder, seed=0):
 
 def train(folder, out, *changes, seed=0):
     config = load_config("lightgcn", ["train.lr=0.02", *changes], epochs=5, seed=seed)
-    train_run(config, open_source(folder), out, torch.device("cpu"), progress=False)
+    runs.train(config, open_source(folder), out, torch.device("cpu"), progress=False)
     return str(out)
 
 

@@ -18,7 +18,7 @@ from mentor_pyg.cli import main as cli
 from mentor_pyg.cli.main import main
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config, preset_names
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 
 
 def exit_code(argv):
@@ -217,7 +217,7 @@ def test_info_of_a_dataset(toy_folder, capsys):
 def test_info_of_a_run_finished_or_not(toy_folder, tmp_path, capsys):
     out = tmp_path / "out"
     source = open_source(toy_folder)
-    metrics = train_run(load_config("lightgcn", epochs=2), source, out, "cpu", progress=False)
+    metrics = train(load_config("lightgcn", epochs=2), source, out, "cpu", progress=False)
     assert main(["info", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == metrics
     (out / "metrics.json").unlink()

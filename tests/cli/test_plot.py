@@ -5,7 +5,7 @@ import pytest
 from mentor_pyg.cli.main import main
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -34,7 +34,7 @@ def runs(toy_folder, tmp_path):
     for folder, weight in zip(folders, (0.1, 0)):
         changes = ["graph.k=5", f"options.align_weight={weight}"]
         config = load_config("paper", changes, epochs=2)
-        train_run(config, open_source(toy_folder), folder, progress=False)
+        train(config, open_source(toy_folder), folder, progress=False)
     return folders
 
 
@@ -101,7 +101,7 @@ def test_mistakes_are_told_in_a_line(command, grid, tmp_path, argv, message):
 
 def test_a_run_without_modalities_has_no_embeddings(command, toy_folder, tmp_path):
     config = load_config("lightgcn", epochs=1)
-    train_run(config, open_source(toy_folder), tmp_path / "run", progress=False)
+    train(config, open_source(toy_folder), tmp_path / "run", progress=False)
     code, _, err = command("embeddings", "run")
     assert code == 2
     assert "run: LightGCN has no embeddings of single modalities" in err

@@ -8,14 +8,14 @@ from mentor_pyg._util.environment import choose_device
 from mentor_pyg.cli.main import main
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 from mentor_pyg.serving import Recommender
 
 
 @pytest.fixture
 def trained(toy_folder, tmp_path):
     config = load_config("paper", ["graph.k=5", "train.lr=1e-2"], epochs=1)
-    train_run(config, open_source(toy_folder), tmp_path / "run", choose_device("cpu"), False)
+    train(config, open_source(toy_folder), tmp_path / "run", choose_device("cpu"), False)
     return tmp_path / "run"
 
 
@@ -81,7 +81,7 @@ def test_labels_with_dashes_and_commas(toy_folder, tmp_path, monkeypatch, capsys
         ids = "".join(f"{text}{row}\n" for row in range(60 if node == "user" else 40))
         (toy_folder / f"{node}_ids.txt").write_text(ids)
     config = load_config("lightgcn", epochs=1)
-    train_run(config, open_source(toy_folder), tmp_path / "run", choose_device("cpu"), False)
+    train(config, open_source(toy_folder), tmp_path / "run", choose_device("cpu"), False)
 
     def run(*args):
         code = main(["recommend", str(tmp_path / "run"), "--quiet", "--json", *args])

@@ -3,7 +3,8 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg import Evaluator, InputError
-from mentor_pyg.analysis import MMSSL_BOUNDS, held_out_groups
+from mentor_pyg.choices import MMSSL_BOUNDS
+from mentor_pyg.evaluation import held_out_groups
 from mentor_pyg.evaluation.per_user import user_metrics
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from mentor_pyg import InputError
-from mentor_pyg.analysis import Sampling, UserMetrics, mean_intervals, metric_intervals
+from mentor_pyg.evaluation import Sampling, UserMetrics, mean_intervals, metric_intervals
 
 
 def share_that_holds(values, mean, confidence=0.95):

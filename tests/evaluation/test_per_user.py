@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mentor_pyg import Evaluator
-from mentor_pyg.analysis import UserMetrics, mean_over_runs, write_user_metrics
+from mentor_pyg.evaluation import UserMetrics, mean_over_runs, write_user_metrics
 from mentor_pyg.evaluation.per_user import user_metrics
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 

@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from mentor_pyg import InputError
-from mentor_pyg.analysis import TESTS, Sampling, UserMetrics, compare, holm, paired_test
+from mentor_pyg.evaluation import (
+    Sampling,
+    UserMetrics,
+    holm,
+    metric_differences,
+    paired_test,
+)
+from mentor_pyg.evaluation.significance import TESTS
 
 
 @pytest.fixture
@@ -73,14 +80,14 @@ def test_runs_are_compared_over_users():
     rng = np.random.default_rng(2)
     a = rng.random((50, 2))
     b = a + np.array([0.3, 0.0]) + 0.1 * rng.normal(size=(50, 2))
-    x, y = compare(metrics(a), metrics(b), Sampling(2000, confidence=0.9, seed=9))
+    x, y = metric_differences(metrics(a), metrics(b), Sampling(2000, confidence=0.9, seed=9))
     interval = stats.ttest_1samp(b - a, 0).confidence_interval(0.9)
     assert x[:4] == ("x", *(pytest.approx(v) for v in ((b - a)[:, 0].mean(), *np.c_[interval][0])))
     assert [x.p, y.p] == paired_test(b - a, seed=9, num_flips=2000).tolist()
     assert x.p < 0.001 < 0.01 < y.p
     assert not x.over_seeds
-    back = compare([metrics(b)], [metrics(a)], Sampling(2000, seed=9))
-    assert [c.difference for c in back] == pytest.approx([-x.difference, -y.difference])
+    back = metric_differences([metrics(b)], [metrics(a)], Sampling(2000, seed=9))
+    assert [c.value for c in back] == pytest.approx([-x.value, -y.value])
     assert [c.p for c in back] == [x.p, y.p]
 
 
@@ -98,7 +105,7 @@ def share_below(rng, first, second, seed_std, repeats=150, **options):
     for _ in range(repeats):
         users = rng.normal(0.3, 0.2, 200)
         a, b = draw(rng, users, first, seed_std), draw(rng, users, second, seed_std, **options)
-        (comparison,) = compare(a, b, Sampling(200))
+        (comparison,) = metric_differences(a, b, Sampling(200))
         found.append(comparison.p < 0.05)
     return np.mean(found)
 
@@ -130,20 +137,20 @@ def test_seeds_and_users_give_the_interval_of_the_test():
     rng = np.random.default_rng(5)
     users = rng.random(80)
     a, b = draw(rng, users, 3, 0.01), draw(rng, users, 4, 0.01, gain=0.1)
-    (found,) = compare(a, b, Sampling(confidence=0.95))
+    (found,) = metric_differences(a, b, Sampling(confidence=0.95))
     assert found.over_seeds
-    (edge,) = compare(a, b, Sampling(confidence=1 - found.p))
+    (edge,) = metric_differences(a, b, Sampling(confidence=1 - found.p))
     assert min(abs(edge.low), abs(edge.high)) == pytest.approx(0, abs=1e-6)
-    assert found.low < found.difference < found.high
-    (same,) = compare(a, a)
-    assert (same.difference, same.p) == (0, 1)
+    assert found.low < found.value < found.high
+    (same,) = metric_differences(a, a)
+    assert (same.value, same.p) == (0, 1)
 
 
 @pytest.mark.parametrize("options", [{"names": ("x", "z")}, {"first": 1}])
 def test_compare_needs_pairs(options):
     values = np.zeros((4, 2))
     with pytest.raises(InputError, match="aren't pairs; expected the same users and metrics"):
-        compare(metrics(values), metrics(values, **options))
+        metric_differences(metrics(values), metrics(values, **options))
 
 
 def test_mistakes(difference):
@@ -167,7 +174,7 @@ def test_differences_that_are_none(wrong, test):
 @pytest.mark.parametrize("runs", [[], None, 3])
 def test_no_runs_to_compare(runs):
     with pytest.raises(InputError, match=r"runs to compare: are .*; expected metrics of one"):
-        compare(metrics(np.zeros((4, 2))), runs)
+        metric_differences(metrics(np.zeros((4, 2))), runs)
 
 
 def test_holm_by_hand():

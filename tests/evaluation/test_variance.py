@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mentor_pyg.analysis import mean_variance
+from mentor_pyg.evaluation import mean_variance
 
 
 @pytest.fixture

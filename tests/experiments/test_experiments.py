@@ -12,7 +12,7 @@ import yaml
 from filelock import FileLock
 
 from mentor_pyg.cli.main import main
-from mentor_pyg.experiments import collect, published_figures, read_plan, run_plan
+from mentor_pyg.experiments import collect, compare, published_figures, read_plan
 from mentor_pyg.experiments.folders import run_folder
 from mentor_pyg.experiments.runner import jobs_of
 from mentor_pyg.nn import models
@@ -37,7 +37,7 @@ def finished(tmp_path_factory, two_models):
     path.write_text(yaml.safe_dump(content))
     out = folder / "out"
     plan = read_plan(path)
-    run_plan(plan, out, parallel=2, progress=False)
+    compare(plan, out, parallel=2, progress=False)
     return path, plan, out
 
 
@@ -46,7 +46,7 @@ def test_runs_are_there_and_a_second_time_nothing_runs(finished):
     assert not any(job.open_steps for job in jobs_of(plan, out))
     folders = [run_folder(out, "tiktok", v, seed) for v in plan.variants for seed in (0, 1)]
     before = [(f / "metrics.json").stat().st_mtime_ns for f in folders]
-    run_plan(plan, out, progress=False)
+    compare(plan, out, progress=False)
     assert [(f / "metrics.json").stat().st_mtime_ns for f in folders] == before
 
 
@@ -72,7 +72,7 @@ def test_significance_compares_with_the_reference(finished):
     assert comparison.reference.variant.name == "flat"
     assert list(findings.differences) == ["LightGCN"]
     ours = {r.variant.name: r.mean("test", "recall@20") for r in comparison.results}
-    found = findings.differences["LightGCN"]["recall@20"].comparison.difference
+    found = findings.differences["LightGCN"]["recall@20"].value
     assert found == pytest.approx(ours["LightGCN"] - ours["flat"], abs=1e-6)
 
 
@@ -178,9 +178,19 @@ def test_a_comparison_that_ends_lets_its_runs_save(write_plan, tmp_path, signal_
         with FileLock(folder / ".lock"):  # once its run has ended
             assert (folder / "log.txt").read_text().endswith("interrupted\n")
             assert not (folder / "metrics.json").exists()
-    plan = read_plan(path)
-    steps = [job.open_steps[0] for job in jobs_of(plan, tmp_path / "out")]
-    assert [step[-1] for step in steps if "--resume" in step] == [str(f) for f in folders]
+    states = [(folder / "last.pt").read_bytes() for folder in folders]
+    with pytest.MonkeyPatch.context() as patch:
+        resumed = {}
+
+        def note(config, source, folder, device, progress, resume, force):
+            resumed[folder] = resume
+
+        patch.setattr("mentor_pyg.experiments.runner.train", note)
+        patch.setattr("mentor_pyg.experiments.runner.run_summary", str)
+        for job in jobs_of(read_plan(path), tmp_path / "out"):
+            job.open_steps[0]()
+    assert [resumed[folder] for folder in folders] == [True, True]
+    assert [(folder / "last.pt").read_bytes() for folder in folders] == states
 
 
 def test_one_comparison_at_a_time_in_a_folder(write_plan, tmp_path, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.report import report_page, write_report
 from mentor_pyg.report.tables import duration
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -66,9 +66,9 @@ def runs(tmp_path_factory):
         patch.setenv("MENTOR_PYG_CACHE", str(root / "cache"))
         source = Source("toys & <b>", str(root), SyntheticDataset.tiny())
         evil = root / EVIL.replace("/", "")
-        train_run(load_config("paper", ["graph.k=5"], epochs=2), source, evil, progress=False)
+        train(load_config("paper", ["graph.k=5"], epochs=2), source, evil, progress=False)
         config = load_config("lightgcn", ["train.lr=0.02"], epochs=3, seed=4)
-        train_run(config, source, root / "lightgcn", progress=False)
+        train(config, source, root / "lightgcn", progress=False)
     return [evil, root / "lightgcn"]
 
 
@@ -191,7 +191,7 @@ def test_tables_can_be_read_aloud(page):
 def test_runs_on_different_data_are_shown_apart(runs, tmp_path, monkeypatch, toy_folder):
     source = open_source(toy_folder)
     dataset = SyntheticDataset.tiny(seed=1)
-    train_run(
+    train(
         load_config("lightgcn", epochs=1),
         Source("others", "others", dataset),
         tmp_path / "other",
@@ -211,7 +211,7 @@ def test_runs_that_measured_other_lists(runs, tmp_path):
     """They share no metric: no bars, and no cell is the best."""
     config = load_config("lightgcn", ["train.ks=[5]", "train.monitor=recall@5"], epochs=1)
     source = Source("toys", "toys", SyntheticDataset.tiny())
-    train_run(config, source, tmp_path / "short", progress=False)
+    train(config, source, tmp_path / "short", progress=False)
     page = Page(make([runs[1], tmp_path / "short"]))
     assert page.row("recall@5")[1][1] == "n/a"
     assert page.row("recall@20")[1][2] == "n/a"
@@ -275,7 +275,7 @@ def test_other_bad_runs(runs, tmp_path):
 def test_files_of_two_runs_are_not_taken_for_one(runs, tmp_path, name):
     config = load_config("lightgcn", ["train.lr=0.02"], epochs=3, seed=5)
     source = Source("toys & <b>", "toys", SyntheticDataset.tiny())
-    train_run(config, source, tmp_path / "other", progress=False)
+    train(config, source, tmp_path / "other", progress=False)
     run = damaged(runs, tmp_path / "run")
     shutil.copy(tmp_path / "other" / name, run / name)
     with pytest.raises(InputError, match=rf"{name}: isn't the file that metrics\.json beside it"):

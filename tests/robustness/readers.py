@@ -20,8 +20,8 @@ from mentor_pyg.datasets.interactions import read_interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.experiments import read_plan
-from mentor_pyg.plots.heat_map import read_grid
 from mentor_pyg.plots.history import read_history
+from mentor_pyg.plots.settings import read_grid
 from mentor_pyg.preparation import PrepareSettings, ReadyFeatures, prepare
 from mentor_pyg.preparation.amazon import AmazonImages, amazon_reviews, amazon_texts
 from mentor_pyg.preparation.contents import ImageFolder, ItemTexts
@@ -34,7 +34,7 @@ from mentor_pyg.preparation.pretrained import ImageEncoder
 from mentor_pyg.preparation.problems import Problems
 from mentor_pyg.report.results import read_results
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import load_run, summary, train_run
+from mentor_pyg.runs.run import load_run, run_summary, train
 from mentor_pyg.tuning.space import read_space
 
 Files = dict[str, bytes]
@@ -231,7 +231,7 @@ def _run() -> Files:
     with TemporaryDirectory() as folder:
         preset, out = Path(folder, "mine.yaml"), Path(folder, "run")
         preset.write_bytes(PRESET)
-        train_run(load_config(str(preset)), open_source(_toy()), out, progress=False)
+        train(load_config(str(preset)), open_source(_toy()), out, progress=False)
         return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
 
 
@@ -242,7 +242,7 @@ def _files(*kinds: str) -> Callable[[], list[Files]]:
 @_reader(_files("metrics.json", "history.csv", "config.yaml"))
 def read_results_of_run(folder: Path) -> None:
     for result in read_results([folder]):
-        summary(result.metrics)
+        run_summary(result.metrics)
 
 
 @_reader(_files("history.csv", "config.yaml"), share=0.5, fixed=("config.yaml",))
@@ -258,7 +258,7 @@ def read_history_file(folder: Path) -> None:
 def read_last(folder: Path) -> None:
     source = open_source(_toy())
     config = load_config(str(folder / "config.yaml"))
-    train_run(config, source, folder, progress=False, resume=True)
+    train(config, source, folder, progress=False, resume=True)
 
 
 @_reader(_files("best.pt", "best.safetensors"), share=0.2)

@@ -11,7 +11,7 @@ from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.source import Source, open_source
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import read_metrics
-from mentor_pyg.runs.run import prepare_graphs, summary, train_run
+from mentor_pyg.runs.run import prepare_graphs, run_summary, train
 from mentor_pyg.runs.weights import load_weights
 from mentor_pyg.transforms import CompactFeatures, cosine_knn
 from mentor_pyg.typing import ITEM, similar
@@ -28,7 +28,7 @@ def source(toy_folder):
 def test_a_run_leaves_its_files(source, tmp_path):
     out = tmp_path / "out"
     config = load_config("paper", QUICK, epochs=3, seed=5)
-    metrics = train_run(config, source, out, CPU, progress=False)
+    metrics = train(config, source, out, CPU, progress=False)
     assert sorted(p.name for p in out.iterdir()) == [
         "best.safetensors",
         "config.yaml",
@@ -53,7 +53,7 @@ def test_a_run_leaves_its_files(source, tmp_path):
 
 def test_the_checkpoint_gives_the_reported_test_figures(source, tmp_path):
     config = load_config("lightgcn", ["train.lr=1e-2"], epochs=4)
-    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    metrics = train(config, source, tmp_path / "out", CPU, progress=False)
     weights = load_weights(tmp_path / "out" / "best.safetensors")
     assert weights.about["config"] == json.loads(json.dumps(config.to_dict()))
     data = prepare_graphs(config, source.dataset[0], CPU)
@@ -64,7 +64,7 @@ def test_the_checkpoint_gives_the_reported_test_figures(source, tmp_path):
 
 def test_equal_seeds_give_equal_runs(source, tmp_path):
     config = load_config("released", [*QUICK, "options.num_layers=1"], epochs=2)
-    runs = [train_run(config, source, tmp_path / name, CPU, progress=False) for name in "ab"]
+    runs = [train(config, source, tmp_path / name, CPU, progress=False) for name in "ab"]
     assert runs[0]["test"] == runs[1]["test"]
 
 
@@ -73,9 +73,9 @@ def test_synthetic_data_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr("mentor_pyg.datasets.source.SyntheticDataset", lambda: tiny)
     source = open_source("synthetic")
     config = load_config("paper", QUICK, epochs=1)
-    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    metrics = train(config, source, tmp_path / "out", CPU, progress=False)
     assert metrics["data_source"] == "synthetic"
-    assert "SYNTHETIC" in summary(metrics)
+    assert "SYNTHETIC" in run_summary(metrics)
 
 
 def test_a_folder_without_a_name_is_not_the_current_one(toy_folder, monkeypatch):
@@ -91,14 +91,14 @@ def files_of(folder):
 
 def test_an_interrupted_run_leaves_nothing_of_the_one_before(source, tmp_path):
     out, config = tmp_path / "out", load_config("mfbpr", ["train.eval_every=1"], epochs=3)
-    train_run(load_config("lightgcn", epochs=3), source, out, CPU, progress=False)
+    train(load_config("lightgcn", epochs=3), source, out, CPU, progress=False)
     (out / "notes.txt").write_text("mine")
 
     def interrupt(result, is_best):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_run(config, source, out, CPU, progress=False, on_epoch=interrupt, force=True)
+        train(config, source, out, CPU, progress=False, on_epoch=interrupt, force=True)
     assert sorted(files_of(out)) == ["best.safetensors", "config.yaml", "history.csv", "notes.txt"]
     assert load_config(str(out / "config.yaml")).model == "MFBPR"
     assert len((out / "history.csv").read_text().splitlines()) == 2
@@ -109,10 +109,10 @@ def test_an_interrupted_run_leaves_nothing_of_the_one_before(source, tmp_path):
 @pytest.mark.parametrize("changes", [["train.monitor=auc"], ["train.ks=[99]"], ["user_graph.k=0"]])
 def test_a_run_that_cannot_begin_leaves_the_one_before_as_it_was(source, tmp_path, changes):
     out = tmp_path / "out"
-    train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
+    train(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
     before = files_of(out)
     with pytest.raises(InputError):
-        train_run(load_config("lightgcn", changes), source, out, CPU, progress=False, force=True)
+        train(load_config("lightgcn", changes), source, out, CPU, progress=False, force=True)
     assert files_of(out) == before
 
 
@@ -131,7 +131,7 @@ def test_a_run_that_is_there_is_not_replaced(source, tmp_path, name, message):
     out.mkdir()
     (out / name).write_text("mine")
     with pytest.raises(InputError, match=re.escape(message.format(out=out))):
-        train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
+        train(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
     assert files_of(out) == {name: b"mine"}
 
 
@@ -145,14 +145,14 @@ def test_a_run_that_is_there_is_not_replaced(source, tmp_path, name, message):
 def test_values_that_are_refused_are_told(source, tmp_path, change, message):
     config = load_config("lightgcn", [change])
     with pytest.raises(InputError, match=message):
-        train_run(config, source, tmp_path / "out", CPU, progress=False)
+        train(config, source, tmp_path / "out", CPU, progress=False)
     assert not (tmp_path / "out").exists()
 
 
 def test_summary_shows_the_figures(source, tmp_path):
     config = load_config("lightgcn", epochs=1)
-    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
-    text = summary(metrics)
+    metrics = train(config, source, tmp_path / "out", CPU, progress=False)
+    text = run_summary(metrics)
     assert f"{metrics['test']['recall@20']:.4f}" in text
     assert "SYNTHETIC" not in text
 
@@ -163,7 +163,7 @@ def test_the_default_preset_beats_popularity_by_far(tmp_path):
     dataset = SyntheticDataset(**sizes, channels={"visual": 64, "textual": 32})
     config = load_config("synthetic-baby", ["train.batch_size=256"], epochs=3)
     source = Source("small", "synthetic", dataset)
-    metrics = train_run(config, source, tmp_path, CPU, progress=False)
+    metrics = train(config, source, tmp_path, CPU, progress=False)
     assert metrics["test"]["recall@20"] > 2 * metrics["popularity"]["recall@20"]
 
 
@@ -221,7 +221,7 @@ def test_dtype_of_features(compacted, changes, dtype, width):
 def test_a_run_on_compact_features_in_bf16(source, tmp_path):
     changes = [*QUICK, "features.channels=3", "train.precision=bf16"]
     config = load_config("paper", changes, epochs=1)
-    metrics = train_run(config, source, tmp_path / "out", CPU, progress=False)
+    metrics = train(config, source, tmp_path / "out", CPU, progress=False)
     weight = "encoder.encoders.visual.mlp.lins.0.weight"
     state = load_weights(tmp_path / "out" / "best.safetensors").state
     assert state[weight].shape == (256, 3)

@@ -12,7 +12,7 @@ from mentor_pyg.cli.main import main
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import read_last
-from mentor_pyg.runs.run import load_run, train_run
+from mentor_pyg.runs.run import load_run, train
 from mentor_pyg.runs.weights import load_weights, save_weights
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def files_of(folder):
 def test_a_full_disk_ends_a_run_with_one_line_and_it_can_go_on(source, tmp_path, small_disk):
     out, whole = tmp_path / "out", tmp_path / "whole"
     config = load_config("lightgcn", ["train.lr=1e-2", "train.eval_every=1"], epochs=3)
-    expected = train_run(config, source, whole, CPU, progress=False)
+    expected = train(config, source, whole, CPU, progress=False)
     with ExitStack() as stack:
 
         def fill(result, is_best):
@@ -38,11 +38,11 @@ def test_a_full_disk_ends_a_run_with_one_line_and_it_can_go_on(source, tmp_path,
                 stack.enter_context(small_disk((out / "last.pt").stat().st_size - 1))
 
         with pytest.raises(InputError, match=rf"^{out / 'last.pt'}: can't be written \(.*\); exp"):
-            train_run(config, source, out, CPU, progress=False, on_epoch=fill)
+            train(config, source, out, CPU, progress=False, on_epoch=fill)
     assert sorted(files_of(out)) == ["best.safetensors", "config.yaml", "history.csv", "last.pt"]
     assert load_run(out).config == config
     assert read_last(out).epochs_run == 1
-    metrics = train_run(config, source, out, CPU, progress=False, resume=True)
+    metrics = train(config, source, out, CPU, progress=False, resume=True)
     for name in ("val", "test", "best_epoch", "epochs_run"):
         assert metrics[name] == expected[name]
 
@@ -59,7 +59,7 @@ def test_a_full_disk_from_the_start(toy_folder, tmp_path, small_disk, capsys):
 
 def test_damaged_weights_are_refused(source, tmp_path):
     out, rng = tmp_path / "out", random.Random(0)
-    train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
+    train(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
     (out / "metrics.json").unlink()  # which would notice, too
     content = (out / "best.safetensors").read_bytes()
     for position in rng.sample(range(len(content)), 20):
@@ -75,7 +75,7 @@ def test_damaged_weights_are_refused(source, tmp_path):
 
 def test_weights_that_do_not_fit_their_settings_are_refused(source, tmp_path):
     out = tmp_path / "out"
-    train_run(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
+    train(load_config("lightgcn", epochs=1), source, out, CPU, progress=False)
     (out / "metrics.json").unlink()
     state, about = load_weights(out / "best.safetensors")
     name = next(iter(state))
@@ -106,7 +106,7 @@ def test_weights_that_do_not_fit_their_settings_are_refused(source, tmp_path):
 def test_metrics_of_one_run_and_weights_of_another_are_refused(source, tmp_path, name):
     for seed in (0, 1):
         config = load_config("lightgcn", epochs=1, seed=seed)
-        train_run(config, source, tmp_path / str(seed), CPU, progress=False)
+        train(config, source, tmp_path / str(seed), CPU, progress=False)
     shutil.copy(tmp_path / "0" / name, tmp_path / "1" / name)
     with pytest.raises(InputError, match=r"best\.safetensors: isn't the file that metrics\.json"):
         load_run(tmp_path / "1")
@@ -114,9 +114,9 @@ def test_metrics_of_one_run_and_weights_of_another_are_refused(source, tmp_path,
 
 def test_resuming_a_finished_run_writes_nothing(source, tmp_path):
     out, config = tmp_path / "out", load_config("lightgcn", epochs=2)
-    metrics = train_run(config, source, out, CPU, progress=False)
+    metrics = train(config, source, out, CPU, progress=False)
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.iterdir()}
-    assert train_run(config, source, out, CPU, progress=False, resume=True) == metrics
+    assert train(config, source, out, CPU, progress=False, resume=True) == metrics
     for path in out.iterdir():
         assert (path.stat().st_ino, path.stat().st_mtime_ns) == before[path]
 
@@ -126,5 +126,5 @@ def test_weights_that_diverge_are_neither_saved_nor_measured(source, tmp_path):
     out = tmp_path / "out"
     config = load_config("lightgcn", ["train.lr=1e38"], epochs=1)
     with pytest.raises(InputError, match=r"^epoch 1: .* finite .*; of the weights none are kept$"):
-        train_run(config, source, out, CPU, progress=False)
+        train(config, source, out, CPU, progress=False)
     assert not out.exists()

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from mentor_pyg.datasets.source import open_source
+from mentor_pyg.runs import run as runs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import train_run
 from mentor_pyg.serving import Recommender
 from mentor_pyg.typing import INTERACTS, ITEM
 
@@ -19,7 +19,7 @@ def train(tmp_path):
             changes = (*SETTINGS, *changes)
         config = load_config(preset, changes, epochs=epochs)
         out = tmp_path / "run"
-        train_run(config, open_source(folder), out, torch.device("cpu"), progress=False)
+        runs.train(config, open_source(folder), out, torch.device("cpu"), progress=False)
         return out
 
     return train

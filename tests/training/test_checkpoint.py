@@ -17,8 +17,9 @@ from mentor_pyg._util.tensor_files import save_tensors
 from mentor_pyg.cli.main import main
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.nn.models import MENTOR, MMSSL, LightGCN
+from mentor_pyg.runs import run as runs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import load_run, train_run
+from mentor_pyg.runs.run import load_run
 from mentor_pyg.training.checkpoint import STATE, Checkpoint, read_checkpoint
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 
@@ -185,7 +186,7 @@ def train(folder, out, resume=False):
     torch.set_num_threads(1)
     changes = ["graph.k=5", "train.batch_size=64", "train.patience=100"]
     config = load_config("paper", changes, epochs=60)
-    return train_run(config, open_source(folder), out, CPU, progress=False, resume=resume)
+    return runs.train(config, open_source(folder), out, CPU, progress=False, resume=resume)
 
 
 def stamp(path):
@@ -244,7 +245,7 @@ def test_ctrl_c_saves_within_an_epoch_and_ends_with_130(toy_folder, tmp_path, si
 @pytest.fixture
 def finished(toy_folder, tmp_path):
     out = tmp_path / "out"
-    train_run(load_config("lightgcn", epochs=1), open_source(toy_folder), out, CPU, False)
+    train(load_config("lightgcn", epochs=1), open_source(toy_folder), out, CPU, False)
     return out
 
 

@@ -5,7 +5,7 @@ import pytest
 from mentor_pyg import InputError
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 from mentor_pyg.training.config import FitResult
 from mentor_pyg.training.tensorboard import tensorboard_logger
 
@@ -55,7 +55,7 @@ def test_a_real_run(toy_folder, tmp_path):
     pytest.importorskip("tensorboard")
     config = load_config("lightgcn", epochs=2)
     with tensorboard_logger(tmp_path / "events") as on_epoch:
-        metrics = train_run(
+        metrics = train(
             config,
             open_source(toy_folder),
             tmp_path / "out",

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mentor_pyg.tuning.trials import Trial, best_trial, describe, heat_map, trials_csv
+from mentor_pyg.tuning.trials import Trial, best_grid, best_trial, describe, trials_csv
 
 
 def trial(number, value, state="complete", reason="", **settings):
@@ -27,11 +27,11 @@ def test_the_best_is_complete_and_the_first_of_equals():
 
 
 def test_heat_map_against_a_loop():
-    found = heat_map(TRIALS, "p", "f")
-    assert (found.x_values, found.y_values) == ([0.1, 0.5], [1, 2, 10])
+    found = best_grid(TRIALS, "p", "f")
+    assert (found.columns, found.rows) == ([0.1, 0.5], [1, 2, 10])
     assert found.values.shape == (3, 2)
-    for row, f in enumerate(found.y_values):
-        for column, p in enumerate(found.x_values):
+    for row, f in enumerate(found.rows):
+        for column, p in enumerate(found.columns):
             complete = [t for t in TRIALS if t.state == "complete"]
             cell = [t.value for t in complete if t.settings["p"] == p and t.settings["f"] == f]
             assert np.array_equal(found.values[row, column], max(cell, default=math.nan), True)
@@ -40,12 +40,12 @@ def test_heat_map_against_a_loop():
 def test_heat_map_orders_values_of_any_kind():
     values = [10, None, "x", 2.5, True, {"a": 1}]
     trials = [trial(i, 0.1, p=value, f=1) for i, value in enumerate(values)]
-    found = heat_map(trials, "p", "f").x_values
+    found = best_grid(trials, "p", "f").columns
     assert [repr(v) for v in found] == ["2.5", "10", "None", "True", "'x'", "{'a': 1}"]
 
 
 def test_heat_map_as_csv():
-    rows = list(csv.reader(io.StringIO(heat_map(TRIALS, "p", "f").to_csv())))
+    rows = list(csv.reader(io.StringIO(best_grid(TRIALS, "p", "f").to_csv())))
     assert rows == [
         ["f \\ p", "0.1", "0.5"],
         ["1", "", "0.3"],

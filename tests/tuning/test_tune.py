@@ -7,16 +7,17 @@ import torch
 from mentor_pyg import InputError
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import load_run, train_run
+from mentor_pyg.runs.run import load_run, train
 from mentor_pyg.training.config import FitResult
 from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.typing import INTERACTS, ITEM
 
 pytest.importorskip("optuna")
 
-from mentor_pyg.tuning import Search, objective, tune, tune_run
+from mentor_pyg.tuning import Search, objective, tune
+from mentor_pyg.tuning import run as tuning
 from mentor_pyg.tuning.objective import PreparedGraphs, ValidationObjective
-from mentor_pyg.tuning.tune import summary
+from mentor_pyg.tuning.run import search_summary
 
 CPU = torch.device("cpu")
 QUICK = ("train.epochs=2", "train.batch_size=128", "train.lr=1e-2")
@@ -36,7 +37,7 @@ def a_search(space=RATES, **options):
 
 
 def run(search, source, out):
-    return tune_run(search, source, out, progress=False)
+    return tune(search, source, out, progress=False)
 
 
 def read_csv(path):
@@ -70,7 +71,7 @@ def test_best_yaml_is_a_preset_that_reproduces_the_best_trial(source, tmp_path):
     results = run(search, source, tmp_path / "out")
     config = load_config(str(tmp_path / "out" / "best.yaml"))
     assert config == search.configure(results["best"]["settings"])
-    metrics = train_run(config, source, tmp_path / "again", progress=False)
+    metrics = train(config, source, tmp_path / "again", progress=False)
     assert metrics["val"]["recall@20"] == results["best"]["value"]
     assert metrics["test"] == results["runs"][0]["test"]
 
@@ -81,7 +82,7 @@ def test_seeds_train_the_best_again_and_the_first_is_that_of_the_trials(source, 
     values = [run["val"]["recall@20"] for run in results["runs"]]
     assert values[0] == results["best"]["value"]
     assert load_config(str(tmp_path / "out" / "best.yaml")).train.seed == 3
-    text = summary(results)
+    text = search_summary(results)
     assert all(
         f"{split}, seed {seed}" in text for split in ("validation", "test") for seed in (3, 4)
     )
@@ -112,11 +113,11 @@ def test_test_is_read_once_and_after_all_trials(source, tmp_path, monkeypatch):
 
     def note_final(*args, **kwargs):
         trained.append("final")
-        return train_run(*args, **kwargs)
+        return train(*args, **kwargs)
 
     fit = objective.fit
     monkeypatch.setattr(objective, "fit", note)
-    monkeypatch.setattr(tune, "train_run", note_final)
+    monkeypatch.setattr(tuning, "train", note_final)
     results = run(a_search(), source, tmp_path / "out")
     assert trained == ["trial"] * 3 + ["final"]
     assert run(a_search(), source, tmp_path / "out") == results
@@ -184,12 +185,12 @@ def test_more_trials_go_on_from_the_first(source, tmp_path):
 )
 def test_another_search_in_the_same_folder_is_refused(source, tmp_path, changes, found):
     search = a_search(trials=1)
-    with tune.Study(
+    with tuning.Study(
         tmp_path / "study.db",
         search.space,
         "recall@20",
         {
-            "data": tune.data_fingerprint(source.dataset[0]),
+            "data": tuning.data_fingerprint(source.dataset[0]),
             "config": search.configure({}).to_dict(),
         },
     ):

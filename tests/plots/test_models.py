@@ -3,8 +3,8 @@ import pytest
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.plots import TradeOff, trade_off
+from mentor_pyg.plots.models import pareto_front
 from mentor_pyg.plots.style import COLORS
-from mentor_pyg.plots.trade_off import pareto_front
 
 matplotlib = pytest.importorskip("matplotlib")
 

@@ -18,16 +18,16 @@ from mentor_pyg.choices import SPLITS, Duplicates, OnError, SplitMethod
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import NonNegativeInt, Seed, checked
+from mentor_pyg.preparation.cores import k_core
 from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
 from mentor_pyg.preparation.folder import PREPARATION, REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
-    Interactions,
+    Pairs,
     drop_duplicates,
     number_ids,
 )
-from mentor_pyg.preparation.k_core import k_core
 from mentor_pyg.preparation.problems import Problems
-from mentor_pyg.preparation.split import HeldOut, check_split, split
+from mentor_pyg.preparation.splits import HeldOut, check_split, split
 from mentor_pyg.preparation.summary import PreparationReport
 from mentor_pyg.preparation.times import time_texts
 from mentor_pyg.typing import ITEM, USER
@@ -45,7 +45,7 @@ class InteractionSource(Protocol):
     def has_time(self) -> bool: ...
     @property
     def has_split(self) -> bool: ...
-    def read(self, problems: Problems, progress: bool = True) -> Interactions: ...
+    def read(self, problems: Problems, progress: bool = True) -> Pairs: ...
 
 
 @checked
@@ -176,7 +176,7 @@ def _check_source(source: InteractionSource | Content, out: Path) -> None:
     getattr(source, "check", lambda: None)()
 
 
-def _shape(pairs: Interactions, settings: PrepareSettings) -> Interactions:
+def _shape(pairs: Pairs, settings: PrepareSettings) -> Pairs:
     """Each pair once, the k-core, new numbers, and labels."""
     read = len(pairs)
     pairs = drop_duplicates(pairs, settings.duplicates)
@@ -192,7 +192,7 @@ def _shape(pairs: Interactions, settings: PrepareSettings) -> Interactions:
     return replace(pairs, label=label)
 
 
-def _write_pairs(folder: Path, name: str, pairs: Interactions) -> None:
+def _write_pairs(folder: Path, name: str, pairs: Pairs) -> None:
     """The table and the ids by row; its ids are the original ones."""
     assert pairs.label is not None
     users, items = pairs.user_ids, pairs.item_ids
@@ -214,7 +214,7 @@ def _write_pairs(folder: Path, name: str, pairs: Interactions) -> None:
 
 def _report(
     name: str,
-    pairs: Interactions,
+    pairs: Pairs,
     coverage: dict[str, Coverage],
     problems: Problems,
     settings: PrepareSettings,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mentor_pyg.plots.distributions import (
+from mentor_pyg.plots.dataset import (
     degree_tail,
     degrees,
     distributions,

@@ -8,17 +8,19 @@ from typing import Any
 
 import torch
 
+from mentor_pyg._util.extras import is_installed, pip_install
 from mentor_pyg._util.files import write_text
 from mentor_pyg._util.locks import sole_writer
 from mentor_pyg.datasets.source import Source, data_fingerprint, synthetic_warning
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
+from mentor_pyg.plots import heat_map, save_figure
 from mentor_pyg.runs.files import LAST, METRICS, read_metrics
-from mentor_pyg.runs.run import train_run
+from mentor_pyg.runs.run import train
 from mentor_pyg.tuning.objective import ValidationObjective
 from mentor_pyg.tuning.search import Search
 from mentor_pyg.tuning.study import Study
-from mentor_pyg.tuning.trials import Trial, best_trial, heat_map, trials_csv
+from mentor_pyg.tuning.trials import Trial, best_grid, best_trial, trials_csv
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -30,7 +32,7 @@ HEAT_MAPS = (
 
 
 @checked
-def tune_run(
+def tune(
     search: Search,
     source: Source,
     out: Path,
@@ -42,9 +44,10 @@ def tune_run(
     ========================  ==================================================
     ``study.db``              the trials, to go on from; Optuna's tools read it
     ``trials.csv``            a row for every trial
-    ``heatmap-<x>-<y>.csv``   the best value for each pair of two settings
+    ``heatmap-<x>-<y>.csv``   the best value for each pair of two settings, drawn as
+                              ``.png`` where matplotlib is installed
     ``best.yaml``             the best configuration, a preset
-    ``runs/``                 a folder of :func:`~mentor_pyg.runs.run.train_run` for
+    ``runs/``                 a folder of :func:`~mentor_pyg.runs.run.train` for
                               every seed of the best configuration
     ========================  ==================================================
 
@@ -69,10 +72,10 @@ def tune_run(
     """
     search.check()
     with sole_writer(out):
-        return _tune_run(search, source, out, torch.device(device), progress)
+        return _tune(search, source, out, torch.device(device), progress)
 
 
-def _tune_run(
+def _tune(
     search: Search, source: Source, out: Path, device: torch.device, progress: bool
 ) -> dict[str, Any]:
     data = source.dataset[0]
@@ -127,9 +130,13 @@ def _search(study: Study, search: Search, objective: ValidationObjective) -> lis
 def _write_heat_maps(out: Path, search: Search, trials: Sequence[Trial]) -> None:
     searched = search.space.parameters.keys()
     pairs = search.heat_maps or [pair for pair in HEAT_MAPS if searched >= set(pair)]
+    if pairs and not is_installed("matplotlib"):
+        logger.info(f"heat maps aren't drawn: that takes {pip_install('matplotlib')}")
     for x, y in pairs:
-        name = f"heatmap-{x}-{y}.csv".replace("/", "-")
-        write_text(out / name, heat_map(trials, x, y).to_csv())
+        path, grid = out / f"heatmap-{x}-{y}.csv".replace("/", "-"), best_grid(trials, x, y)
+        write_text(path, grid.to_csv())
+        if is_installed("matplotlib"):
+            save_figure(heat_map(grid, "best on validation"), path.with_suffix(".png"))
 
 
 def _final_run(
@@ -147,11 +154,11 @@ def _final_run(
         return read_metrics(folder)
     config = search.configure(best.settings, seed)
     resume = (folder / LAST).exists()
-    return train_run(config, source, folder, device, progress, resume, force=True)
+    return train(config, source, folder, device, progress, resume, force=True)
 
 
-def summary(results: Mapping[str, Any]) -> str:
-    """A table of what :func:`tune_run` found, for the terminal."""
+def search_summary(results: Mapping[str, Any]) -> str:
+    """A table of what :func:`tune` found, for the terminal."""
     best, importance = results["best"], results["importance"]
     counts = ", ".join(f"{n} {state}" for state, n in results["trials"].items() if n)
     lines = [f"{results['space']} on {results['dataset']} by {results['sampler']}: {counts}"]

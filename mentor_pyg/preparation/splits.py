@@ -6,8 +6,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Lt
 
-from mentor_pyg._util.grouping import rank_in_group, size_of_group
 from mentor_pyg._util.option_words import Words
+from mentor_pyg._util.ranks import rank_in_group, size_of_group
 from mentor_pyg.choices import SPLITS, SplitMethod
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Seed, checked

@@ -78,7 +78,7 @@ def _over(findings: Findings) -> str:
 def describe_tests(findings: Findings, alpha: float) -> list[str]:
     """What a star means, and why some differences have none."""
     # How every model was compared; the same for all metrics.
-    kinds = [next(iter(d.values())).comparison.over_seeds for d in findings.differences.values()]
+    kinds = [next(iter(d.values())).over_seeds for d in findings.differences.values()]
     over_seeds, over_users = (kinds.count(kind) for kind in OVER)
     notes = []
     if over_seeds:
@@ -138,8 +138,8 @@ def _comparisons(findings: Findings, shown: Sequence[str]) -> Table:
     rows: list[list[Entry]] = []
     for run, differences in findings.differences.items():
         for name in (name for name in shown if name in differences):
-            _, value, low, high, p, over_seeds = differences[name].comparison
-            tail = [differences[name].p_holm] if several else []
+            _, value, low, high, p, over_seeds, p_holm = differences[name]
+            tail = [p_holm] if several else []
             rows.append([run, name, Cell(value, (low, high)), p, OVER[over_seeds], *tail])
     note = "; ".join(describe_tests(findings, 1 - findings.sampling.confidence))
     return Table(columns, rows, f"differences from {findings.runs[0].name}", note)

@@ -5,7 +5,7 @@ import torch
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.source import Source
 from mentor_pyg.errors import InputError
-from mentor_pyg.plots.embeddings import density, embeddings, map_to_plane, mass_levels
+from mentor_pyg.plots.items import density, embeddings, map_to_plane, mass_levels
 from mentor_pyg.plots.sample import ItemSample, modality_embeddings, sample_items
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import TrainedRun, build_model, prepare_graphs

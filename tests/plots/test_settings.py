@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.plots import heat_map, read_grid
+from mentor_pyg.plots import Grid, heat_map, read_grid
 
 pytest.importorskip("matplotlib")
 
@@ -23,7 +23,7 @@ def frame(figure):
 
 
 def test_cells_carry_their_numbers_and_the_best_is_framed():
-    figure = heat_map(VALUES, [1, 2], ["a", "b", "c"], "k", "lr", "recall@20")
+    figure = heat_map(Grid(VALUES, [1, 2], ["a", "b", "c"], "k", "lr"), "recall@20")
     expected = {(0, 0): "0.1000", (0, 1): "0.2500", (1, 0): "0.3000", (1, 1): "0.2000"}
     assert cells(figure) == expected | {(1, 2): "0.1044"}
     assert frame(figure) == (1, 0)
@@ -36,16 +36,16 @@ def test_cells_carry_their_numbers_and_the_best_is_framed():
 
 
 def test_the_lowest_can_be_best():
-    assert frame(heat_map(VALUES, [1, 2], [1, 2, 3], lowest=True)) == (0, 0)
+    assert frame(heat_map(Grid(VALUES, [1, 2], [1, 2, 3]), lowest=True)) == (0, 0)
 
 
 @pytest.mark.parametrize(("scale", "text"), [(1, "0.30"), (1000, "300.0"), (1e6, "300000")])
 def test_numbers_have_as_many_decimals_as_they_need(scale, text):
-    assert cells(heat_map(scale * VALUES, [1, 2], [1, 2, 3]))[1, 0].startswith(text)
+    assert cells(heat_map(Grid(scale * VALUES, [1, 2], [1, 2, 3])))[1, 0].startswith(text)
 
 
 def test_numbers_stand_out_from_their_cells():
-    figure = heat_map(np.linspace(0, 1, 80).reshape(4, 20), range(4), range(20))
+    figure = heat_map(Grid(np.linspace(0, 1, 80).reshape(4, 20), range(4), range(20)))
     ax = figure.axes[0]
     for text in ax.texts:
         column, row = map(round, text.get_position())
@@ -68,11 +68,12 @@ def test_a_grid_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "holds no grid"),
-        ("a,b\n", "holds no grid"),
+        ("", "has no rows; expected a grid"),
+        ("a,b\n", "has no rows; expected a grid"),
         ("a\n1\n", "holds no grid"),
         ("a,1,2\n5,0.1\n", r"grid\.csv:2: has 2 cells; expected 3"),
         ("a,1,2\n5,0.1,good\n", r"grid\.csv:2: 'good'; expected a finite number"),
+        ("a,1\n\n5,good\n", r"grid\.csv:3: 'good'"),
         ("a,1\n5,nan\n", "expected a finite number"),
     ],
 )
@@ -87,6 +88,6 @@ def test_other_bad_grids(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a grid in CSV"):
         read_grid(tmp_path / "none.csv")
     with pytest.raises(InputError, match=r"the grid is \[2, 3\]; expected \[2, 2\]"):
-        heat_map(VALUES, [1, 2], [1, 2])
+        Grid(VALUES, [1, 2], [1, 2])
     with pytest.raises(InputError, match="no value in any cell"):
-        heat_map(np.full((1, 2), np.nan), [1], [1, 2])
+        heat_map(Grid(np.full((1, 2), np.nan), [1], [1, 2]))
