@@ -234,7 +234,7 @@ def test_heat_maps_of_the_paper_if_their_settings_are_searched(source, tmp_path)
     assert head[1:] == ["0.1", "0.5"]
     found = {(line[0], p): value for line in lines for p, value in zip(head[1:], line[1:])}
     assert found == expected
-    assert [p.name for p in (tmp_path / "out").glob("heatmap*")] == [name]
+    assert [p.name for p in (tmp_path / "out").glob("heatmap*.csv")] == [name]
 
 
 def test_heat_maps_of_any_settings(source, tmp_path):
