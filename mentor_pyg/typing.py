@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch_geometric.data import HeteroData
 
 USER = "user"
@@ -57,13 +57,14 @@ class Objective(NamedTuple):
     Attributes:
         losses: Weighted scalar terms by name, of the data and a batch.
         parameters: What its optimiser changes.
-        optimizer: Class of the optimiser.
+        optimizer: Class of the optimiser; the run's if there is neither this nor options,
+            Adam if there are only options.
         options: Its arguments; the learning rate is the run's if there is none.
     """
 
     losses: Callable[[HeteroData, Batch], dict[str, Tensor]]
     parameters: list[Parameter]
-    optimizer: type[Optimizer] = Adam
+    optimizer: type[Optimizer] | None = None
     options: Mapping[str, Any] = {}
 
 

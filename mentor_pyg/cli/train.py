@@ -1,8 +1,8 @@
 """Runs ``mentor-pyg train``."""
 
 import argparse
+import json
 import logging
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,15 @@ from mentor_pyg.cli.arguments.train import DEFAULT_DATA
 from mentor_pyg.datasets.source import SYNTHETIC, Source, open_source
 from mentor_pyg.errors import InputError
 from mentor_pyg.runs.config import RunConfig, load_config, preset_names
-from mentor_pyg.runs.files import check_no_run, read_last
+from mentor_pyg.runs.files import check_no_run, read_last, read_weights
 from mentor_pyg.runs.run import run_summary, train
-from mentor_pyg.training.tensorboard import tensorboard_logger
+from mentor_pyg.training.tensorboard import TensorBoard
 
 logger = logging.getLogger("mentor_pyg")
 
 
 def run(args: argparse.Namespace) -> Output:
-    check_not_empty(args, "data", "preset", "out", "resume")
+    check_not_empty(args, "data", "preset", "out", "resume", "init")
     device = choose_device(args.device)
     resume = args.resume is not None
     if resume:
@@ -39,11 +39,8 @@ def run(args: argparse.Namespace) -> Output:
             check_no_run(out)
         logger.info(f"{source.name} from {source.origin}, preset {config.preset}, on {device}")
         logger.info(source.dataset.statistics())
-        curves = tensorboard_logger(out / "tensorboard") if args.tensorboard else nullcontext()
-        with curves as on_epoch:
-            metrics = train(
-                config, source, out, device, not args.quiet, resume, on_epoch, args.force
-            )
+        curves = [TensorBoard(out / "tensorboard")] if args.tensorboard else []
+        metrics = train(config, source, out, device, not args.quiet, resume, curves, args.force)
     return Output(f"{run_summary(metrics)}\nwritten to {out.resolve()}", metrics)
 
 
@@ -69,7 +66,11 @@ def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
     given: dict[str, Any] = {
         name: getattr(args, name) for name in ("epochs", "seed", "precision", "compile")
     }
-    return load_config(preset, args.set, **given)
+    changes = [*args.set]
+    if args.init is not None:
+        read_weights(args.init)  # before the data are prepared
+        changes.append(f"init={json.dumps(str(Path(args.init).resolve()))}")
+    return load_config(preset, changes, **given)
 
 
 def _default_folder(source: Source, config: RunConfig) -> Path:
@@ -80,7 +81,7 @@ def _default_folder(source: Source, config: RunConfig) -> Path:
 
 def _read_run(folder: Path, args: argparse.Namespace) -> tuple[RunConfig, Source]:
     """Settings and data of an interrupted run; changes are refused when it goes on."""
-    for name in ("preset", "epochs", "seed", "precision", "compile", "set", "out", "force"):
+    for name in ("preset", "epochs", "seed", "precision", "compile", "set", "out", "force", "init"):
         value = getattr(args, name)
         if value is not None and value is not False and value != []:  # 0 is given, too
             raise InputError(f"--{name}: can't be changed by --resume; expected a new run")

@@ -16,7 +16,10 @@ from mentor_pyg.options import check_options, checked
 from mentor_pyg.training.config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
-SECTIONS = ("preset", "model", "options", "content", "graph", "user_graph", "features", "train")
+SECTIONS = (
+    *("preset", "model", "init", "options"),
+    *("content", "graph", "user_graph", "features", "train"),
+)
 
 TRANSFORMS: dict[str, Callable[..., Any]] = {
     "content": ContentVariant,
@@ -47,6 +50,7 @@ class RunConfig:
         features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None to
             take the features as they are.
         train: See :class:`~mentor_pyg.TrainConfig`; a mapping of its arguments will do.
+        init: Folder of another run whose weights the training begins with; None to draw them.
 
     Raises:
         InputError: If a name is unknown, or a value of the wrong type or out of range.
@@ -60,8 +64,11 @@ class RunConfig:
     user_graph: dict[str, Any] | None = None
     features: dict[str, Any] | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
+    init: str | None = None
 
     def __post_init__(self) -> None:
+        if self.init is not None and (not isinstance(self.init, str) or not self.init):
+            raise InputError(f"init: is {shown(self.init)}; expected the folder of a run, or null")
         if not isinstance(self.preset, str):
             raise InputError(f"preset: is {shown(self.preset)}; expected a text")
         _check_model(self.model, "RunConfig")

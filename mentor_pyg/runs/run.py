@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,11 @@ from mentor_pyg.runs.files import (
     write_metrics,
 )
 from mentor_pyg.runs.weights import save_weights
+from mentor_pyg.training.callbacks import Callback
 from mentor_pyg.training.checkpoint import Checkpoint
 from mentor_pyg.training.config import FitResult
 from mentor_pyg.training.state import check_layout
-from mentor_pyg.training.trainer import OnEpoch, Trainer
+from mentor_pyg.training.trainer import Trainer
 from mentor_pyg.transforms import (
     CompactFeatures,
     ContentVariant,
@@ -46,6 +48,8 @@ from mentor_pyg.transforms import (
     UserCooccurrence,
 )
 from mentor_pyg.typing import modalities
+
+logger = logging.getLogger("mentor_pyg")
 
 FEATURES = (
     "at least one <name>_feat.npy (mentor-pyg prepare makes them of texts, with "
@@ -93,6 +97,32 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
         return config.model_class.from_data(data, **config.options)
 
 
+def load_init(config: RunConfig, model: Any, data_key: str | None = None) -> bool:
+    """Gives a model the weights that ``config.init`` names; whether there are any.
+
+    Args:
+        config: What is trained.
+        model: What is about to be.
+        data_key: Fingerprint of the data; where the weights are of other data, a warning says so.
+
+    Raises:
+        FileNotFoundError: If that run isn't there.
+        InputError: If its weights are damaged, or of other names or shapes.
+    """
+    if config.init is None:
+        return False
+    path = Path(config.init) / BEST
+    state, about = read_weights(config.init)
+    check_layout(path, state, model.state_dict())
+    model.load_state_dict(state)
+    if data_key is not None and about["data"] != data_key:
+        logger.warning(
+            f"init: {path} was trained on other data; its users and items are taken for those "
+            "of the same rows"
+        )
+    return True
+
+
 @contextmanager
 def _refusals_told(what: str) -> Iterator[None]:
     """Turns what layers and transforms raise for bad values into an InputError."""
@@ -114,7 +144,7 @@ def train(
     device: torch.device | str = "cpu",
     progress: bool = True,
     resume: bool = False,
-    on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
     force: bool = False,
 ) -> dict[str, Any]:
     """Trains, evaluates on test once, and writes the run's files to ``out``.
@@ -141,7 +171,7 @@ def train(
         device: Where to compute.
         progress: Whether to show a progress bar.
         resume: Whether to go on from ``last.pt``.
-        on_epoch: As for :func:`~mentor_pyg.fit`.
+        callbacks: As for :func:`~mentor_pyg.fit`.
         force: Whether to replace a run that is there, finished or not.
 
     Returns:
@@ -154,7 +184,7 @@ def train(
     with sole_writer(out):
         if not (resume or force):
             check_no_run(out)
-        return _train(config, source, out, torch.device(device), progress, resume, on_epoch)
+        return _train(config, source, out, torch.device(device), progress, resume, callbacks)
 
 
 def _train(
@@ -164,7 +194,7 @@ def _train(
     device: torch.device,
     progress: bool,
     resume: bool,
-    on_epoch: OnEpoch | None,
+    callbacks: Sequence[Callback],
 ) -> dict[str, Any]:
     raw = source.dataset[0]
     data_key = data_fingerprint(raw)
@@ -178,19 +208,16 @@ def _train(
     }
     identity = {"config": config.to_dict(), "data": data_key}
     checkpoint = Checkpoint(out / LAST, identity, about)
-
-    def save_best() -> None:
-        save_weights(out / BEST, model.state_dict(), {"config": config.to_dict(), **about})
-
-    def finish_epoch(result: FitResult, is_best: bool) -> None:
-        write_text(out / CONFIG, config.to_yaml())
-        write_text(out / HISTORY, _to_csv(result))
-        if is_best:
-            save_best()
-        if on_epoch is not None:
-            on_epoch(result, is_best)
-
-    trainer = Trainer(model, data, config.train, progress, checkpoint)
+    files = _RunFiles(out, config, about)
+    trainer = Trainer(
+        model,
+        data,
+        config.train,
+        callbacks=[files, *callbacks],
+        reset=resume or not load_init(config, model, data_key),
+        progress=progress,
+        checkpoint=checkpoint,
+    )
     if resume:
         trainer.resume()
         if trainer.is_finished and (out / METRICS).exists():
@@ -199,8 +226,8 @@ def _train(
             return metrics
     else:
         remove_run(out)
-    result = trainer.fit(finish_epoch)
-    save_best()
+    result = trainer.fit()
+    files.save_weights(model)
     memory = peak_memory_mb(device)
     metrics = {
         "dataset": source.name,
@@ -220,6 +247,23 @@ def _train(
         "versions": versions(),
     }
     return write_metrics(out, metrics)
+
+
+class _RunFiles(Callback):
+    """Writes the settings, the history and the best weights after every epoch."""
+
+    def __init__(self, folder: Path, config: RunConfig, about: dict[str, Any]) -> None:
+        self.folder, self.config, self.about = folder, config, about
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        write_text(self.folder / CONFIG, self.config.to_yaml())
+        write_text(self.folder / HISTORY, _to_csv(trainer.result))
+        if trainer.is_best:
+            self.save_weights(trainer.model)
+
+    def save_weights(self, model: Any) -> None:
+        about = {"config": self.config.to_dict(), **self.about}
+        save_weights(self.folder / BEST, model.state_dict(), about)
 
 
 @dataclass(frozen=True)

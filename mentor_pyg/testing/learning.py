@@ -73,11 +73,15 @@ def check_resuming(subject: Subject) -> None:
         path = Path(folder) / "last.pt"
         stopped = subject.build(seed=5)
         try:
-            fit(stopped, subject.data, QUICK, False, _StoppingCheckpoint(path))
+            checkpoint: Checkpoint = _StoppingCheckpoint(path)
+            fit(stopped, subject.data, QUICK, progress=False, checkpoint=checkpoint)
         except _Stop:
             torch.rand(7)  # whatever is drawn in between
         resumed = subject.build(seed=6)
-        result = fit(resumed, subject.data, QUICK, False, Checkpoint(path, {}), resume=True)
+        checkpoint = Checkpoint(path, {})
+        result = fit(
+            resumed, subject.data, QUICK, progress=False, checkpoint=checkpoint, resume=True
+        )
     message = "expected a run resumed within an epoch to end as an uninterrupted one"
     expect(_without_times(result) == _without_times(expected), f"{message}; the losses differ")
     expect_equal(whole.state_dict(), resumed.state_dict(), message)

@@ -1,15 +1,21 @@
 """The training loop: it knows models by their contract alone."""
 
+from .batches import BatchLike
+from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .config import FitResult, TrainConfig
 from .sampler import BPRSampler, NegativeSampler
+from .tensorboard import TensorBoard
 from .trainer import Trainer, fit
 
 __all__ = [
     "BPRSampler",
+    "BatchLike",
+    "Callback",
     "Checkpoint",
     "FitResult",
     "NegativeSampler",
+    "TensorBoard",
     "TrainConfig",
     "Trainer",
     "fit",

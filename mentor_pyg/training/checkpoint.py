@@ -3,24 +3,30 @@
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from mentor_pyg._util.formats import Kind
 from mentor_pyg._util.interrupts import handling
 from mentor_pyg._util.tensor_files import load_tensors, save_tensors
 from mentor_pyg.errors import InputError, shown
+from mentor_pyg.training.callbacks import Callback
+from mentor_pyg.training.divergence import check_weights
 
-STATE = Kind("state of a training run", 1)
+if TYPE_CHECKING:
+    from mentor_pyg.training.trainer import Trainer
+
+STATE = Kind("state of a training run", 2)
 
 
-class Checkpoint:
-    """Keeps ``last.pt`` of a run up to date.
+class Checkpoint(Callback):
+    """Keeps ``last.pt`` of a run up to date: after every epoch and, if these are long, within.
+
+    The first Ctrl-C or SIGTERM waits for a save.
 
     Args:
         path: The file; it is replaced as a whole or not at all.
@@ -41,6 +47,28 @@ class Checkpoint:
         self.identity, self.about = dict(identity), dict(about or {})
         self.is_interrupted = False
         self._saved_at = time.monotonic()
+        self._stack = ExitStack()
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        self._stack.enter_context(self.catching_interrupts())
+
+    def on_step_end(self, trainer: "Trainer", losses: Mapping[str, Tensor]) -> None:
+        if self.is_due():
+            if trainer.can_be_saved:
+                check_weights(trainer.model, trainer.epoch)
+                self.save(trainer.state_dict())
+            self._end_if_interrupted()
+
+    def on_epoch_end(self, trainer: "Trainer") -> None:
+        self.save(trainer.state_dict())
+        self._end_if_interrupted()
+
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        self._stack.close()
+
+    def _end_if_interrupted(self) -> None:
+        if self.is_interrupted:
+            raise KeyboardInterrupt
 
     def is_due(self) -> bool:
         """Whether it is time to save, or there is no more."""
@@ -124,18 +152,3 @@ def set_epoch_state(model: Any, state: Mapping[str, Tensor]) -> None:
     for name, value in state.items():
         owner, _, buffer = name.rpartition(".")
         setattr(model.get_submodule(owner), buffer, value.to(device))
-
-
-def random_state() -> dict[str, Any]:
-    """The states of PyTorch's generators."""
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Sets PyTorch's generators to what :func:`random_state` returned."""
-    torch.set_rng_state(state["cpu"])
-    for device, cuda in zip(range(torch.cuda.device_count()), state.get("cuda", ())):
-        torch.cuda.set_rng_state(cuda, device)

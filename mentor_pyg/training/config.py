@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.evaluation.metrics import metric_names
-from mentor_pyg.options import Count, Lengths, Positive, Seed, checked
+from mentor_pyg.options import Count, Lengths, NonNegative, Positive, Seed, checked
 
 SEEDS = range(2**32)
 """What NumPy's generators take."""
@@ -18,8 +18,8 @@ class TrainConfig:
 
     Attributes:
         epochs: Epochs at most.
-        batch_size: Triples B in a batch.
-        lr: Learning rate of Adam.
+        batch_size: Training pairs B in a batch.
+        lr: Learning rate of the optimiser.
         eval_every: Epochs between validations.
         patience: Validations without a new best before stopping.
         monitor: Validation metric that decides.
@@ -29,6 +29,17 @@ class TrainConfig:
             parameters, propagation, sums and evaluation stay float32.
         compile: Whether to run the losses through :func:`torch.compile`. It needs a C++
             compiler on the CPU, and minutes before the first steps.
+        num_negatives: Negative items for each pair of a batch, which then comes so many
+            times, with another negative each.
+        optimizer: For objectives that don't name their own.
+        weight_decay: Of that optimiser; decoupled from the gradient with :obj:`"adamw"`.
+        scheduler: How the learning rate falls: by half a cosine to 0 at the last of ``epochs``,
+            or, at a :obj:`"plateau"`, to a tenth whenever the monitored metric hasn't
+            improved for ten validations.
+        scheduler_interval: What the schedule counts.
+        max_grad_norm: The gradients of each optimiser are scaled down to this norm if theirs
+            is greater.
+        accumulate: Batches whose mean gradient makes a step.
     """
 
     epochs: Count = 1000
@@ -41,6 +52,13 @@ class TrainConfig:
     seed: Seed = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    num_negatives: Count = 1
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adam"
+    weight_decay: NonNegative = 0.0
+    scheduler: Literal["none", "cosine", "plateau"] = "none"
+    scheduler_interval: Literal["epoch", "step"] = "epoch"
+    max_grad_norm: Positive | None = None
+    accumulate: Count = 1
 
     def __post_init__(self) -> None:
         measured = metric_names(self.ks)

@@ -1,3 +1,4 @@
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -64,26 +65,44 @@ class NegativeSampler:
 class BPRSampler:
     """Iterates over an epoch of BPR triples on the device of the data.
 
-    Every training pair comes once, in random order, with one fresh negative. The pairs of
+    Every training pair comes once, in random order, with fresh negatives. The pairs of
     users who have interacted with every item are left out, with a warning: there is nothing
     to contrast them with.
 
+    With ``weights``, an epoch draws as many pairs as there are, with replacement and in
+    proportion to the weights: a pair of weight 2 comes twice as often as one of weight 1.
+
+    With n negatives, a batch of B pairs has B n triples: every pair comes n times in a row,
+    with another negative each, so that losses of triples are means over all negatives. Losses
+    that contrast the rows of a batch with each other see a pair n times, too.
+
     Args:
         data: The graph.
-        batch_size: Number of triples in a batch; the last one may be smaller.
+        batch_size: Number of pairs in a batch; the last one may be smaller.
         generator: Source of randomness, on the device of the data.
+        num_negatives: Negative items n of each pair.
+        weights: Of the training pairs [E], e.g. ``data[INTERACTS].edge_weight``; finite and
+            not negative.
 
     Raises:
-        InputError: If there are no training pairs, or none but of such users.
+        InputError: If there are no training pairs, or none but of such users; or if the weights
+            don't fit.
     """
 
     def __init__(
-        self, data: HeteroData, batch_size: Count, generator: torch.Generator | None = None
+        self,
+        data: HeteroData,
+        batch_size: Count,
+        generator: torch.Generator | None = None,
+        num_negatives: Count = 1,
+        weights: Tensor | None = None,
     ) -> None:
         if data[INTERACTS].edge_index.numel() == 0:
             raise InputError("the dataset has no training pairs; expected at least one")
-        self.edge_index = _with_negatives(data)
-        self.batch_size = batch_size
+        self.edge_index, kept = _with_negatives(data)
+        self.batch_size, self.num_negatives = batch_size, num_negatives
+        count = data[INTERACTS].edge_index.size(1)
+        self._bounds = None if weights is None else _bounds(weights, count, kept)
         if generator is None:
             seed = int(torch.randint(2**62, ()))
             generator = torch.Generator(self.edge_index.device).manual_seed(seed)
@@ -103,6 +122,9 @@ class BPRSampler:
         order = self._resume() if self._is_resumed else self._begin()
         for index in order.split(self.batch_size)[self.step :]:
             user, item = self.edge_index[:, index]
+            if self.num_negatives > 1:
+                user = user.repeat_interleave(self.num_negatives)
+                item = item.repeat_interleave(self.num_negatives)
             batch = Batch(user, item, self.negatives(user, self.generator))
             self.step += 1
             yield batch
@@ -112,9 +134,14 @@ class BPRSampler:
         """The order of the pairs in a new epoch."""
         self.step = 0
         self._start = self.generator.get_state()
-        return torch.randperm(
-            self.edge_index.size(1), device=self.edge_index.device, generator=self.generator
-        )
+        count, device = self.edge_index.size(1), self.edge_index.device
+        if self._bounds is None:
+            return torch.randperm(count, device=device, generator=self.generator)
+        drawn = torch.rand(count, dtype=torch.float64, device=device, generator=self.generator)
+        total = self._bounds[-1]
+        largest = torch.nextafter(total, torch.zeros_like(total))  # products may be rounded up
+        # Pairs without weight have an empty share, in which nothing is found:
+        return torch.searchsorted(self._bounds, (drawn * total).minimum(largest), right=True)
 
     def _resume(self) -> Tensor:
         """The order of the pairs in the epoch that was left, drawn again."""
@@ -136,8 +163,25 @@ class BPRSampler:
         self._is_resumed = self.step > 0
 
 
-def _with_negatives(data: HeteroData) -> Tensor:
-    """The training pairs [2, E'] of users who have an unseen item."""
+def _bounds(weights: Tensor, num_pairs: int, kept: Tensor) -> Tensor:
+    """Where the shares of the pairs that are kept end [E'], in float64."""
+    where = "BPRSampler.weights"
+    if weights.shape != (num_pairs,):
+        raise InputError(
+            f"{where}: have shape {list(weights.shape)}; expected [{num_pairs}], one for each "
+            "training pair"
+        )
+    weights = weights.to(kept.device, torch.float64)
+    if not bool((weights.isfinite() & (weights >= 0)).all()):
+        raise InputError(f"{where}: are negative or not finite; expected finite numbers from 0")
+    bounds = weights[kept].cumsum(0)
+    if not 0 < float(bounds[-1]) < math.inf:
+        raise InputError(f"{where}: sum to {float(bounds[-1])}; expected more than 0 and finite")
+    return bounds
+
+
+def _with_negatives(data: HeteroData) -> tuple[Tensor, Tensor]:
+    """The training pairs [2, E'] of users who have an unseen item, and which they are."""
     pairs, num_items = data[INTERACTS].edge_index, data[ITEM].num_nodes
     pairs = check_edge_index("training pairs", pairs, (data[USER].num_nodes, num_items))
     full = pairs[0].bincount(minlength=data[USER].num_nodes) >= num_items
@@ -145,9 +189,10 @@ def _with_negatives(data: HeteroData) -> Tensor:
         users = (pairs[0] * num_items + pairs[1]).unique() // num_items
         full = users.bincount(minlength=data[USER].num_nodes) >= num_items
     rows = full.nonzero().flatten().tolist()
+    kept = ~full[pairs[0]]
     if not rows:
-        return pairs
-    left = pairs[:, ~full[pairs[0]]]
+        return pairs, kept
+    left = pairs[:, kept]
     ids = data[USER].get("original_id", range(full.numel()))
     named = ", ".join(shown(str(_plain(ids[row]))) for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
@@ -159,7 +204,7 @@ def _with_negatives(data: HeteroData) -> Tensor:
         f"{pairs.size(1) - left.size(1)} pairs are left out of the loss",
         stacklevel=3,
     )
-    return left
+    return left, kept
 
 
 def _plain(label: Any) -> Any:

@@ -2,17 +2,18 @@
 
 import copy
 import math
-import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mentor_pyg.errors import InputError, shown
 from mentor_pyg.training.checkpoint import epoch_state
+from mentor_pyg.training.checks import Check, describe
 from mentor_pyg.training.config import TrainConfig
+from mentor_pyg.training.randomness import RandomStream, is_state
+from mentor_pyg.training.sampler import BPRSampler
 
 if TYPE_CHECKING:
     from mentor_pyg.training.trainer import Trainer
@@ -30,23 +31,24 @@ def check_state(state: Mapping[str, Any], trainer: "Trainer", path: object) -> N
         InputError: If anything is missing, too much, of another type, shape or dtype, not
             finite, or contradicts the rest.
     """
-    check, own, num_steps = _Check(f"{path}: "), trainer.state_dict(), len(trainer.sampler)
+    check, own = Check(f"{path}: "), trainer.state_dict()
     check.keys("state", state, own)
     check.like("model", state["model"], own["model"])
     check.like("best", state["best"], own["best"])
     _check_result(check, state, trainer.config, list(trainer.evaluator.metrics))
-    _check_place(check, state, own, num_steps)
-    taken = len(state["result"]["history"]) * num_steps + state["sampler"]["step"]
-    check.that(type(state["optimizers"]) is list, "optimizers", state["optimizers"], "a list")
-    check.length("optimizers", state["optimizers"], len(trainer.steps))
-    for i, (_, optimizer) in enumerate(trainer.steps):
-        _check_optimizer(check, f"optimizers.{i}", state["optimizers"][i], optimizer, taken)
-    drawn = own["epoch"] if taken == 0 else _after_a_start(trainer)
+    _check_place(check, state, own, trainer)
+    _check_random(check, state["random"], own["random"])
+    _check_sampler(check, state, own["sampler"], trainer.sampler)
+    _check_callbacks(check, state["callbacks"], trainer)
+    _check_optimizers(check, state, trainer)
+    check.alike("schedulers", state["schedulers"], own["schedulers"])
+    is_fresh = not state["result"]["history"] and state["step"] == 0
+    drawn = own["epoch"] if is_fresh else _after_a_start(trainer)
     check.keys("epoch", state["epoch"], drawn)
     for name, like in drawn.items():
         found = state["epoch"][name]
         fits = isinstance(found, Tensor) and found.dim() == like.dim()
-        check.that(fits, f"epoch.{name}", found, _describe(like))
+        check.that(fits, f"epoch.{name}", found, describe(like))
         # What a model had before its first epoch may have grown since:
         may_grow = name in own["epoch"]
         check.like(f"epoch.{name}", found, like.new_zeros(found.shape) if may_grow else like)
@@ -58,76 +60,11 @@ def check_layout(path: object, found: Mapping[str, Any], own: Mapping[str, Any])
     Raises:
         InputError: If it hasn't, or isn't finite.
     """
-    _Check(f"{path}: ").like("model", found, own)
-
-
-class _Check:
-    """Refuses what isn't as it must be, by its name."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-
-    def that(self, holds: bool, name: str, found: Any, expected: str) -> None:
-        if not holds:
-            raise InputError(f"{self.prefix}{name} is {_describe(found)}; expected {expected}")
-
-    def keys(self, name: str, found: Any, expected: Mapping[Any, Any]) -> None:
-        """A mapping with these keys and no others."""
-        self.that(isinstance(found, Mapping), name, found, "a mapping")
-        for key in expected:
-            if key not in found:
-                raise InputError(f"{self.prefix}{name} lacks {shown(key)}; expected it")
-        for key in found:
-            if key not in expected:
-                raise InputError(
-                    f"{self.prefix}{name} has {shown(key)}; expected nothing of that name"
-                )
-
-    def length(self, name: str, found: Sequence[Any], expected: int) -> None:
-        if len(found) != expected:
-            raise InputError(f"{self.prefix}{name} has {len(found)} entries; expected {expected}")
-
-    def like(self, name: str, found: Any, like: Any) -> None:
-        """Of the same structure, types, shapes and dtypes, and finite."""
-        if isinstance(like, Tensor):
-            fits = (
-                isinstance(found, Tensor)
-                and (found.layout, found.is_meta) == (like.layout, False)
-                and (found.dtype, found.shape) == (like.dtype, like.shape)
-            )
-            self.that(fits, name, found, _describe(like))
-            self.that(bool(found.isfinite().all()), name, "not finite", "finite numbers")
-        elif isinstance(like, Mapping):
-            self.keys(name, found, like)
-            for key, value in like.items():
-                self.like(f"{name}.{key}", found[key], value)
-        elif isinstance(like, list | tuple):
-            self.that(type(found) is type(like), name, found, f"a {type(like).__name__}")
-            self.length(name, found, len(like))
-            for i, value in enumerate(like):
-                self.like(f"{name}.{i}", found[i], value)
-        else:
-            is_equal = type(found) is type(like) and bool(found == like)
-            self.that(is_equal, name, found, _describe(like))
-
-    def count(self, name: str, found: Any, least: int, most: int) -> None:
-        fits = type(found) is int and least <= found <= most
-        self.that(fits, name, found, f"{least}" if least == most else f"{least} to {most}")
-
-    def number(self, name: str, found: Any, least: float = -math.inf) -> None:
-        fits = type(found) is float and math.isfinite(found) and found >= least
-        expected = "a finite number" + (f", {least:g} or more" if least > -math.inf else "")
-        self.that(fits, name, found, expected)
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-    return reprlib.repr(value)
+    Check(f"{path}: ").like("model", found, own)
 
 
 def _check_result(
-    check: _Check, state: Mapping[str, Any], config: TrainConfig, metrics: Sequence[str]
+    check: Check, state: Mapping[str, Any], config: TrainConfig, metrics: Sequence[str]
 ) -> None:
     """The history, the best epoch in it, and validations since."""
     result, monitor = state["result"], config.monitor
@@ -155,82 +92,119 @@ def _check_result(
 
 
 def _check_place(
-    check: _Check, state: Mapping[str, Any], own: Mapping[str, Any], num_steps: int
+    check: Check, state: Mapping[str, Any], own: Mapping[str, Any], trainer: "Trainer"
 ) -> None:
-    """The place within the epoch, and the states of the generators."""
-    sampler, totals = state["sampler"], state["totals"]
-    check.keys("sampler", sampler, own["sampler"])
-    check.count("sampler.step", sampler["step"], 0, num_steps)
+    """The place within the epoch, and the sums so far."""
+    totals, num_batches = state["totals"], trainer.num_batches
+    check.count("step", state["step"], 0, 2**63 - 1 if num_batches is None else num_batches)
     check.that(isinstance(totals, dict), "totals", totals, "a mapping")
     for name, total in totals.items():
         is_float = isinstance(total, Tensor) and total.is_floating_point()
         check.that(is_float, f"totals.{name}", total, "a tensor of a float")
         check.like(f"totals.{name}", total, torch.zeros((), dtype=total.dtype))
-    is_within = sampler["step"] > 0
+    is_within = state["step"] > 0
     check.that(bool(totals) == is_within, "totals", totals, "sums within an epoch alone")
     check.number("seconds", state["seconds"], 0.0)
-    for name in ("start", "now"):
-        _check_generator(check, f"sampler.{name}", sampler[name], own["sampler"][name])
-    random = state["random"]
-    check.that(isinstance(random, dict) and "cpu" in random, "random", random, "a mapping with cpu")
-    check.keys("random", random, {"cpu": None, **dict.fromkeys(random.keys() & {"cuda"})})
-    _check_generator(check, "random.cpu", random["cpu"], own["random"]["cpu"])
-    cuda = random.get("cuda", [])
-    check.that(isinstance(cuda, list), "random.cuda", cuda, "a list")
-    for found, like in zip(cuda, own["random"].get("cuda", [])):
-        check.like("random.cuda", found, like)
 
 
-def _check_generator(check: _Check, name: str, found: Any, like: Tensor) -> None:
-    check.like(name, found, like)
-    if like.shape != torch.Generator().get_state().shape:  # of another device
+def _check_random(
+    check: Check, found: Any, own: Mapping[str, Tensor], name: str = "random"
+) -> None:
+    """States of generators by name."""
+    check.like(name, found, own)
+    for kind, value in found.items():
+        check.that(is_state(kind, value), f"{name}.{kind}", "no state of a generator", "one")
+
+
+def _check_sampler(
+    check: Check, state: Mapping[str, Any], own: Mapping[str, Any], sampler: object
+) -> None:
+    """The state of the sampler; of another one than ours, that it has one."""
+    found = state["sampler"]
+    if not isinstance(sampler, BPRSampler):
+        check.that(isinstance(found, Mapping), "sampler", found, "a mapping")
+        check.that(bool(found) == bool(own), "sampler", found, "the state of the sampler")
         return
-    try:
-        torch.Generator().set_state(found)
-    except (RuntimeError, TypeError):
-        check.that(False, name, "no state of a generator", "one")
+    check.keys("sampler", found, own)
+    check.count("sampler.step", found["step"], state["step"], state["step"])
+    generators = {name: found[name] for name in ("start", "now")}
+    _check_random(check, generators, {name: own[name] for name in generators}, "sampler")
+
+
+def _check_callbacks(check: Check, found: Any, trainer: "Trainer") -> None:
+    """The states of callbacks, all of which have to be there again."""
+    check.that(isinstance(found, Mapping), "callbacks", found, "a mapping")
+    names = [name for name, _ in trainer.named_callbacks()]
+    for name, saved in found.items():
+        check.that(name in names, "callbacks", name, "the callbacks that were saved")
+        check.that(isinstance(saved, Mapping), f"callbacks.{name}", saved, "a mapping")
+
+
+def _check_optimizers(check: Check, state: Mapping[str, Any], trainer: "Trainer") -> None:
+    """The state of every optimiser, and that it has taken no more steps than there were."""
+    found, epochs = state["optimizers"], len(state["result"]["history"])
+    check.that(type(found) is list, "optimizers", found, "a list")
+    check.length("optimizers", found, len(trainer.optimizers))
+    size, batches = trainer.config.accumulate, trainer.num_batches
+    taken: float = -(-state["step"] // size)
+    if epochs:
+        taken += math.inf if batches is None else epochs * -(-batches // size)
+    for i, optimizer in enumerate(trainer.optimizers):
+        most = math.inf if optimizer.state else taken  # it may have taken some before
+        same = check.alike if trainer.schedulers else check.like  # which change the settings
+        _check_optimizer(check, f"optimizers.{i}", found[i], optimizer, most, same)
 
 
 def _check_optimizer(
-    check: _Check, name: str, found: Any, optimizer: Optimizer, taken: int
+    check: Check,
+    name: str,
+    found: Any,
+    optimizer: Optimizer,
+    most: float,
+    same: Callable[[str, Any, Any], None],
 ) -> None:
     """The settings, and the state of every parameter that has any."""
-    like = _after_a_step(optimizer)
-    check.keys(name, found, like)
-    check.that(
-        type(found["param_groups"]) is list, f"{name}.param_groups", found["param_groups"], "a list"
-    )
-    check.length(f"{name}.param_groups", found["param_groups"], len(like["param_groups"]))
-    for i, group in enumerate(like["param_groups"]):
-        check.like(f"{name}.param_groups.{i}", found["param_groups"][i], group)
-    states = found["state"]
+    own, like = optimizer.state_dict(), _after_a_step(optimizer)
+    check.keys(name, found, own)
+    groups, states = found["param_groups"], found["state"]
+    check.that(type(groups) is list, f"{name}.param_groups", groups, "a list")
+    check.length(f"{name}.param_groups", groups, len(own["param_groups"]))
+    for i, group in enumerate(own["param_groups"]):
+        same(f"{name}.param_groups.{i}", groups[i], group)
     check.that(isinstance(states, dict), f"{name}.state", states, "a mapping")
-    check.that(bool(states) == (taken > 0), f"{name}.state", states, "what the steps so far left")
+    if like is None:
+        return
+    has_worked = most > 0 and bool(like)
+    check.that(bool(states) == has_worked, f"{name}.state", states, "what the steps so far left")
     for key, value in states.items():
-        check.that(key in like["state"], f"{name}.state", key, "the number of a parameter")
-        check.like(f"{name}.state.{key}", value, like["state"][key])
+        check.that(key in like, f"{name}.state", key, "the number of a parameter")
+        check.alike(f"{name}.state.{key}", value, like[key])
         if "step" in value:
             step = float(value["step"])
-            fits = 1 <= step <= taken and step.is_integer()
-            check.that(fits, f"{name}.state.{key}.step", step, f"1 to {taken}")
+            fits = 1 <= step <= most and step.is_integer()
+            check.that(fits, f"{name}.state.{key}.step", step, f"1 to {most}")
 
 
-def _after_a_step(optimizer: Optimizer) -> dict[str, Any]:
-    """What the ``state_dict`` of a like optimiser is laid out as once it has worked."""
+def _after_a_step(optimizer: Optimizer) -> dict[Any, Any] | None:
+    """How the state of an optimiser is laid out once it has worked; None if it can't be told
+    by a copy of it, as of LBFGS."""
     other = copy.deepcopy(optimizer)
     for group in other.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
-    other.step()
-    return other.state_dict()
+    try:
+        other.step()
+    except (AttributeError, TypeError):
+        return None
+    return other.state_dict()["state"]
 
 
 def _after_a_start(trainer: "Trainer") -> dict[str, Tensor]:
     """What a model holds for an epoch once it has started one."""
-    model, device = trainer.model, next(trainer.model.parameters()).device
+    model = trainer.model
     if not hasattr(model, "start_epoch"):
         return epoch_state(model)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with RandomStream(0, trainer.device):
         other = copy.deepcopy(model)
         other.train()
         other.start_epoch(trainer.data)

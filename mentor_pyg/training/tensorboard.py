@@ -1,59 +1,60 @@
 """The history of a run, to be watched in TensorBoard."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.files import naming
 from mentor_pyg.options import checked
-from mentor_pyg.training.config import FitResult
-from mentor_pyg.training.trainer import OnEpoch
+from mentor_pyg.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from mentor_pyg.training.trainer import Trainer
 
 
-@contextmanager
-@checked
-def tensorboard_logger(folder: str | Path) -> Iterator[OnEpoch]:
+class TensorBoard(Callback):
     """Writes every epoch as scalars: ``loss/<term>``, ``val/<metric>`` and ``seconds``.
 
-    A run that goes on writes its earlier epochs again and takes the place of what was
-    written of them before::
+    A run that is resumed writes its earlier epochs again and replaces what was written of
+    them before::
 
-        with tensorboard_logger(out / "tensorboard") as on_epoch:
-            train(config, source, out, on_epoch=on_epoch)
+        train(config, source, out, callbacks=[TensorBoard(out / "tensorboard")])
 
     Args:
         folder: Where to write.
 
-    Returns:
-        A context with a callback for :func:`~mentor_pyg.runs.run.train` and
-        :func:`~mentor_pyg.fit`.
-
     Raises:
-        InputError: If TensorBoard isn't installed.
+        InputError: If TensorBoard isn't installed, or can't write there.
     """
-    optional("tensorboard")
-    from torch.utils.tensorboard import SummaryWriter
 
-    with naming(folder):
-        writer = SummaryWriter(str(folder), purge_step=1)
-    written = 0
+    @checked
+    def __init__(self, folder: str | Path) -> None:
+        optional("tensorboard")
+        self.folder, self.written = Path(folder), 0
+        self.writer: Any = None
+        with naming(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
-    def on_epoch(result: FitResult, is_best: bool) -> None:
-        nonlocal written
-        with naming(folder):
-            for row in result.history[written:]:
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        with naming(self.folder):
+            self.writer = SummaryWriter(str(self.folder), purge_step=1)
+        self.written = 0
+
+    def on_epoch_end(self, trainer: "Trainer") -> None:
+        with naming(self.folder):
+            for row in trainer.result.history[self.written :]:
                 for name, value in row.items():
                     if name != "epoch":
-                        writer.add_scalar(_tag(name), value, int(row["epoch"]))
-            written = result.epochs_run
-            writer.flush()
+                        self.writer.add_scalar(_tag(name), value, int(row["epoch"]))
+            self.written = trainer.result.epochs_run
+            self.writer.flush()
 
-    try:
-        yield on_epoch
-    finally:
-        with naming(folder):
-            writer.close()
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        if self.writer is not None:
+            with naming(self.folder):
+                self.writer.close()
 
 
 def _tag(name: str) -> str:

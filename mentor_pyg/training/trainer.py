@@ -1,130 +1,178 @@
 """The training loop."""
 
-import inspect
-import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch_geometric import seed_everything
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
-from mentor_pyg._util.progress import progress_bar
-from mentor_pyg.errors import NotFinite
+from mentor_pyg.errors import InputError, NotFinite
 from mentor_pyg.evaluation.metrics import Evaluator, encode
-from mentor_pyg.training.checkpoint import (
-    Checkpoint,
-    epoch_state,
-    random_state,
-    set_epoch_state,
-    set_random_state,
-)
+from mentor_pyg.options import Positive, checked
+from mentor_pyg.training.batches import BatchLike, Stateful, check_sampler, groups, num_batches
+from mentor_pyg.training.callbacks import Callback, EpochLog, ProgressBar
+from mentor_pyg.training.checkpoint import Checkpoint, epoch_state, set_epoch_state
 from mentor_pyg.training.config import FitResult, TrainConfig
 from mentor_pyg.training.divergence import Diverged, check_losses, check_weights
+from mentor_pyg.training.optimization import (
+    MakeOptimizer,
+    MakeScheduler,
+    make_minimizers,
+    make_schedulers,
+)
+from mentor_pyg.training.randomness import RandomStream, derived_seed
 from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.training.state import check_state
-from mentor_pyg.typing import Batch, Objective, RecommenderModel
-
-Losses = Callable[[HeteroData, Batch], dict[str, Tensor]]
-OnEpoch = Callable[[FitResult, bool], object]
-
-logger = logging.getLogger("mentor_pyg")
-
-POSTFIX_EVERY = 10
-"""Steps between updates of the loss terms on the progress bar; each waits for the GPU."""
+from mentor_pyg.typing import RecommenderModel
 
 
 def fit(
     model: RecommenderModel,
     data: HeteroData,
     config: TrainConfig | None = None,
+    *,
+    sampler: Iterable[BatchLike] | None = None,
+    optimizer: Optimizer | MakeOptimizer | None = None,
+    scheduler: MakeScheduler | None = None,
+    max_grad_norm: Positive | None = None,
+    callbacks: Sequence[Callback] = (),
+    reset: bool = True,
     progress: bool = True,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
-    on_epoch: OnEpoch | None = None,
 ) -> FitResult:
     """Trains a model in place and leaves it with the weights of the best validation.
 
-    Parameters are drawn afresh. Selection looks at the validation split alone. With
-    equal seeds, runs on the CPU give equal numbers, interrupted or not.
+    Selection looks at the validation split alone. With equal seeds, runs on the CPU give
+    equal numbers, interrupted or not. All random numbers are the training's own: PyTorch's,
+    NumPy's and Python's global generators are afterwards as they were before.
 
     Args:
         model: Any :class:`~mentor_pyg.RecommenderModel`, on the device of ``data``.
         data: The graph, with whatever transforms the model needs.
         config: How to train.
+        sampler: What to go through in every epoch, instead of a
+            :class:`~mentor_pyg.training.BPRSampler`: any iterable that begins anew whenever
+            it is iterated over. It gives a :class:`~mentor_pyg.Batch`, or a pair of the graph
+            that the batch is about, e.g. a sampled sub-graph, and the batch. One with
+            ``state_dict`` and ``load_state_dict`` can be resumed within an epoch, others at
+            the last epoch's end.
+        optimizer: A class, which is given the learning rate, a function of a list of
+            parameters that makes an optimiser, or an optimiser of the model's parameters;
+            instead of ``config.optimizer``. Objectives that name their own keep it.
+        scheduler: A function that makes the schedule of an optimiser, e.g.
+            ``lambda optimizer: ExponentialLR(optimizer, 0.9)``, instead of
+            ``config.scheduler``. ``ReduceLROnPlateau`` is given the monitored metric.
+        max_grad_norm: Instead of ``config.max_grad_norm``.
+        callbacks: See :class:`~mentor_pyg.training.Callback`.
+        reset: Whether to draw the parameters afresh; otherwise training goes on from them.
         progress: Whether to show a progress bar.
         checkpoint: Where to save the state at the end of every epoch and, if epochs are
             long, within. Ctrl-C then saves before it ends.
         resume: Whether to go on from that state.
-        on_epoch: Called after every epoch with the result so far and whether the epoch
-            is the best. What it raises ends the training.
 
     Raises:
         InputError: If losses, weights or embeddings stop being finite, which leaves the
-            model with the best weights so far; if the monitored metric is unknown; or if
-            the state is damaged or of another run.
+            model with the best weights so far; if the monitored metric is unknown; if an
+            argument doesn't fit the model or the others; or if the state is damaged or of
+            another run.
     """
-    trainer = Trainer(model, data, config or TrainConfig(), progress, checkpoint)
+    trainer = Trainer(
+        model,
+        data,
+        config,
+        sampler=sampler,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        max_grad_norm=max_grad_norm,
+        callbacks=callbacks,
+        reset=reset,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
     if resume:
         trainer.resume()
-    return trainer.fit(on_epoch)
+    return trainer.fit()
 
 
+@checked
 class Trainer:
     """The loop behind :func:`fit`, and all of its state.
 
     Args:
-        model, data, config, progress, checkpoint: As for :func:`fit`.
+        model, data, config, sampler, optimizer, scheduler, max_grad_norm, callbacks, reset,
+            progress, checkpoint: As for :func:`fit`.
     """
 
     def __init__(
         self,
         model: RecommenderModel,
         data: HeteroData,
-        config: TrainConfig,
+        config: TrainConfig | None = None,
+        *,
+        sampler: Iterable[BatchLike] | None = None,
+        optimizer: Optimizer | MakeOptimizer | None = None,
+        scheduler: MakeScheduler | None = None,
+        max_grad_norm: Positive | None = None,
+        callbacks: Sequence[Callback] = (),
+        reset: bool = True,
         progress: bool = True,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.model, self.data, self.config = model, data, config
-        self.progress, self.checkpoint = progress, checkpoint
+        self.model, self.data, self.config = model, data, config or TrainConfig()
+        config = self.config
         self.evaluator = Evaluator(data, "val", config.ks)
-        seed_everything(config.seed)
-        model.reset_parameters()
-        device = next(model.parameters()).device
-        generator = torch.Generator(device).manual_seed(config.seed)
-        self.sampler = BPRSampler(data, config.batch_size, generator)
-        self.autocast = torch.autocast(
-            device.type, torch.bfloat16, enabled=config.precision == "bf16"
+        self.device = _device(model)
+        if reset and isinstance(optimizer, Optimizer) and optimizer.state:
+            raise InputError(
+                "optimizer: has taken steps, which don't belong to parameters drawn afresh; "
+                "expected reset=False, or a new optimiser"
+            )
+        self.stream = RandomStream(config.seed, self.device)
+        if reset:
+            with self.stream:
+                model.reset_parameters()
+        self.sampler = sampler if sampler is not None else self._bpr_sampler()
+        check_sampler(self.sampler, config.epochs)
+        autocast = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=config.precision == "bf16"
         )
-        self.steps = [self._compile(o) for o in objectives(model, config.lr)]
+        norm = config.max_grad_norm if max_grad_norm is None else max_grad_norm
+        self.minimizers = make_minimizers(model, config, optimizer, autocast, norm)
+        self.optimizers = [minimizer.optimizer for minimizer in self.minimizers]
+        self.schedulers = make_schedulers(self.optimizers, config, scheduler, self.num_batches)
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                name = getattr(callback, "__name__", type(callback).__name__)
+                raise InputError(f"callbacks: {name} is none; expected objects of class Callback")
+        self.checkpoint = checkpoint
+        self.callbacks: list[Callback] = [ProgressBar()] if progress else []
+        self.callbacks += [EpochLog(), *callbacks]
+        self.callbacks += [] if checkpoint is None else [checkpoint]  # when all else is done
         self.result = FitResult()
         self.best_state = _copy(model)
         self.bad_rounds = 0
+        self.epoch = self.step = 0
         self.totals: dict[str, Tensor] = {}
-        self.zero = torch.zeros((), device=device)  # float32: sums in bfloat16 stop growing
         self.seconds = 0.0
+        self.is_best = self.should_stop = False
 
-    def _compile(self, step: tuple[Losses, Optimizer]) -> tuple[Losses, Optimizer]:
-        return (torch.compile(step[0]), step[1]) if self.config.compile else step
+    def _bpr_sampler(self) -> BPRSampler:
+        config = self.config
+        generator = torch.Generator(self.device).manual_seed(derived_seed(config.seed, 1))
+        return BPRSampler(self.data, config.batch_size, generator, config.num_negatives)
 
-    def fit(self, on_epoch: OnEpoch | None = None) -> FitResult:
-        """Trains until the end, or on from a loaded state."""
-        try:
-            with self._interruptible():
-                while not self.is_finished:
-                    self._fit_epoch(on_epoch)
-        except Diverged as error:
-            self.model.load_state_dict(self.best_state)
-            best = self.result.best_epoch
-            kept = f"those of epoch {best}, the best so far, are kept" if best else "none are kept"
-            raise Diverged(f"{error}; of the weights {kept}") from None
-        self.model.load_state_dict(self.best_state)
-        return self.result
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in an epoch; None if the sampler doesn't tell."""
+        return num_batches(self.sampler)
 
     @property
     def is_finished(self) -> bool:
@@ -132,65 +180,83 @@ class Trainer:
         config = self.config
         return self.result.epochs_run >= config.epochs or self.bad_rounds >= config.patience
 
-    def _fit_epoch(self, on_epoch: OnEpoch | None) -> None:
+    def fit(self) -> FitResult:
+        """Trains until the end, or on from a loaded state."""
+        with ExitStack() as stack:
+            stack.enter_context(self.stream)
+            for callback in self.callbacks:
+                stack.callback(callback.on_fit_end, self)
+                callback.on_fit_start(self)
+            try:
+                while not (self.is_finished or self.should_stop):
+                    self._fit_epoch()
+            except Diverged as error:
+                self.model.load_state_dict(self.best_state)
+                best = self.result.best_epoch
+                kept = f"those of epoch {best}, the best so far," if best else "none"
+                raise Diverged(f"{error}; of the weights {kept} are kept") from None
+            self.model.load_state_dict(self.best_state)
+        return self.result
+
+    def _fit_epoch(self) -> None:
         row, config = self.train_epoch(), self.config
         is_due = row["epoch"] % config.eval_every == 0 or row["epoch"] == config.epochs
-        is_best = is_due and self._validate(row)
+        self.is_best = is_due and self._validate(row)
         self.result.history.append(row)
-        if on_epoch is not None:
-            on_epoch(self.result, is_best)
-        self._save()
+        if config.scheduler_interval == "epoch":
+            for scheduler in self.schedulers:
+                if not isinstance(scheduler, ReduceLROnPlateau):
+                    scheduler.step()
+                elif is_due:
+                    scheduler.step(row[config.monitor])
+        for callback in self.callbacks:
+            callback.on_epoch_end(self)
 
     def train_epoch(self) -> dict[str, float]:
         """One pass over the training pairs: the time, and the mean of each loss term."""
+        with self.stream:
+            return self._train_epoch()
+
+    def _train_epoch(self) -> dict[str, float]:
         self.model.train()
-        is_resumed = bool(self.totals)
-        if not is_resumed and hasattr(self.model, "start_epoch"):
+        if self.step == 0 and hasattr(self.model, "start_epoch"):
             self.model.start_epoch(self.data)
-        epoch = self.result.epochs_run + 1
+        self.epoch = epoch = self.result.epochs_run + 1
+        zero = torch.zeros((), device=self.device)  # float32: sums in bfloat16 stop growing
         start = time.perf_counter() - self.seconds
-        with progress_bar(
-            self.sampler, f"epoch {epoch}", self.progress, initial=self.sampler.step * is_resumed
-        ) as bar:
-            for batch in bar:
-                losses = self._step(batch)
-                for name, loss in losses.items():
-                    self.totals[name] = self.totals.get(name, self.zero) + loss.detach()
-                if not bar.disable and self.sampler.step % POSTFIX_EVERY == 1:
-                    bar.set_postfix({name: f"{loss.item():.4f}" for name, loss in losses.items()})
-                self.seconds = time.perf_counter() - start
-                if self.checkpoint is not None and self.checkpoint.is_due():
-                    check_weights(self.model, epoch)
-                    self._save()
-        means = {name: float(total) / len(self.sampler) for name, total in self.totals.items()}
+        for callback in self.callbacks:
+            callback.on_epoch_start(self)
+        size = self.config.accumulate
+        for batches in groups(self.sampler, size, self.step, self.data, self.device):
+            for callback in self.callbacks:
+                callback.on_step_start(self)
+            losses = self._minimize(batches)
+            for name, loss in losses.items():
+                self.totals[name] = self.totals.get(name, zero) + loss
+            self.step += len(batches)
+            self.seconds = time.perf_counter() - start
+            if len(batches) > 1:
+                losses = {name: loss / len(batches) for name, loss in losses.items()}
+            for callback in self.callbacks:
+                callback.on_step_end(self, losses)
+        if self.step == 0:
+            raise InputError(f"epoch {epoch}: the sampler gave no batch; expected at least one")
+        means = {name: float(total) / self.step for name, total in self.totals.items()}
         check_losses(means, epoch)
         check_weights(self.model, epoch)  # the last step's, which no loss has seen
         row = {"epoch": epoch, "seconds": self.seconds, **means}
-        self.totals, self.seconds = {}, 0.0
+        self.step, self.totals, self.seconds = 0, {}, 0.0
         return row
 
-    def _step(self, batch: Batch) -> dict[str, Tensor]:
-        """Minimises every objective by one step of its optimiser; the loss terms."""
+    def _minimize(self, batches: Sequence[Any]) -> dict[str, Tensor]:
+        """Minimises every objective by one step of its optimiser; sums of the loss terms."""
         terms: dict[str, Tensor] = {}
-        for losses_of, optimizer in self.steps:
-            terms |= self._minimize(losses_of, optimizer, batch)
+        for minimize in self.minimizers:
+            terms |= minimize(batches)
+        if self.config.scheduler_interval == "step":
+            for scheduler in self.schedulers:
+                scheduler.step()
         return terms
-
-    def _minimize(self, losses_of: Losses, optimizer: Optimizer, batch: Batch) -> dict[str, Tensor]:
-        """One step of an optimiser; the loss terms before it."""
-        seen: list[dict[str, Tensor]] = []
-
-        def closure() -> Any:
-            optimizer.zero_grad()  # before the losses, which then find its memory free
-            with self.autocast:
-                losses = losses_of(self.data, batch)
-            total = torch.stack(list(losses.values())).sum()
-            total.backward()
-            seen.append({name: loss.detach() for name, loss in losses.items()})
-            return total
-
-        optimizer.step(closure)  # which LBFGS calls more than once
-        return seen[0]
 
     def _validate(self, row: dict[str, float]) -> bool:
         """Adds metrics to a row and keeps the weights if they are the best so far."""
@@ -201,21 +267,18 @@ class Trainer:
             raise Diverged(f"epoch {row['epoch']}: {error}") from None
         row |= metrics
         is_best = metrics[monitor] > result.val.get(monitor, -1.0)
-        _log_row(row, monitor, is_best)
         self.bad_rounds = 0 if is_best else self.bad_rounds + 1
         if is_best:
             result.best_epoch, result.val = int(row["epoch"]), metrics
             self.best_state = _copy(self.model)
         return is_best
 
-    def _interruptible(self) -> AbstractContextManager[None]:
-        return self.checkpoint.catching_interrupts() if self.checkpoint else nullcontext()
-
-    def _save(self) -> None:
-        if self.checkpoint is not None:
-            self.checkpoint.save(self.state_dict())
-            if self.checkpoint.is_interrupted:
-                raise KeyboardInterrupt
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether the state is enough to go on from: within an epoch, the sampler has to have
+        a state and a length."""
+        is_whole = isinstance(self.sampler, Stateful) and self.num_batches is not None
+        return self.step == 0 or is_whole
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on."""
@@ -223,14 +286,27 @@ class Trainer:
             "model": self.model.state_dict(),
             "epoch": epoch_state(self.model),
             "best": self.best_state,
-            "optimizers": [optimizer.state_dict() for _, optimizer in self.steps],
-            "sampler": self.sampler.state_dict(),
-            "random": random_state(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "sampler": self.sampler.state_dict() if isinstance(self.sampler, Stateful) else {},
+            "callbacks": {
+                name: saved for name, c in self.named_callbacks() if (saved := c.state_dict())
+            },
+            "random": self.stream.state_dict(),
             "result": asdict(self.result),
             "bad_rounds": self.bad_rounds,
+            "step": self.step,
             "totals": self.totals,
             "seconds": self.seconds,
         }
+
+    def named_callbacks(self) -> Iterator[tuple[str, Callback]]:
+        """The callbacks by the names of their classes, numbered where these come again."""
+        seen: Counter[str] = Counter()
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            seen[name] += 1
+            yield (name if seen[name] == 1 else f"{name} {seen[name]}"), callback
 
     def resume(self) -> None:
         """Goes on from what the checkpoint saved, or changes nothing.
@@ -249,41 +325,29 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         set_epoch_state(self.model, state["epoch"])
         self.best_state = state["best"]
-        for (_, optimizer), saved in zip(self.steps, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.sampler.load_state_dict(state["sampler"])
+        for part in ("optimizers", "schedulers"):
+            for each, saved in zip(getattr(self, part), state[part], strict=True):
+                each.load_state_dict(saved)
+        if isinstance(self.sampler, Stateful):
+            self.sampler.load_state_dict(state["sampler"])
+        for name, callback in self.named_callbacks():
+            if name in state["callbacks"]:
+                callback.load_state_dict(state["callbacks"][name])
         self.result = FitResult(**state["result"])
-        self.bad_rounds = state["bad_rounds"]
-        device = next(self.model.parameters()).device
-        self.totals = {name: total.to(device) for name, total in state["totals"].items()}
+        self.bad_rounds, self.step = state["bad_rounds"], state["step"]
+        self.totals = {name: total.to(self.device) for name, total in state["totals"].items()}
         self.seconds = state["seconds"]
-        set_random_state(state["random"])
+        self.stream.load_state_dict(state["random"])
 
 
-def objectives(model: RecommenderModel, lr: float) -> list[tuple[Losses, Optimizer]]:
-    """The losses that a step minimises in turn, each with its optimiser."""
-    if not hasattr(model, "objectives"):
-        return [(model.losses, _optimizer(Objective(model.losses, list(model.parameters())), lr))]
-    return [(o.losses, _optimizer(o, lr)) for o in model.objectives()]
-
-
-def _optimizer(objective: Objective, lr: float) -> Optimizer:
-    """The optimiser of an objective, in one kernel for all parameters where it has one."""
-    options: dict[str, Any] = {"lr": lr, **objective.options}
-    has_kernel = "fused" in inspect.signature(objective.optimizer).parameters
-    if has_kernel and not options.keys() & {"fused", "foreach", "differentiable"}:
-        options["fused"] = True
-    return objective.optimizer(objective.parameters, **options)
+def _device(model: RecommenderModel) -> torch.device:
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        raise InputError(
+            f"{type(model).__name__}: has no parameters; expected at least one to train"
+        )
+    return parameter.device
 
 
 def _copy(model: RecommenderModel) -> dict[str, Any]:
     return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def _log_row(row: dict[str, float], monitor: str, is_best: bool) -> None:
-    terms = [k for k in row if "@" not in k and k not in ("epoch", "seconds")]
-    losses = "  ".join(f"{name} {row[name]:.4f}" for name in terms)
-    logger.info(
-        f"epoch {row['epoch']:>4}  {row['seconds']:.1f} s  {losses}  "
-        f"val {monitor} {row[monitor]:.4f}{' *' if is_best else ''}"
-    )

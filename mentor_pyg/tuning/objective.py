@@ -10,9 +10,10 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.runs.config import RunConfig
-from mentor_pyg.runs.run import build_model, prepare_graphs
+from mentor_pyg.runs.run import build_model, load_init, prepare_graphs
+from mentor_pyg.training.callbacks import Callback
 from mentor_pyg.training.config import FitResult
-from mentor_pyg.training.trainer import OnEpoch, fit
+from mentor_pyg.training.trainer import fit
 from mentor_pyg.tuning.search import Search
 from mentor_pyg.typing import INTERACTS
 
@@ -67,8 +68,16 @@ class ValidationObjective:
         self.search, self.progress = search, progress
         self.graphs = PreparedGraphs(data, device)
 
-    def __call__(self, settings: Mapping[str, Any], on_epoch: OnEpoch) -> FitResult:
+    def __call__(self, settings: Mapping[str, Any], callback: Callback) -> FitResult:
         config = self.search.configure(settings)
         data = self.graphs(config)
         model = build_model(config, data).to(self.graphs.device)
-        return fit(model, data, config.train, self.progress, on_epoch=on_epoch)
+        reset = not load_init(config, model)
+        return fit(
+            model,
+            data,
+            config.train,
+            callbacks=[callback],
+            reset=reset,
+            progress=self.progress,
+        )

@@ -17,9 +17,10 @@ from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.choices import Sampler
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import checked
+from mentor_pyg.training.callbacks import Callback
 from mentor_pyg.training.checkpoint import differences
 from mentor_pyg.training.config import FitResult
-from mentor_pyg.training.trainer import OnEpoch
+from mentor_pyg.training.trainer import Trainer
 from mentor_pyg.tuning.backend import (
     close_storage,
     distribution,
@@ -45,8 +46,8 @@ PROPOSALS = 5
 FEW_TRIALS = 10
 """With fewer complete trials, the importance of parameters can't be told."""
 
-Objective = Callable[[dict[str, Any], OnEpoch], FitResult]
-"""Trains with settings by name and calls back after every epoch."""
+Objective = Callable[[dict[str, Any], Callback], FitResult]
+"""Trains with settings by name, and with a callback."""
 
 
 @checked
@@ -206,25 +207,16 @@ class Study:
         return self.study.ask(self.distributions)
 
     def _try(self, objective: Objective, settings: dict[str, Any], running: Any) -> Trial:
-        result = FitResult()
-
-        def on_epoch(current: FitResult, is_best: bool) -> None:
-            nonlocal result
-            result = current
-            row = current.history[-1]
-            if self.monitor in row:
-                running.report(row[self.monitor], int(row["epoch"]))
-                if running.should_prune():
-                    raise self.optuna.TrialPruned
-
+        reports = _Reports(running, self.monitor, self.optuna.TrialPruned)
         state, why = "complete", ""
         try:
             with _without_log():
-                result = objective(settings, on_epoch)
+                reports.result = objective(settings, reports)
         except self.optuna.TrialPruned:
             state = "pruned"
         except (InputError, torch.OutOfMemoryError) as error:
             state, why = "failed", reason(error)
+        result = reports.result
         return Trial(
             0,
             state,
@@ -261,6 +253,22 @@ class Study:
                 f"{self.path}: was begun with {name} = {shown(their)}, this search has "
                 f"{shown(our)}; expected the same search to go on, or another folder"
             )
+
+
+class _Reports(Callback):
+    """Tells Optuna the value of every epoch, and gives up a trial where that says so."""
+
+    def __init__(self, running: Any, monitor: str, pruned: type[Exception]) -> None:
+        self.running, self.monitor, self.pruned = running, monitor, pruned
+        self.result = FitResult()
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self.result = trainer.result
+        row = self.result.history[-1]
+        if self.monitor in row:
+            self.running.report(row[self.monitor], int(row["epoch"]))
+            if self.running.should_prune():
+                raise self.pruned
 
 
 @contextmanager

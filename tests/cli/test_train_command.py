@@ -1,6 +1,7 @@
 """Arguments of ``train``, and what ``info`` says of its runs."""
 
 import json
+import shutil
 
 import pytest
 from filelock import FileLock
@@ -8,6 +9,7 @@ from filelock import FileLock
 from mentor_pyg.cli import integers
 from mentor_pyg.cli.main import main
 from mentor_pyg.errors import InputError
+from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import METRICS
 
 QUICK = ["--preset", "lightgcn", "--epochs", "1", "--quiet"]
@@ -93,3 +95,45 @@ def test_integers():
     assert integers("--ks", "10, 20,") == [10, 20]
     with pytest.raises(InputError, match="--ks: is '1,x'; expected whole numbers"):
         integers("--ks", "1,x")
+
+
+def test_init_begins_with_the_weights_of_another_run(finished, toy_folder, tmp_path, capsys):
+    train = ["train", "--data", str(toy_folder), *QUICK, "--set", "train.lr=1e-9", "--json"]
+    out = tmp_path / "warm"
+    assert main([*train, "--init", str(finished), "--out", str(out)]) == 0
+    warm = json.loads(capsys.readouterr().out)
+    assert warm["val"] == json.loads((finished / METRICS).read_text())["val"]
+    assert load_config(str(out / "config.yaml")).init == str(finished)
+    shutil.rmtree(finished)  # which is needed no more
+    assert main(["train", "--resume", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == warm
+    assert main([*train, "--init", str(out), "--out", str(out), "--force"]) == 0
+    assert json.loads(capsys.readouterr().out)["val"] == warm["val"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--init", "nowhere"], "best.safetensors: not found"),
+        (["--init", ""], "--init: is ''; expected a name"),
+        (["--init", "OUT", "--set", "options.hidden_channels=8"], "embedding.user is float32 [60"),
+        (["--init", "OUT", "--preset", "ngcf"], "best.safetensors: model lacks "),
+        (["--set", "init=3"], "init: is 3; expected the folder of a run"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(finished, toy_folder, tmp_path, capsys, args, message):
+    args = [str(finished) if arg == "OUT" else arg for arg in args]
+    command = ["train", "--data", str(toy_folder), "--out", str(tmp_path / "new"), *QUICK]
+    assert main([*command, *args]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "new" / "config.yaml").exists()
+
+
+def test_init_with_other_data_is_said(finished, write_mmrec, tmp_path, tiny, caplog):
+    tiny["item"].x_visual += 1
+    other = write_mmrec(tmp_path / "other", tiny)
+    args = ["--init", str(finished), "--out", str(tmp_path / "new"), *QUICK]
+    assert main(["train", "--data", str(other), *args]) == 0
+    assert "was trained on other data" in caplog.text

@@ -13,6 +13,7 @@ from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import read_metrics
 from mentor_pyg.runs.run import prepare_graphs, run_summary, train
 from mentor_pyg.runs.weights import load_weights
+from mentor_pyg.training import Callback
 from mentor_pyg.transforms import CompactFeatures, cosine_knn
 from mentor_pyg.typing import ITEM, similar
 
@@ -94,11 +95,12 @@ def test_an_interrupted_run_leaves_nothing_of_the_one_before(source, tmp_path):
     train(load_config("lightgcn", epochs=3), source, out, CPU, progress=False)
     (out / "notes.txt").write_text("mine")
 
-    def interrupt(result, is_best):
-        raise KeyboardInterrupt
+    class Interrupt(Callback):
+        def on_epoch_end(self, trainer):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, source, out, CPU, progress=False, on_epoch=interrupt, force=True)
+        train(config, source, out, CPU, progress=False, callbacks=[Interrupt()], force=True)
     assert sorted(files_of(out)) == ["best.safetensors", "config.yaml", "history.csv", "notes.txt"]
     assert load_config(str(out / "config.yaml")).model == "MFBPR"
     assert len((out / "history.csv").read_text().splitlines()) == 2

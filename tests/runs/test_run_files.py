@@ -14,6 +14,7 @@ from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import read_last
 from mentor_pyg.runs.run import load_run, train
 from mentor_pyg.runs.weights import load_weights, save_weights
+from mentor_pyg.training import Callback
 
 CPU = torch.device("cpu")
 
@@ -33,12 +34,13 @@ def test_a_full_disk_ends_a_run_with_one_line_and_it_can_go_on(source, tmp_path,
     expected = train(config, source, whole, CPU, progress=False)
     with ExitStack() as stack:
 
-        def fill(result, is_best):
-            if result.epochs_run == 2:
-                stack.enter_context(small_disk((out / "last.pt").stat().st_size - 1))
+        class Fill(Callback):
+            def on_epoch_end(self, trainer):
+                if trainer.epoch == 2:
+                    stack.enter_context(small_disk((out / "last.pt").stat().st_size - 1))
 
         with pytest.raises(InputError, match=rf"^{out / 'last.pt'}: can't be written \(.*\); exp"):
-            train(config, source, out, CPU, progress=False, on_epoch=fill)
+            train(config, source, out, CPU, progress=False, callbacks=[Fill()])
     assert sorted(files_of(out)) == ["best.safetensors", "config.yaml", "history.csv", "last.pt"]
     assert load_run(out).config == config
     assert read_last(out).epochs_run == 1

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from training.conftest import Stop, StoppingCheckpoint
 
 from mentor_pyg import FitResult, InputError, TrainConfig, fit
 from mentor_pyg._util.cache import CACHE
@@ -25,24 +26,6 @@ from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(epochs=4, batch_size=64, lr=1e-2)
-
-
-class Stop(Exception):
-    pass
-
-
-class StoppingCheckpoint(Checkpoint):
-    """Saves after every step and fails after the given number of saves."""
-
-    def __init__(self, path, after):
-        super().__init__(path, {}, minutes=-1.0)
-        self.left = after
-
-    def save(self, state):
-        super().save(state)
-        self.left -= 1
-        if self.left == 0:
-            raise Stop
 
 
 @pytest.fixture
@@ -70,7 +53,7 @@ def test_going_on_gives_the_numbers_of_an_uninterrupted_run(data, tmp_path, mode
         )
     torch.rand(7)  # whatever is drawn in between
     model = model_class.from_data(data)
-    result = fit(model, data, CONFIG, False, Checkpoint(path, {}), resume=True)
+    result = fit(model, data, CONFIG, progress=False, checkpoint=Checkpoint(path, {}), resume=True)
     assert without_times(result) == without_times(expected)
     assert (result.val, result.best_epoch) == (expected.val, expected.best_epoch)
     for name, value in whole.state_dict().items():
@@ -81,12 +64,25 @@ def test_a_state_with_other_parts_is_refused(data, tmp_path):
     """One of another version, before anything of it is loaded."""
     path = tmp_path / "last.pt"
     with pytest.raises(Stop):
-        fit(LightGCN.from_data(data), data, CONFIG, False, StoppingCheckpoint(path, 1))
+        fit(
+            LightGCN.from_data(data),
+            data,
+            CONFIG,
+            progress=False,
+            checkpoint=StoppingCheckpoint(path, 1),
+        )
     content = read_checkpoint(path)
     del content["state"]["epoch"]
     save_tensors(content, path, STATE)
     with pytest.raises(InputError, match=rf"^{path}: state lacks 'epoch'; expected it$"):
-        fit(LightGCN.from_data(data), data, CONFIG, False, Checkpoint(path, {}), resume=True)
+        fit(
+            LightGCN.from_data(data),
+            data,
+            CONFIG,
+            progress=False,
+            checkpoint=Checkpoint(path, {}),
+            resume=True,
+        )
 
 
 class EveryEpoch(LightGCN):
@@ -110,18 +106,18 @@ def test_what_a_model_draws_before_an_epoch_survives(data, tmp_path, after):
     path = tmp_path / "last.pt"
     model = EveryEpoch.from_data(data)
     with pytest.raises(Stop):
-        fit(model, data, CONFIG, False, StoppingCheckpoint(path, after))
+        fit(model, data, CONFIG, progress=False, checkpoint=StoppingCheckpoint(path, after))
     model = EveryEpoch.from_data(data)
-    result = fit(model, data, CONFIG, False, Checkpoint(path, {}), resume=True)
+    result = fit(model, data, CONFIG, progress=False, checkpoint=Checkpoint(path, {}), resume=True)
     assert without_times(result) == without_times(expected)
 
 
 def test_going_on_after_the_end_changes_nothing(data, tmp_path):
     checkpoint = Checkpoint(tmp_path / "last.pt", {})
     model = LightGCN.from_data(data)
-    first = fit(model, data, CONFIG, False, checkpoint)
+    first = fit(model, data, CONFIG, progress=False, checkpoint=checkpoint)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    again = fit(model, data, CONFIG, False, checkpoint, resume=True)
+    again = fit(model, data, CONFIG, progress=False, checkpoint=checkpoint, resume=True)
     assert again == first
     assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
 
@@ -245,7 +241,7 @@ def test_ctrl_c_saves_within_an_epoch_and_ends_with_130(toy_folder, tmp_path, si
 @pytest.fixture
 def finished(toy_folder, tmp_path):
     out = tmp_path / "out"
-    train(load_config("lightgcn", epochs=1), open_source(toy_folder), out, CPU, False)
+    runs.train(load_config("lightgcn", epochs=1), open_source(toy_folder), out, CPU, False)
     return out
 
 

@@ -255,3 +255,74 @@ def test_three_users_with_all_items_are_named(data, num_full, named):
     data[INTERACTS].edge_index = torch.tensor([*pairs, (6, 0)]).t()
     with pytest.warns(UserWarning, match=rf"^user {named}: has interacted"):
         BPRSampler(data, 6)
+
+
+def test_several_negatives_repeat_every_pair(data):
+    pairs = data[INTERACTS].edge_index
+    one = next(iter(BPRSampler(data, 6, torch.Generator().manual_seed(0))))
+    batch = next(iter(BPRSampler(data, 6, torch.Generator().manual_seed(0), num_negatives=50)))
+    assert [ids.shape for ids in batch] == [(300,)] * 3
+    assert torch.equal(batch.user, one.user.repeat_interleave(50))
+    assert torch.equal(batch.pos_item, one.pos_item.repeat_interleave(50))
+    seen = set(map(tuple, pairs.t().tolist()))
+    drawn = set(zip(batch.user.tolist(), batch.neg_item.tolist()))
+    assert not drawn & seen
+    users = set(one.user.tolist())
+    assert len(drawn) == sum(NUM_ITEMS - len(SEEN[user]) for user in users)  # each was drawn
+
+
+def test_pairs_come_in_proportion_to_their_weights(data):
+    pairs = data[INTERACTS].edge_index
+    weights = torch.arange(pairs.size(1)) % 3  # the first has none
+    generator = torch.Generator().manual_seed(0)
+    sampler = BPRSampler(data, 6, generator, weights=weights)
+    batches = [batch for _ in range(400) for batch in sampler]
+    key = NUM_ITEMS * pairs[0] + pairs[1]
+    drawn = torch.cat([NUM_ITEMS * batch.user + batch.pos_item for batch in batches])
+    assert drawn.numel() == 400 * key.numel()
+    share = (drawn.unsqueeze(1) == key).double().mean(dim=0)
+    expected = weights / weights.sum()
+    assert (share[weights == 0] == 0).all()
+    error = (share - expected).abs()
+    assert (error <= 5 * (expected / drawn.numel()).sqrt()).all()
+
+
+def test_weights_that_grow_rounded_still_find_pairs(data):
+    weights = torch.full((data[INTERACTS].edge_index.size(1),), 1e-30, dtype=torch.float64)
+    weights[0] = 1.0  # beside which the others vanish
+    sampler = BPRSampler(data, 100, torch.Generator().manual_seed(0), weights=weights)
+    (batch,) = sampler
+    first = data[INTERACTS].edge_index[:, 0]
+    assert (batch.user == first[0]).all()
+    assert (batch.pos_item == first[1]).all()
+
+
+def test_a_weighted_epoch_is_resumed(data):
+    weights = torch.arange(1.0, data[INTERACTS].edge_index.size(1) + 1)
+
+    def make():
+        return BPRSampler(data, 2, torch.Generator().manual_seed(3), 2, weights)
+
+    whole = list(make())
+    first, second = make(), make()
+    iterator = iter(first)
+    begun = [next(iterator), next(iterator)]
+    second.load_state_dict(first.state_dict())
+    for found, expected in zip([*begun, *second], whole, strict=True):
+        assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda n: torch.ones(n + 1), r"have shape \[\d+\]; expected \[\d+\]"),
+        (lambda n: torch.ones(n, 1), r"have shape \[\d+, 1\]; expected \[\d+\]"),
+        (lambda n: -torch.ones(n), "are negative or not finite; expected"),
+        (lambda n: torch.full((n,), torch.nan), "are negative or not finite; expected"),
+        (lambda n: torch.zeros(n), r"sum to 0\.0; expected more than 0"),
+    ],
+)
+def test_weights_must_fit(data, make, message):
+    count = data[INTERACTS].edge_index.size(1)
+    with pytest.raises(InputError, match=rf"^BPRSampler\.weights: {message}"):
+        BPRSampler(data, 6, weights=make(count))

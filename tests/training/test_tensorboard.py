@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -6,8 +7,8 @@ from mentor_pyg import InputError
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import train
+from mentor_pyg.training import TensorBoard
 from mentor_pyg.training.config import FitResult
-from mentor_pyg.training.tensorboard import tensorboard_logger
 
 
 def read(folder):
@@ -29,11 +30,18 @@ def history():
     ]
 
 
+def write(folder, *histories):
+    """Writes one training after the other; of each, the histories after its epochs."""
+    board = TensorBoard(folder)
+    board.on_fit_start(None)
+    for history in histories:
+        board.on_epoch_end(SimpleNamespace(result=FitResult(history=history)))
+    board.on_fit_end(None)
+
+
 def test_every_epoch_is_written_as_scalars(tmp_path, history):
     pytest.importorskip("tensorboard")
-    with tensorboard_logger(tmp_path) as on_epoch:
-        for epochs in (1, 2, 3):
-            on_epoch(FitResult(history=history[:epochs]), False)
+    write(tmp_path, history[:1], history[:2], history)
     assert read(tmp_path) == {
         "seconds": [(1, 0.5), (2, 0.25), (3, 0.25)],
         "loss/bpr": [(1, 0.7), (2, 0.6), (3, 0.5)],
@@ -43,25 +51,16 @@ def test_every_epoch_is_written_as_scalars(tmp_path, history):
 
 def test_a_run_that_goes_on_replaces_what_was_written(tmp_path, history):
     pytest.importorskip("tensorboard")
-    with tensorboard_logger(tmp_path) as on_epoch:
-        on_epoch(FitResult(history=history[:1]), True)
-        on_epoch(FitResult(history=history[:2]), True)
-    with tensorboard_logger(tmp_path) as on_epoch:
-        on_epoch(FitResult(history=history), True)
+    write(tmp_path, history[:1], history[:2])
+    write(tmp_path, history)
     assert [step for step, _ in read(tmp_path)["loss/bpr"]] == [1, 2, 3]
 
 
 def test_a_real_run(toy_folder, tmp_path):
     pytest.importorskip("tensorboard")
     config = load_config("lightgcn", epochs=2)
-    with tensorboard_logger(tmp_path / "events") as on_epoch:
-        metrics = train(
-            config,
-            open_source(toy_folder),
-            tmp_path / "out",
-            progress=False,
-            on_epoch=on_epoch,
-        )
+    source, curves = open_source(toy_folder), TensorBoard(tmp_path / "events")
+    metrics = train(config, source, tmp_path / "out", progress=False, callbacks=[curves])
     scalars = read(tmp_path / "events")
     for name, value in metrics["val"].items():
         assert (metrics["best_epoch"], value) in scalars[f"val/{name}"]
@@ -70,8 +69,5 @@ def test_a_real_run(toy_folder, tmp_path):
 
 def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    expected = pytest.raises(
-        InputError, match=r"expected `pip install 'mentor_pyg\[tensorboard\]'`"
-    )
-    with expected, tensorboard_logger(tmp_path):
-        pass
+    with pytest.raises(InputError, match=r"expected `pip install 'mentor_pyg\[tensorboard\]'`"):
+        TensorBoard(tmp_path)

@@ -85,6 +85,27 @@ def test_test_split_is_never_read(data):
     assert runs[0] == runs[1]
 
 
+def test_a_warm_start_goes_on_from_the_parameters(data):
+    config = TrainConfig(epochs=1, lr=1e-2)
+    model, cold = LightGCN.from_data(data), LightGCN.from_data(data)
+    first = fit(model, data, config, progress=False).history[0]
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    again = fit(model, data, config, reset=False, progress=False).history[0]
+    assert again["bpr"] < first["bpr"]
+    cold.load_state_dict(weights)
+    assert fit(cold, data, config, reset=False, progress=False).history[0]["bpr"] == again["bpr"]
+    assert fit(cold, data, config, progress=False).history[0]["bpr"] == first["bpr"]
+
+
+def test_a_model_without_parameters_is_refused(data):
+    class Empty(torch.nn.Module):
+        def reset_parameters(self):
+            pass
+
+    with pytest.raises(InputError, match=r"^Empty: has no parameters; expected at least one"):
+        fit(Empty(), data)
+
+
 def test_training_lowers_the_loss(data):
     config = TrainConfig(epochs=30, lr=1e-2, patience=30)
     history = fit(LightGCN.from_data(data), data, config, progress=False).history

@@ -1,5 +1,6 @@
 import sqlite3
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,14 +27,14 @@ class Scripted:
     def __init__(self, score, epochs=4):
         self.score, self.epochs, self.asked = score, epochs, []
 
-    def __call__(self, settings, on_epoch):
+    def __call__(self, settings, callback):
         self.asked.append(settings)
         result = FitResult()
         for epoch in range(1, self.epochs + 1):
             value = self.score(settings) * epoch / self.epochs
             result.history.append({"epoch": epoch, "seconds": 1.0, MONITOR: value})
             result.best_epoch, result.val = epoch, {MONITOR: value}
-            on_epoch(result, True)
+            callback.on_epoch_end(SimpleNamespace(result=result))
         return result
 
 
@@ -106,11 +107,11 @@ def test_tpe_finds_the_top_of_a_hill(study):
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_an_interrupted_search_ends_like_one_that_was_not(study, tmp_path, sampler):
     class Interrupted(Scripted):
-        def __call__(self, settings, on_epoch):
+        def __call__(self, settings, callback):
             if len(self.asked) in (1, 11):
                 self.asked.append(settings)
                 raise KeyboardInterrupt
-            return super().__call__(settings, on_epoch)
+            return super().__call__(settings, callback)
 
     objective = Interrupted(by_x)
     for done in (1, 10):
@@ -155,9 +156,9 @@ def one_after_another(*scores):
     """An objective whose trials have these scores."""
     rest = iter(scores)
 
-    def objective(settings, on_epoch):
+    def objective(settings, callback):
         score = next(rest)
-        return Scripted(lambda _: score)(settings, on_epoch)
+        return Scripted(lambda _: score)(settings, callback)
 
     return objective
 
@@ -179,11 +180,11 @@ def test_without_pruning_none_is_given_up(study):
     "error", [InputError("epoch 1: loss\nis nan"), torch.OutOfMemoryError("x")]
 )
 def test_a_failing_trial_counts_and_the_search_goes_on(study, caplog, error):
-    def fails_first(settings, on_epoch):
+    def fails_first(settings, callback):
         if not objective.asked:
             objective.asked.append(settings)
             raise error
-        return objective(settings, on_epoch)
+        return objective(settings, callback)
 
     objective = Scripted(by_x)
     caplog.set_level("INFO", "mentor_pyg")

@@ -8,6 +8,7 @@ from mentor_pyg import InputError
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import load_run, train
+from mentor_pyg.training import Callback
 from mentor_pyg.training.config import FitResult
 from mentor_pyg.tuning.space import SearchSpace
 from mentor_pyg.typing import INTERACTS, ITEM
@@ -99,7 +100,7 @@ def test_trials_depend_on_validation_alone(source):
         measure = ValidationObjective(a_search(), data, CPU, progress=False)
         config = a_search().configure({})
         assert "test_edge_label_index" not in measure.graphs(config)[INTERACTS]
-        found.append(measure({"train.lr": 1e-3}, lambda result, is_best: None).val)
+        found.append(measure({"train.lr": 1e-3}, Callback()).val)
         assert data[INTERACTS].test_edge_label_index is test_pairs
     assert found[0] == found[1] == found[2]
 
@@ -278,8 +279,7 @@ def test_trials_on_reused_graphs_equal_those_on_fresh_ones(source):
     for dropout in (0.1, 0.5):
         fresh = ValidationObjective(search, source.dataset[0], CPU, progress=False)
         results = [
-            measure({"options.mask_dropout": dropout}, lambda result, is_best: None)
-            for measure in (shared, fresh)
+            measure({"options.mask_dropout": dropout}, Callback()) for measure in (shared, fresh)
         ]
         assert isinstance(results[0], FitResult)
         assert results[0].val == results[1].val

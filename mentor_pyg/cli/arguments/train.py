@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
     )
     parser.add_argument(
+        "--init",
+        metavar="RUN",
+        type=expanded,
+        help="begin with the weights of another run, whose shapes must fit",
+    )
+    parser.add_argument(
         "--tensorboard", action="store_true", help="write curves to <out>/tensorboard"
     )
     parser.add_argument(

@@ -9,7 +9,6 @@ from mentor_pyg import TrainConfig, fit
 from mentor_pyg.nn.adversarial import gradient_penalty, gumbel_rows
 from mentor_pyg.nn.models.mmssl import MMSSL
 from mentor_pyg.training.sampler import BPRSampler
-from mentor_pyg.training.trainer import objectives
 from mentor_pyg.transforms import LightGCNNorm
 from mentor_pyg.typing import INTERACTS, ITEM
 
@@ -167,9 +166,9 @@ def test_terms_of_the_options(make, data, options, terms):
 def changed_by(model, data, batch, index):
     """Names in the state that a step of one objective changes."""
     before = copy.deepcopy(model.state_dict())
-    losses_of, optimizer = objectives(model, lr=1e-2)[index]
-    torch.stack(list(losses_of(data, batch).values())).sum().backward()
-    optimizer.step()
+    objective = model.objectives()[index]
+    torch.stack(list(objective.losses(data, batch).values())).sum().backward()
+    objective.optimizer(objective.parameters, lr=1e-2).step()
     return {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
 
 
