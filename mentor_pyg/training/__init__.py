@@ -1,6 +1,5 @@
 """The training loop: it knows models by their contract alone."""
 
-from .batches import BatchLike
 from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .config import FitResult, TrainConfig
@@ -10,7 +9,6 @@ from .trainer import Trainer, fit
 
 __all__ = [
     "BPRSampler",
-    "BatchLike",
     "Callback",
     "Checkpoint",
     "FitResult",
