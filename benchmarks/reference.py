@@ -18,7 +18,7 @@ from torch_geometric.utils import degree
 
 from mentor_pyg.nn import ModalityEncoder
 from mentor_pyg.nn.models import MENTOR
-from mentor_pyg.typing import INTERACTS, ITEM, SIMILAR, Batch
+from mentor_pyg.typing import INTERACTS, ITEM, SIMILAR, USER, Batch
 
 
 class GatherScatterConv(MessagePassing):
@@ -51,11 +51,11 @@ class ReleasedStep:
 
     def __init__(self, model: MENTOR, data: HeteroData) -> None:
         self.model, self.data = model, data
-        self.num_users = model.num_users
+        self.num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
         pairs = data[INTERACTS].edge_index + torch.tensor([[0], [self.num_users]])
         self.edge_index = torch.cat([pairs, pairs.flip(0)], dim=1)
         store = data[SIMILAR]
-        size = (model.num_items, model.num_items)
+        size = (num_items, num_items)
         self.item_adj = torch.sparse_coo_tensor(store.edge_index.flip(0), store.edge_weight, size)
         self.conv = GatherScatterConv()
         self.eps = model.encoder.noisy_propagation.conv.eps
@@ -81,7 +81,8 @@ class ReleasedStep:
         pos = (users[batch.user] * items[batch.pos_item]).sum(dim=1)
         neg = (users[batch.user] * items[batch.neg_item]).sum(dim=1)
         split = slice(self.num_users), slice(self.num_users, None)
-        contrast = sum(dense_info_nce(view1[s], view2[s], model.temperature) for s in split)
+        tau = model.contrast.temperature
+        contrast = sum(dense_info_nce(view1[s], view2[s], tau) for s in split)
         return {
             "bpr": -torch.mean(F.logsigmoid(pos - neg)) / math.log(2),
             "align": model.align_weight * self._alignment(fused, repeated),
@@ -129,8 +130,9 @@ class ReleasedStep:
 
     @torch.no_grad()
     def _mask(self, z: Tensor) -> Tensor:
-        target = F.dropout(z, self.model.mask_dropout)
-        return 1 - F.cosine_similarity(self.model.predictor(z), target, dim=-1).mean()
+        masking = self.model.masking
+        target = F.dropout(z, masking.dropout)
+        return 1 - F.cosine_similarity(masking.predictor(z), target, dim=-1).mean()
 
     def _regularization(self, batch: Batch) -> Tensor:
         terms = [(e.user[batch.user] ** 2).mean() for e in self._encoders().values()]

@@ -64,12 +64,9 @@ def make(task: str, factor: int):
     if task.startswith("a negative"):
         sampler = NegativeSampler(pairs, users, items)
         return lambda: sampler(pairs[0])
-    one_way = torch.stack([pairs[0], users + pairs[1]])
-    edge_index = torch.cat([one_way, one_way.flip(0)], dim=1)
-    size = (users + items, users + items)
-    adj = Adjacency.from_edge_index(edge_index, torch.ones(edge_index.size(1)), size, True)
-    x = torch.randn(users + items, CHANNELS, requires_grad=True)
-    return lambda: adj.matmul(x).sum().backward()
+    adj = Adjacency.from_edge_index(pairs.flip(0), torch.ones(pairs.size(1)), (items, users))
+    user, item = (torch.randn(n, CHANNELS, requires_grad=True) for n in (users, items))
+    return lambda: ((adj @ item).sum() + (adj.t() @ user).sum()).backward()
 
 
 def measure(task: str, factor: int) -> dict[str, float]:

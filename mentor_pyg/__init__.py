@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .errors import InputError
     from .evaluation import Evaluator, evaluate, top_k
     from .experiments import compare, read_plan
+    from .nn.models import BaseRecommender
     from .preparation.run import prepare
     from .report import write_report
     from .runs import RunConfig, TrainedRun, load_config, load_run, train
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .training import FitResult, TrainConfig, fit
     from .tuning.run import tune
     from .tuning.search import Search
-    from .typing import Batch, RecommenderModel
+    from .typing import Batch
 
 try:
     __version__ = metadata.version(__name__)
@@ -26,13 +27,13 @@ except metadata.PackageNotFoundError:  # a checkout that isn't installed: no num
 
 __all__ = [
     "Adjacency",
+    "BaseRecommender",
     "Batch",
     "Evaluator",
     "FitResult",
     "InputError",
     "Recommendations",
     "Recommender",
-    "RecommenderModel",
     "RunConfig",
     "Search",
     "Source",
@@ -61,7 +62,7 @@ _MODULES = {
     "InputError": "errors",
     "Recommendations": "serving",
     "Recommender": "serving",
-    "RecommenderModel": "typing",
+    "BaseRecommender": "nn.models",
     "RunConfig": "runs",
     "Search": "tuning",
     "Source": "datasets.source",

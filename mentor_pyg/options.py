@@ -143,10 +143,10 @@ def check_options(
         raise InputError(f"{where}: is {shown(options)}; expected a mapping of options")
     known = [
         name
-        for name, parameter in inspect.signature(target).parameters.items()
+        for name, parameter in parameters(target).items()
         if parameter.default is not parameter.empty and name not in derived
     ]
-    fields = _options(typing.cast(Any, target).__init__ if isinstance(target, type) else target)
+    fields = {k: o for f in reversed(_functions(target)) for k, o in _options(f).items()}
     values = {}
     for name, value in options.items():
         if name not in known:
@@ -157,6 +157,42 @@ def check_options(
             value = fields[name].check(value, f"{where}.{name}", is_yaml=True)
         values[name] = value
     return values
+
+
+def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The arguments of a function by name, or of a class, with those that its constructor
+    passes on by ``**kwargs`` to that of a base."""
+    found: dict[str, inspect.Parameter] = {}
+    for function in _functions(target):
+        for name, parameter in _signature(function).parameters.items():
+            if name != "self" and parameter.kind not in (
+                inspect.Parameter.VAR_POSITIONAL,
+                inspect.Parameter.VAR_KEYWORD,
+            ):
+                found.setdefault(name, parameter)
+    return found
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:  # of a name that only type checkers import
+        return inspect.signature(function)
+
+
+def _functions(target: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """The function itself, or constructors of a class up to the first that passes nothing on."""
+    if not isinstance(target, type):
+        return [target]
+    found = []
+    for cls in target.__mro__:
+        constructor = vars(cls).get("__init__")
+        if constructor is not None:
+            found.append(constructor)
+            kinds = {p.kind for p in inspect.signature(constructor).parameters.values()}
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+    return found
 
 
 def check_value(value: Any, hint: Any, where: str) -> Any:

@@ -14,13 +14,15 @@ k     neighbours of an item in a kNN graph
 ====  =====================================================================
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch_geometric.data import HeteroData
+
+from mentor_pyg.errors import InputError
 
 USER = "user"
 ITEM = "item"
@@ -50,6 +52,23 @@ class Batch(NamedTuple):
     pos_item: Tensor
     neg_item: Tensor
 
+    @classmethod
+    def of_loader(cls, data: HeteroData) -> "Batch":
+        """The triples of a part that :class:`~torch_geometric.loader.LinkNeighborLoader` sampled
+        with ``neg_sampling="triplet"``, as row numbers of the part.
+
+        Raises:
+            InputError: If it has none.
+        """
+        user = data[USER].get("src_index")
+        pos_item, neg_item = data[ITEM].get("dst_pos_index"), data[ITEM].get("dst_neg_index")
+        if user is None or pos_item is None or neg_item is None:
+            raise InputError(
+                "batch: the part has no 'src_index', 'dst_pos_index' and 'dst_neg_index'; expected "
+                "one of a LinkNeighborLoader with neg_sampling='triplet'"
+            )
+        return cls(user, pos_item, neg_item)
+
 
 class Objective(NamedTuple):
     """One of several objectives that a step minimises in turn.
@@ -66,49 +85,3 @@ class Objective(NamedTuple):
     parameters: list[Parameter]
     optimizer: type[Optimizer] | None = None
     options: Mapping[str, Any] = {}
-
-
-class RecommenderModel(Protocol):
-    """What :func:`mentor_pyg.fit` and :func:`mentor_pyg.evaluation.metrics` ask of a model.
-
-    A model is a :class:`torch.nn.Module` with three more methods. Scores are inner
-    products of the embeddings that :meth:`encode` returns.
-
-    Some models need more, which the loop uses if it is there:
-
-    ``start_epoch(data)``
-        Called in training mode before every epoch, to draw or rebuild what holds for an
-        epoch. What it leaves are buffers. Those that :meth:`encode` needs in evaluation
-        belong to the ``state_dict``. All others, and all whose size depends on the number
-        of training pairs, don't (``register_buffer(..., persistent=False)``), so that
-        weights fit data with other pairs. ``last.pt`` holds both kinds, so that a run can
-        be resumed from the middle of an epoch.
-    ``objectives()``
-        A list of :class:`Objective` that take turns in every step, in place of
-        ``losses`` for all parameters; for adversaries.
-    ``uses_content``
-        Whether :meth:`encode` embeds every item that ``data`` has by its features, even
-        if there were fewer at training, so that new ones can be recommended.
-    """
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Embeddings of all users [U, C] and all items [I, C]; C is the model's own."""
-        ...
-
-    def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        """Weighted scalar terms of the objective by name; the loop minimises their sum."""
-        ...
-
-    def reset_parameters(self) -> None:
-        """Draws all parameters afresh."""
-        ...
-
-    # What torch.nn.Module brings along:
-    training: bool
-
-    def parameters(self) -> Iterator[Parameter]: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
-    def named_buffers(self) -> Iterator[tuple[str, Tensor]]: ...
-    def train(self, mode: bool = True) -> Any: ...
-    def eval(self) -> Any: ...

@@ -1,6 +1,7 @@
 """From files, or a seed, to one :class:`~torch_geometric.data.HeteroData`."""
 
 from .amazon import AmazonBaby, AmazonClothing, AmazonSports
+from .check import check_data
 from .mmrec import MMRecDataset
 from .original_ids import OriginalIds
 from .sizes import DatasetStatistics, statistics
@@ -14,5 +15,6 @@ __all__ = [
     "MMRecDataset",
     "OriginalIds",
     "SyntheticDataset",
+    "check_data",
     "statistics",
 ]

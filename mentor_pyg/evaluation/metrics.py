@@ -20,11 +20,12 @@ from torch_geometric.metrics import (
 )
 from torch_geometric.metrics.link_pred import LinkPredMetricData
 
-from mentor_pyg._util.shapes import check_edge_index
+from mentor_pyg.datasets.check import check_data
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.ranking import SeenItems, rank
+from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.options import Count, Lengths, checked
-from mentor_pyg.typing import INTERACTS, ITEM, USER, RecommenderModel
+from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 RANKING_METRICS = {
     "recall": LinkPredRecall,
@@ -129,11 +130,10 @@ class Evaluator:
         ks: Lengths = (10, 20),
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_data(data, split)
         num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
         check_lengths(ks, num_items)
-        train, pairs = data[INTERACTS].edge_index, _held_out(data, split)
-        for what, edges in (("training", train), (split, pairs)):
-            check_edge_index(f"{what} pairs", edges, (num_users, num_items))
+        train, pairs = data[INTERACTS].edge_index, data[INTERACTS][f"{split}_edge_label_index"]
         pairs = pairs.unique(dim=1)  # a pair counts once
         trained = train[0].bincount(minlength=num_users) > 0
         kept = pairs[:, trained[pairs[0]]]
@@ -210,19 +210,9 @@ class Evaluator:
         return padded.masked_fill(padded < 0, self.size[1])
 
 
-def _held_out(data: HeteroData, split: str) -> Tensor:
-    """The held-out pairs [2, E] of a split."""
-    pairs = data[INTERACTS].get(f"{split}_edge_label_index")
-    if pairs is None:
-        raise InputError(
-            f"split: the data have no '{split}'; expected {split}_edge_label_index of {INTERACTS}"
-        )
-    return pairs
-
-
 @torch.no_grad()
 def evaluate(
-    model: RecommenderModel,
+    model: BaseRecommender,
     data: HeteroData,
     split: Literal["val", "test"] = "test",
     ks: Lengths = (10, 20),
@@ -232,12 +222,13 @@ def evaluate(
 
 
 @torch.no_grad()
-def encode(model: RecommenderModel, data: HeteroData) -> tuple[Tensor, Tensor]:
+def encode(model: BaseRecommender, data: HeteroData) -> tuple[Tensor, Tensor]:
     """Embeddings in evaluation mode; the model's mode is restored."""
     training = model.training
     model.eval()
     try:
-        return model.encode(data)
+        user, item = model(data)
+        return user, item
     finally:
         model.train(training)
 

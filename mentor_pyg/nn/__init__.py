@@ -7,17 +7,18 @@ from .attention import ModalityAttention
 from .clustering import Prototypes, kmeans
 from .contrast import info_nce
 from .conv import LightGCNConv, MMGCNConv, NGCFConv, NoisyLightGCNConv, light_gcn_norm
-from .embedding import UserItemEmbedding
+from .embedding import Nodes, UserItemEmbedding
 from .encoder import ModalityEncoder, Propagation, modality_encoders
 from .fusion import GlobalFusion, UserFusion
 from .gathering import ContentGathering
-from .graph import bipartite_parts, sample_edges, user_item_adjacency
+from .graph import sample_edges, user_item_adjacency
 from .hypergraph import LowRankHypergraph
 from .initialization import draw_weight, reset_linear
 from .latent_graph import LatentGraph
 from .loss import (
     Moments,
     alignment_levels,
+    batch_bpr,
     batch_info_nce,
     bpr_loss,
     content_moments,
@@ -27,20 +28,25 @@ from .loss import (
     score_triples,
     sum_of_squares,
     triple_norm,
+    weighted,
 )
 from .multimodal import Encoding, MultimodalEncoder
 from .neighbors import NeighborGraph
 from .projection import ContentProjection, ModalityProjections
 from .pruning import EdgeDropout, MaskedGraph, PrunedGraph
+from .self_supervision import Alignment, FeatureMasking, GraphContrast
 from .spectrum import SpectrumFusion
 
 __all__ = [
+    "Alignment",
     "ContentGathering",
     "ContentProjection",
     "Critic",
     "EdgeDropout",
     "Encoding",
+    "FeatureMasking",
     "GlobalFusion",
+    "GraphContrast",
     "LatentGraph",
     "LightGCNConv",
     "LowRankHypergraph",
@@ -53,6 +59,7 @@ __all__ = [
     "MultimodalEncoder",
     "NGCFConv",
     "NeighborGraph",
+    "Nodes",
     "NoisyLightGCNConv",
     "Propagation",
     "Prototypes",
@@ -61,8 +68,8 @@ __all__ = [
     "UserFusion",
     "UserItemEmbedding",
     "alignment_levels",
+    "batch_bpr",
     "batch_info_nce",
-    "bipartite_parts",
     "bpr_loss",
     "content_moments",
     "draw_weight",
@@ -82,5 +89,6 @@ __all__ = [
     "sum_of_squares",
     "triple_norm",
     "user_item_adjacency",
+    "weighted",
     "weighted_sum",
 ]

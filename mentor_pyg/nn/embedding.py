@@ -1,9 +1,55 @@
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch_geometric.typing import OptTensor
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.functional import select, table_rows
 from mentor_pyg.options import Count, checked
+
+
+class Nodes(NamedTuple):
+    """Which users and items a graph has, for layers with a free vector of each.
+
+    Attributes:
+        num_users: Number of users U.
+        num_items: Number of items I, those included that came after training.
+        user: Where the users stand in a table of all [U]; in its order if not given.
+        item: Where the items do [I]; in its order if not given.
+    """
+
+    num_users: int
+    num_items: int
+    user: OptTensor = None
+    item: OptTensor = None
+
+    def users(self, table: Tensor) -> Tensor:
+        """Rows [U, F] of a table of all users.
+
+        Raises:
+            InputError: If the table is of other users.
+        """
+        if self.user is None and table.size(0) != self.num_users:
+            raise InputError(
+                f"the graph has {self.num_users} users, and the model {table.size(0)}; expected "
+                "equal numbers, or a sampled graph with 'n_id', the users' row numbers"
+            )
+        return select(table, self.user)
+
+    def items(self, table: Tensor) -> Tensor:
+        """Rows [I, F] of a table of all items of the training; zeros for those that came later.
+
+        Raises:
+            InputError: If the table is of other items.
+        """
+        if self.item is None and table.size(0) > self.num_items:
+            raise InputError(
+                f"the graph has {self.num_items} items, and the model {table.size(0)}; expected "
+                "as many at least, or a sampled graph with 'n_id', the items' row numbers"
+            )
+        return table_rows(table, self.num_items, self.item)
 
 
 @checked
@@ -16,12 +62,12 @@ class UserItemEmbedding(torch.nn.Module):
         hidden_channels: Embedding size D.
 
     Shapes:
-        ``user`` [U, D], ``item`` [I, D]; result [U + I, D], users first
+        ``user`` [U, D], ``item`` [I, D]; the result is a pair of them, or of the rows that a
+        graph's ``nodes`` have
     """
 
     def __init__(self, num_users: Count, num_items: Count, hidden_channels: Count) -> None:
         super().__init__()
-        self.num_users, self.num_items = num_users, num_items
         self.user = Parameter(torch.empty(num_users, hidden_channels))
         self.item = Parameter(torch.empty(num_items, hidden_channels))
         self.reset_parameters()
@@ -30,19 +76,7 @@ class UserItemEmbedding(torch.nn.Module):
         torch.nn.init.xavier_uniform_(self.user)
         torch.nn.init.xavier_uniform_(self.item)
 
-    def forward(self) -> Tensor:
-        return torch.cat([self.user, self.item])
-
-    def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the users and of the items in z [U + I, F], and those of items after them.
-
-        Raises:
-            InputError: If z has fewer rows.
-        """
-        num_nodes = self.num_users + self.num_items
-        if z.size(0) < num_nodes:
-            raise InputError(
-                f"split: 'z' has {z.size(0)} rows; expected at least those of "
-                f"{self.num_users} users and {self.num_items} items"
-            )
-        return z[: self.num_users], z[self.num_users :]
+    def forward(self, nodes: Nodes | None = None) -> tuple[Tensor, Tensor]:
+        if nodes is None:
+            return self.user, self.item
+        return nodes.users(self.user), nodes.items(self.item)

@@ -6,30 +6,37 @@ from torch import Tensor
 from torch.nn import ModuleDict, Parameter
 from torch_geometric.nn import MLP
 from torch_geometric.nn.inits import reset
-from torch_geometric.typing import Adj, OptTensor
+from torch_geometric.typing import OptTensor
 
 from mentor_pyg._util.shapes import check_mask, check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.conv import LightGCNConv, NoisyLightGCNConv
-from mentor_pyg.nn.functional import normalize, pad_rows, select
+from mentor_pyg.nn.embedding import Nodes
+from mentor_pyg.nn.functional import normalize, select
 from mentor_pyg.options import Count, NonNegativeInt, checked
 from mentor_pyg.sparse.adjacency import Adjacency
 
-Graph: TypeAlias = Adj | Adjacency
+Pair: TypeAlias = tuple[Tensor, Tensor]
+"""Rows of users and of items."""
 
 
 @checked
 class Propagation(torch.nn.Module):
-    r"""A stack of LightGCN hops with a read-out over all layers.
+    r"""A stack of LightGCN hops over a user-item graph with a read-out over all layers.
 
     .. math::
         \mathbf{E} = \sum_{l=0}^{L} \mathbf{E}^{(l)}, \qquad
-        \mathbf{E}^{(l)} = \mathrm{conv}(\mathbf{E}^{(l-1)})
+        \mathbf{E}_U^{(l)} = \mathrm{conv}(\mathbf{E}_I^{(l-1)}), \quad
+        \mathbf{E}_I^{(l)} = \mathrm{conv}(\mathbf{E}_U^{(l-1)})
 
     Args:
         num_layers: Number of hops L.
         readout: :obj:`"sum"`, or :obj:`"mean"` to divide by L + 1.
-        conv: One hop; it has no parameters, so all layers share it.
+        conv: One hop; it has no parameters, so all layers and both directions share it.
+
+    Shapes:
+        ``user`` [U, F], ``item`` [I, F]; ``adj`` [U, I]; result ``user`` [U, F] and ``item``
+        [I, F]
     """
 
     def __init__(
@@ -45,43 +52,68 @@ class Propagation(torch.nn.Module):
 
     def forward(
         self,
-        x: Tensor,
-        adj: Graph,
-        edge_weight: OptTensor = None,
-        first_hop: OptTensor = None,
-        noise: Sequence[Tensor] | None = None,
-        rows: OptTensor = None,
-    ) -> Tensor:
-        """Propagates node features [N, F] and reads them out, [N, F].
+        user: Tensor,
+        item: Tensor,
+        adj: Adjacency,
+        first_hop: Pair | None = None,
+        noise: Sequence[Pair] | None = None,
+        rows: Pair | None = None,
+    ) -> Pair:
+        """Propagates the vectors of users and items and reads them out.
 
         Args:
-            x: Node features.
-            adj: Any adjacency :class:`~mentor_pyg.nn.LightGCNConv` takes.
-            edge_weight: Weights of ``adj`` if it is a plain ``edge_index``.
+            user: Vectors of the users.
+            item: Vectors of the items.
+            adj: The graph from items to users; see
+                :func:`~mentor_pyg.nn.user_item_adjacency`.
             first_hop: The clean first hop, if it is already known.
-            noise: One tensor of uniform draws per layer, for noisy convolutions.
-            rows: Nodes to read out, [n]; all if not given. Of the last hop no others
-                are perturbed, so the noise of that layer is [n, F].
+            noise: Uniform draws for each layer, for noisy convolutions.
+            rows: Users [n] and items [m] to read out; all if not given. Of the last hop no
+                others are perturbed, so the noise of that layer is of these.
+
+        Raises:
+            InputError: If the shapes don't fit.
         """
         if noise is not None and len(noise) != self.num_layers:
             raise InputError(
                 f"Propagation: noise of {len(noise)} layers; expected {self.num_layers}"
             )
         if first_hop is not None:
-            check_shapes("Propagation", first_hop=(first_hop, tuple(x.shape)))
-        hidden = x
-        out = select(x, rows)
+            for name, known, x in zip(("user", "item"), first_hop, (user, item)):
+                check_shapes("Propagation", **{f"first_hop {name}": (known, tuple(x.shape))})
+        hidden = user, item
+        out = select_pair(hidden, rows)
         for layer in range(self.num_layers):
             wanted = rows if layer == self.num_layers - 1 else None
-            given = {} if noise is None else {"noise": noise[layer]}
+            draws = None if noise is None else noise[layer]
             if layer > 0 or first_hop is None:
-                hidden = self.conv(hidden, adj, edge_weight, wanted, **given)
+                hidden = self._hop(hidden, adj, wanted, draws)
             else:
-                hidden = select(first_hop, wanted)
-                if isinstance(self.conv, NoisyLightGCNConv):
-                    hidden = self.conv.perturb(hidden, None if noise is None else noise[0])
-            out = out + (hidden if wanted is not None else select(hidden, rows))
-        return out / (self.num_layers + 1) if self.readout == "mean" else out
+                hidden = self._perturb(select_pair(first_hop, wanted), draws)
+            last = hidden if wanted is not None else select_pair(hidden, rows)
+            out = out[0] + last[0], out[1] + last[1]
+        if self.readout == "mean":
+            return out[0] / (self.num_layers + 1), out[1] / (self.num_layers + 1)
+        return out
+
+    def _hop(self, x: Pair, adj: Adjacency, rows: Pair | None, noise: Pair | None) -> Pair:
+        users, items = (None, None) if rows is None else rows
+        given = [{}, {}] if noise is None else [{"noise": draws} for draws in noise]
+        return (
+            self.conv((x[1], x[0]), adj, rows=users, **given[0]),
+            self.conv((x[0], x[1]), adj.t(), rows=items, **given[1]),
+        )
+
+    def _perturb(self, x: Pair, noise: Pair | None) -> Pair:
+        if not isinstance(self.conv, NoisyLightGCNConv):
+            return x
+        draws = (None, None) if noise is None else noise
+        return self.conv.perturb(x[0], draws[0]), self.conv.perturb(x[1], draws[1])
+
+
+def select_pair(x: Pair, rows: Pair | None) -> Pair:
+    """These rows of users and of items, or all of them."""
+    return x if rows is None else (select(x[0], rows[0]), select(x[1], rows[1]))
 
 
 @checked
@@ -94,9 +126,9 @@ class ModalityEncoder(torch.nn.Module):
     paper):
 
     .. math::
-        \mathbf{E}_m^{(0)} = \left[ \frac{\mathbf{P}_m}{\lVert\cdot\rVert} \,\Big|\,
-        \frac{\mathrm{MLP}_m(\mathbf{X}_m)}{\lVert\cdot\rVert} \right], \qquad
-        \mathbf{E}_m = \sum_{l=0}^{L} \mathbf{E}_m^{(l)}
+        \mathbf{E}_{U,m}^{(0)} = \frac{\mathbf{P}_m}{\lVert\cdot\rVert}, \quad
+        \mathbf{E}_{I,m}^{(0)} = \frac{\mathrm{MLP}_m(\mathbf{X}_m)}{\lVert\cdot\rVert},
+        \qquad \mathbf{E}_m = \sum_{l=0}^{L} \mathbf{E}_m^{(l)}
 
     Args:
         in_channels: Width D_m of the item features.
@@ -112,7 +144,7 @@ class ModalityEncoder(torch.nn.Module):
 
     Shapes:
         ``x`` [I, D_m]; ``mask`` bool [I], False where an item has no content;
-        result [U + I, D], users first, or its ``rows`` [n, D]
+        result ``user`` [U, D] and ``item`` [I, D], or their ``rows``
     """
 
     def __init__(
@@ -146,28 +178,36 @@ class ModalityEncoder(torch.nn.Module):
             torch.nn.init.xavier_uniform_(self.free_item)
         reset(self.mlp)
 
-    def initial(self, x: Tensor, mask: OptTensor = None) -> Tensor:
-        """The embeddings before propagation, E^(0) [U + I, D]."""
+    def initial(self, x: Tensor, mask: OptTensor = None, nodes: Nodes | None = None) -> Pair:
+        """The embeddings before propagation, E^(0).
+
+        Args:
+            x: Features of the items.
+            mask: False where an item has no content.
+            nodes: Which users and items these are; all of the training if not given.
+        """
         if not torch.is_autocast_enabled(x.device.type):
             x = x.to(self.user.dtype)  # features may be stored in half precision
+        if nodes is None:
+            nodes = Nodes(self.user.size(0), x.size(0))
         item = self.mlp(x)
         check_mask("ModalityEncoder", x.size(0), mask=mask)
         if mask is not None:
-            other = item.new_zeros(())
-            if self.free_item is not None:
-                other = pad_rows(self.free_item, item.size(0))
+            free = self.free_item
+            other = item.new_zeros(()) if free is None else nodes.items(free)
             item = torch.where(mask.unsqueeze(-1), item, other)
-        return normalize(torch.cat([self.user, item.to(self.user.dtype)]))
+        return normalize(nodes.users(self.user)), normalize(item.to(self.user.dtype))
 
     def forward(
         self,
         x: Tensor,
-        adj: Graph,
+        adj: Adjacency,
         mask: OptTensor = None,
-        noise: Sequence[Tensor] | None = None,
-        rows: OptTensor = None,
-    ) -> Tensor:
-        return self.propagation(self.initial(x, mask), adj, noise=noise, rows=rows)
+        noise: Sequence[Pair] | None = None,
+        rows: Pair | None = None,
+        nodes: Nodes | None = None,
+    ) -> Pair:
+        return self.propagation(*self.initial(x, mask, nodes), adj, noise=noise, rows=rows)
 
 
 def modality_encoders(

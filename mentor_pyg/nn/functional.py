@@ -189,6 +189,25 @@ def pad_rows(x: Tensor, num_rows: int) -> Tensor:
     return x if num_new == 0 else F.pad(x, (0, 0, 0, num_new))
 
 
+def table_rows(x: Tensor, num_rows: int, index: OptTensor = None) -> Tensor:
+    """Rows of a table x [n, F] of free vectors for the nodes of a graph, [num_rows, F].
+
+    Nodes that came after training have no vector and get zeros.
+
+    Args:
+        x: The table.
+        num_rows: Number of nodes.
+        index: Their rows in the table [num_rows]; the first ones if not given.
+
+    Raises:
+        InputError: If there are fewer nodes than vectors and nobody says which they are.
+    """
+    if index is None:
+        return pad_rows(x, num_rows)
+    known = index < x.size(0)
+    return x.index_select(0, index.clamp(max=x.size(0) - 1)) * known.unsqueeze(1)
+
+
 def neighbor_products(x: Tensor, neighbor: Tensor) -> Tensor:
     r"""Inner products of every row of x [N, F] with k others of its own, [N, k].
 

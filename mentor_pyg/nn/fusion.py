@@ -1,12 +1,12 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter
 
 from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.embedding import Nodes
 from mentor_pyg.options import Count, checked
 
 
@@ -23,7 +23,7 @@ class GlobalFusion(torch.nn.Module):
     :math:`\alpha` and :math:`1 - \alpha`, starting at 0.5.
 
     Shapes:
-        each representation [N, D], result [N, |M| D]
+        of every modality ``users`` [U, D] and ``items`` [I, D]; results [U, |M| D], [I, |M| D]
     """
 
     def __init__(self, num_modalities: Count) -> None:
@@ -34,10 +34,13 @@ class GlobalFusion(torch.nn.Module):
     def reset_parameters(self) -> None:
         torch.nn.init.zeros_(self.logit)
 
-    def forward(self, representations: Sequence[Tensor]) -> Tensor:
-        _check("GlobalFusion", representations, self.logit.numel())
+    def forward(
+        self, users: Sequence[Tensor], items: Sequence[Tensor], nodes: Nodes | None = None
+    ) -> tuple[Tensor, Tensor]:
+        _check("GlobalFusion", users, items, self.logit.numel())
         weights = self.logit.softmax(dim=0)
-        return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)
+        user, item = ([w * z for w, z in zip(weights, zs)] for zs in (users, items))
+        return torch.cat(user, dim=1), torch.cat(item, dim=1)
 
 
 @checked
@@ -48,7 +51,7 @@ class UserFusion(torch.nn.Module):
     The weights are drawn once from a softmax and unconstrained from then on.
 
     Shapes:
-        each representation [U + I, D], result [U + I, |M| D]
+        as :class:`GlobalFusion`
     """
 
     def __init__(self, num_modalities: Count, num_users: Count) -> None:
@@ -60,24 +63,22 @@ class UserFusion(torch.nn.Module):
         torch.nn.init.xavier_normal_(self.weight)
         self.weight.data = self.weight.data.softmax(dim=1)
 
-    def forward(self, representations: Sequence[Tensor]) -> Tensor:
-        num_users, num_modalities = self.weight.shape[:2]
-        _check("UserFusion", representations, num_modalities)
-        num_items = representations[0].size(0) - num_users
-        if num_items < 0:
+    def forward(
+        self, users: Sequence[Tensor], items: Sequence[Tensor], nodes: Nodes | None = None
+    ) -> tuple[Tensor, Tensor]:
+        _check("UserFusion", users, items, self.weight.size(1))
+        nodes = Nodes(users[0].size(0), items[0].size(0)) if nodes is None else nodes
+        weights = nodes.users(self.weight).unbind(1)
+        user = torch.cat([w * z for w, z in zip(weights, users)], dim=1)
+        return user, torch.cat(list(items), dim=1)
+
+
+def _check(
+    where: str, users: Sequence[Tensor], items: Sequence[Tensor], num_modalities: int
+) -> None:
+    for name, zs in (("users", users), ("items", items)):
+        if len(zs) != num_modalities:
             raise InputError(
-                f"UserFusion: representations of {representations[0].size(0)} rows; "
-                f"expected at least the {num_users} users"
+                f"{where}: {name} are {len(zs)} representations; expected {num_modalities}"
             )
-        weights = F.pad(self.weight, (0, 0, 0, 0, 0, num_items), value=1.0).unbind(1)
-        return torch.cat([w * z for w, z in zip(weights, representations)], dim=1)
-
-
-def _check(where: str, representations: Sequence[Tensor], num_modalities: int) -> None:
-    if len(representations) != num_modalities:
-        raise InputError(
-            f"{where}: {len(representations)} representations; expected {num_modalities}"
-        )
-    check_shapes(
-        where, **{f"representation {n}": (z, ("N", "D")) for n, z in enumerate(representations)}
-    )
+        check_shapes(where, **{f"{name}[{n}]": (z, ("N", "D")) for n, z in enumerate(zs)})

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 from torch_geometric.typing import OptTensor
 
-from mentor_pyg.nn.graph import bipartite_parts
+from mentor_pyg.nn.neighbors import gather
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
 from mentor_pyg.options import Count, Probability, Widths, checked
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.sparse.edges import neighbor_sum
 
 
 @checked
@@ -35,11 +34,11 @@ class ContentGathering(torch.nn.Module):
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
-        or None; ``adj`` the user-item graph of U + I nodes, users first, whose weights have
-        no say; result [U + I, M, D], modalities in the order of their names
+        or None; ``adj`` the user-item graph [U, I], whose weights have no say; results
+        [U, M, D] and [I, M, D], modalities in the order of their names
 
     Raises:
-        InputError: If shapes don't fit; see :func:`~mentor_pyg.nn.bipartite_parts`.
+        InputError: If shapes don't fit.
     """
 
     def __init__(
@@ -54,17 +53,10 @@ class ContentGathering(torch.nn.Module):
 
     def forward(
         self, x: Mapping[str, Tensor], mask: Mapping[str, OptTensor], adj: Adjacency
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         projected = self.projections(x, mask).values()
         parts = [dropout(part, self.dropout, self.training) for part in projected]
-        num_users = adj.num_targets - parts[0].size(0)
-        to_user, to_item = bipartite_parts(adj, num_users)
-        user = _gather(torch.cat(parts, dim=1), to_user)
-        item = _gather(user, to_item)
-        return torch.cat([user, item]).unflatten(1, (len(parts), -1))
-
-
-def _gather(x: Tensor, adj: Adjacency) -> Tensor:
-    """Sums over neighbours by the root of their number."""
-    count = adj.rowptr.diff().clamp(min=1).unsqueeze(1)
-    return neighbor_sum(x, adj) * count.rsqrt()
+        user = gather(torch.cat(parts, dim=1), adj)
+        item = gather(user, adj.t())
+        size = len(parts), -1
+        return user.unflatten(1, size), item.unflatten(1, size)

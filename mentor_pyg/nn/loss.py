@@ -1,7 +1,7 @@
 r"""Losses as pure functions of tensors. All return a scalar unless they say otherwise."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from mentor_pyg.typing import Batch
 __all__ = [
     "Moments",
     "alignment_levels",
+    "batch_bpr",
     "batch_info_nce",
     "bpr_loss",
     "content_moments",
@@ -28,6 +29,7 @@ __all__ = [
     "sum_of_squares",
     "triple_norm",
     "triple_rows",
+    "weighted",
 ]
 
 
@@ -88,6 +90,31 @@ def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tens
     return -F.logsigmoid(margin).mean() / math.log(base)
 
 
+def batch_bpr(user: Tensor, item: Tensor, batch: Batch, base: float = math.e) -> Tensor:
+    """:func:`bpr_loss` of a batch by inner products.
+
+    Args:
+        user: Embeddings of all users [U, C].
+        item: Embeddings of all items [I, C].
+        batch: The triples.
+        base: Of the logarithm.
+    """
+    return bpr_loss(*score_triples(user, item, batch), base)
+
+
+def weighted(**terms: tuple[float, Callable[[], Tensor]]) -> dict[str, Tensor]:
+    """Terms of an objective times their weights; those of weight zero aren't computed.
+
+    Args:
+        **terms: For each name a weight and a function that computes the term.
+    """
+    return {
+        name: term() if weight == 1 else weight * term()
+        for name, (weight, term) in terms.items()
+        if weight > 0
+    }
+
+
 def batch_info_nce(
     view1: tuple[Tensor, Tensor], view2: tuple[Tensor, Tensor], batch: Batch, tau: float
 ) -> Tensor:
@@ -112,39 +139,49 @@ class Moments(NamedTuple):
     var: Tensor
 
 
-def moments(x: Tensor, repeats: int = 1) -> Moments:
-    """Mean and unbiased variance over all entries of ``x``.
+def moments(*parts: Tensor, repeats: int = 1) -> Moments:
+    """Mean and unbiased variance over all entries of the parts together.
 
     Args:
-        x: A representation, of any shape; half precision is summed in float32.
-        repeats: Counts the entries as if ``x`` were there this many times, which only
+        *parts: A representation in parts of any shapes, e.g. users and items; half precision
+            is summed in float32.
+        repeats: Counts the entries as if they were there this many times, which only
             touches the correction n / (n - 1) of the variance.
     """
-    count = repeats * x.numel()
-    mean, squares = mean_and_squares(x)
-    return Moments(mean, repeats * squares / (count - 1))
+    parts = tuple(x for x in parts if x.numel())
+    count = sum(x.numel() for x in parts)
+    means, squares = zip(*(mean_and_squares(x) for x in parts))
+    mean = torch.stack([x.numel() / count * m for x, m in zip(parts, means)]).sum()
+    between = [x.numel() * (m - mean).square() for x, m in zip(parts, means)]
+    total = torch.stack([*squares, *between]).sum()
+    return Moments(mean, repeats * total / (repeats * count - 1))
 
 
 def content_moments(
-    content: Mapping[str, Tensor], fused: Tensor, present: Mapping[str, Tensor]
+    content: Mapping[str, tuple[Tensor, Tensor]],
+    fused: tuple[Tensor, Tensor],
+    present: Mapping[str, Tensor],
 ) -> tuple[dict[str, Moments], Moments]:
-    """Moments of each modality and of the fused representation, over rows with content.
+    """Moments of each modality and of the fused representation, over users, and items with
+    content.
 
     Each modality counts as if repeated to the width of the fused one.
 
     Args:
-        content: Representations by modality [N, D].
-        fused: The fused representation [N, |M| D]; without rows that lack everything.
-        present: Bool [N], False where a modality is missing; for those that miss any.
+        content: By modality, users [U, D] and items [I, D].
+        fused: Fused users [U, |M| D] and items [I, |M| D]; without items that lack everything.
+        present: Bool [I], False where an item lacks a modality; for those that any lacks.
     """
     for m, mask in present.items():
-        check_mask("content_moments", fused.size(0), **{m: mask})
+        check_mask("content_moments", fused[1].size(0), **{m: mask})
     each = {
-        m: moments(z[present[m]] if m in present else z, len(content)) for m, z in content.items()
+        m: moments(user, item[present[m]] if m in present else item, repeats=len(content))
+        for m, (user, item) in content.items()
     }
+    user, item = fused
     if len(present) == len(content):
-        fused = fused[torch.stack(list(present.values())).any(dim=0)]
-    return each, moments(fused)
+        item = item[torch.stack(list(present.values())).any(dim=0)]
+    return each, moments(user, item)
 
 
 def gaussian_distance(a: Moments, b: Moments) -> Tensor:

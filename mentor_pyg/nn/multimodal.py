@@ -6,18 +6,20 @@ from torch import Tensor
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.nn.conv import NoisyLightGCNConv
-from mentor_pyg.nn.encoder import ModalityEncoder, Propagation, modality_encoders
+from mentor_pyg.nn.embedding import Nodes
+from mentor_pyg.nn.encoder import ModalityEncoder, Pair, Propagation, modality_encoders
 from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
 from mentor_pyg.sparse.adjacency import Adjacency
 
 
 class Encoding(NamedTuple):
-    """What one pass over the user-item graph knows of a modality, each [U + I, D]."""
+    """What one pass over the user-item graph knows of a modality: users [U, D] and items
+    [I, D] each."""
 
-    initial: Tensor  # E^(0)
-    first_hop: Tensor  # E^(1)
-    out: Tensor  # E, read out over all layers
+    initial: Pair  # E^(0)
+    first_hop: Pair  # E^(1)
+    out: Pair  # E, read out over all layers
 
 
 @checked
@@ -26,8 +28,9 @@ class MultimodalEncoder(torch.nn.Module):
     Eq. 1-7 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
 
     .. math::
-        \hat{\mathbf{E}}_m = [\mathbf{E}_m^{U} \,|\, \mathbf{E}_m^{I} + \mathbf{S}_m
-        \mathbf{E}_m^{I}], \qquad \mathbf{Z} = \Vert_m \, \alpha_m \hat{\mathbf{E}}_m
+        \hat{\mathbf{E}}_m^{U} = \mathbf{E}_m^{U}, \qquad
+        \hat{\mathbf{E}}_m^{I} = \mathbf{E}_m^{I} + \mathbf{S}_m \mathbf{E}_m^{I}, \qquad
+        \mathbf{Z} = \Vert_m \, \alpha_m \hat{\mathbf{E}}_m
 
     with :math:`\mathbf{E}_m` of :class:`~mentor_pyg.nn.ModalityEncoder` and a frozen
     item graph :math:`\mathbf{S}_m`. The steps are methods of their own, since the
@@ -61,7 +64,7 @@ class MultimodalEncoder(torch.nn.Module):
         free_items: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.num_users, self.num_item_layers = num_users, num_item_layers
+        self.num_item_layers = num_item_layers
         self.encoders = modality_encoders(
             in_channels,
             num_users,
@@ -83,45 +86,49 @@ class MultimodalEncoder(torch.nn.Module):
         return list(self.encoders)
 
     def propagate(
-        self, x: Mapping[str, Tensor], adj: Adjacency, mask: Mapping[str, OptTensor]
+        self,
+        x: Mapping[str, Tensor],
+        adj: Adjacency,
+        mask: Mapping[str, OptTensor],
+        nodes: Nodes | None = None,
     ) -> dict[str, Encoding]:
         """Clean encodings on the user-item graph, by modality.
 
         Args:
             x: Item features [I, D_m].
-            adj: The normalised user-item graph of U + I nodes.
+            adj: The normalised user-item graph [U, I].
             mask: Bool [I], False where an item has no content, or None.
+            nodes: Which users and items these are; all of the training if not given.
         """
         encodings = {}
         for name, encoder in self.encoders.items():
             assert isinstance(encoder, ModalityEncoder)
-            initial = encoder.initial(x[name], mask[name])
-            first_hop = adj.matmul(initial)
-            out = encoder.propagation(initial, adj, first_hop=first_hop)
-            encodings[name] = Encoding(initial, first_hop, out)
+            user, item = encoder.initial(x[name], mask[name], nodes)
+            first_hop = adj @ item, adj.t() @ user
+            out = encoder.propagation(user, item, adj, first_hop=first_hop)
+            encodings[name] = Encoding((user, item), first_hop, out)
         return encodings
 
     def perturb(
-        self, encodings: Mapping[str, Encoding], adj: Adjacency, rows: OptTensor = None
-    ) -> dict[str, Tensor]:
+        self, encodings: Mapping[str, Encoding], adj: Adjacency, rows: Pair | None = None
+    ) -> dict[str, Pair]:
         """A noisy view of every modality, which shares the clean first hop.
 
-        All nodes, or ``rows`` [n] of them.
+        All users and items, or ``rows`` of them, users [n] and items [m].
         """
         return {
-            name: self.noisy_propagation(e.initial, adj, first_hop=e.first_hop, rows=rows)
+            name: self.noisy_propagation(*e.initial, adj, first_hop=e.first_hop, rows=rows)
             for name, e in encodings.items()
         }
 
-    def enhance(self, z: Tensor, item_adj: Adjacency) -> Tensor:
-        """Adds to the item rows of z [U + I, D] what their neighbours say."""
-        if self.num_item_layers == 0:
-            return z
-        hidden = z[self.num_users :]
+    def enhance(self, item: Tensor, item_adj: Adjacency) -> Tensor:
+        """Adds to items [I, D] what their neighbours say."""
+        hidden = item
         for _ in range(self.num_item_layers):
-            hidden = item_adj.matmul(hidden)
-        return torch.cat([z[: self.num_users], z[self.num_users :] + hidden])
+            hidden = item_adj @ hidden
+        return item + hidden if self.num_item_layers else item
 
-    def fuse(self, representations: Mapping[str, Tensor]) -> Tensor:
-        """One representation [U + I, |M| D] of all."""
-        return self.fusion([representations[m] for m in self.encoders])
+    def fuse(self, representations: Mapping[str, Pair], nodes: Nodes | None = None) -> Pair:
+        """One representation of all, users [U, |M| D] and items [I, |M| D]."""
+        users, items = zip(*(representations[m] for m in self.encoders))
+        return self.fusion(users, items, nodes)

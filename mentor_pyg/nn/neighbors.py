@@ -1,14 +1,16 @@
 """A graph of users and the items that their learned vectors are close to."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch_geometric.utils.sparse import index2ptr
 
 from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.options import Count, checked
 from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.sparse.edges import neighbor_sum
 from mentor_pyg.sparse.products import top_k_products
 
 
@@ -39,21 +41,17 @@ class NeighborGraph(torch.nn.Module):
     """
 
     neighbor: Tensor
-    rowptr: Tensor
-    col: Tensor
-    weight: Tensor
-    weight_t: Tensor
 
     def __init__(self, num_users: Count, num_items: Count, k: Count) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
         self.register_buffer("neighbor", torch.full((num_users, min(k, num_items)), -1))
-        self._index()
-        self.register_load_state_dict_post_hook(_index_anew)
+        self._built: Adjacency | None = None
+        self.register_load_state_dict_post_hook(_forget)
 
     def reset_parameters(self) -> None:
         self.neighbor.fill_(-1)
-        self._index()
+        self._built = None
 
     @torch.no_grad()
     def rebuild(self, user: Tensor, item: Tensor, hidden: Adjacency | None = None) -> None:
@@ -85,26 +83,31 @@ class NeighborGraph(torch.nn.Module):
         k = self.neighbor.size(1)
         cosine, neighbor = top_k_products(normalize(user), normalize(item), k, hide)
         self.neighbor.copy_(neighbor.where(cosine > 0, -1))
-        self._index()
+        self._built = None
+        self.forward()
 
     def forward(self) -> Adjacency:
-        """The matrix of one hop of U + I nodes, users first."""
-        return Adjacency(self.rowptr, self.col, self.weight, self.rowptr, self.col, self.weight_t)
+        """The graph [U, I], of weights one; see :func:`gather` for a hop."""
+        if self._built is None or self._built.col.device != self.neighbor.device:
+            user, rank = (self.neighbor >= 0).nonzero().t()
+            edge_index = torch.stack([self.neighbor[user, rank], user])
+            ones = torch.ones(user.numel(), device=user.device)
+            size = self.num_items, self.num_users
+            self._built = Adjacency.from_edge_index(edge_index, ones, size)
+        return self._built
 
-    def _index(self) -> None:
-        """Brings the matrix, whose pattern is symmetric, up to date with the neighbours."""
-        user, rank = (self.neighbor >= 0).nonzero().t()
-        item = self.num_users + self.neighbor[user, rank]
-        row, col = torch.cat([user, item]), torch.cat([item, user])
-        order = (row * (self.num_users + self.num_items) + col).argsort()
-        row, col = row[order], col[order]
-        rowptr = index2ptr(row, self.num_users + self.num_items)
-        scale = rowptr.diff().float().rsqrt()  # infinite only where nothing refers to it
-        matrix = {"rowptr": rowptr, "col": col, "weight": scale[row], "weight_t": scale[col]}
-        for name, value in matrix.items():
-            self.register_buffer(name, value, persistent=False)
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and files leave out the matrix, which is built again."""
+        return self.__dict__ | {"_built": None}
 
 
-def _index_anew(graph: NeighborGraph, incompatible_keys: object) -> None:
+def _forget(graph: NeighborGraph, incompatible_keys: object) -> None:
     """A hook after loading; a function, since closures can't be pickled."""
-    graph._index()
+    graph._built = None
+
+
+def gather(x: Tensor, adj: Adjacency) -> Tensor:
+    """Sums over neighbours, whatever their weights, by the root of their number:
+    [num_sources, F] to [num_targets, F]. Without neighbours it is zero."""
+    count = adj.rowptr.diff().clamp(min=1).unsqueeze(1)
+    return neighbor_sum(x, adj) * count.rsqrt()

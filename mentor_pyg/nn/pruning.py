@@ -17,14 +17,15 @@ class MaskedGraph(torch.nn.Module):
 
     Which pairs are left is drawn for an epoch. It is a buffer outside of the ``state_dict``:
     weights fit data with other pairs, and checkpoints of a training run hold it all the same
-    (see ``start_epoch`` of :class:`~mentor_pyg.RecommenderModel`). At first all pairs are left.
+    (see ``start_epoch`` of :class:`~mentor_pyg.BaseRecommender`). At first all pairs are left.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
 
     Shapes:
-        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left
+        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left;
+        result [U, I]
     """
 
     kept: Tensor | None
@@ -98,7 +99,7 @@ class PrunedGraph(MaskedGraph):
 @checked
 class EdgeDropout(torch.nn.Module):
     r"""Dropout of a matrix: in training every entry becomes zero with probability p, anew at
-    every call, and the others grow by 1 / (1 - p). Both directions of a pair are drawn apart.
+    every call, and the others grow by 1 / (1 - p).
 
     Args:
         p: The probability.

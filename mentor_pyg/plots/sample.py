@@ -8,11 +8,11 @@ from torch import Tensor
 
 from mentor_pyg.choices import NUM_SAMPLED
 from mentor_pyg.errors import InputError
-from mentor_pyg.nn.models.inputs import content, item_adjacency
-from mentor_pyg.nn.multimodal import MultimodalEncoder
+from mentor_pyg.nn.models import MENTOR
+from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.options import Seed, checked
 from mentor_pyg.runs.run import TrainedRun
-from mentor_pyg.typing import ITEM, SIMILAR, similar
+from mentor_pyg.typing import ITEM
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class ItemSample:
     embeddings: dict[str, np.ndarray]
 
 
-def has_modality_embeddings(model: torch.nn.Module) -> bool:
+def has_modality_embeddings(model: BaseRecommender) -> bool:
     """Whether a model has an embedding of the items for each modality."""
-    return isinstance(getattr(model, "encoder", None), MultimodalEncoder)
+    return isinstance(model, MENTOR)
 
 
 @torch.no_grad()
@@ -40,22 +40,12 @@ def modality_embeddings(run: TrainedRun) -> dict[str, Tensor]:
     Raises:
         InputError: If the model has none.
     """
-    model, data = run.model, run.data
-    if not has_modality_embeddings(model):
+    if not isinstance(run.model, MENTOR):
         raise InputError(
             f"{run.folder}: {run.config.model} has no embeddings of single modalities; "
             "expected a run of MENTOR"
         )
-    encoder: MultimodalEncoder = model.encoder
-    x, mask = content(data, encoder.modalities)
-    embeddings = {}
-    for name, encoding in encoder.propagate(x, data.adjacency, mask).items():
-        z = encoding.out
-        if encoder.num_item_layers > 0:
-            graph = SIMILAR if model.item_graph == "merged" else similar(name)
-            z = encoder.enhance(z, item_adjacency(data, graph))
-        embeddings[name] = z[encoder.num_users :]
-    return embeddings
+    return {m: item for m, (_, item) in run.model.modality_embeddings(run.data).items()}
 
 
 @checked

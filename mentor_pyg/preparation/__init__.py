@@ -4,6 +4,7 @@ from .amazon import AmazonImages, amazon_reviews, amazon_texts, find_amazon
 from .contents import ImageFolder, ItemTexts, ReadyFeatures
 from .cores import k_core
 from .encoders import encode_images, encode_texts
+from .hetero import from_interactions
 from .interactions import InteractionTable, Pairs, drop_duplicates, number_ids
 from .mmssl import MMSSLFolder
 from .run import PrepareSettings, prepare
@@ -28,6 +29,7 @@ __all__ = [
     "encode_images",
     "encode_texts",
     "find_amazon",
+    "from_interactions",
     "k_core",
     "number_ids",
     "prepare",

@@ -1,10 +1,8 @@
 """Presets and options of a run, from YAML and the command line, checked before use."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ import yaml
 
 from mentor_pyg._util.named_yaml import PRESETS, Refused, parse_yaml
 from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.options import check_options, checked
-from mentor_pyg.runs.registry import find_model
+from mentor_pyg.nn import models
+from mentor_pyg.options import check_options, checked, parameters
 from mentor_pyg.training.config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
@@ -40,8 +38,7 @@ class RunConfig:
 
     Attributes:
         preset: Name of the preset it started from.
-        model: A name out of ``mentor_pyg.nn.models.classes``, one of an entry point of the
-            group ``mentor_pyg.models``, or ``module:Class``.
+        model: A name out of ``mentor_pyg.nn.models.classes``.
         options: Arguments of the model.
         content: Arguments of :class:`~mentor_pyg.transforms.ContentVariant`; None to take
             the items' content as it is.
@@ -73,6 +70,7 @@ class RunConfig:
             raise InputError(f"init: is {shown(self.init)}; expected the folder of a run, or null")
         if not isinstance(self.preset, str):
             raise InputError(f"preset: is {shown(self.preset)}; expected a text")
+        _check_model(self.model, "RunConfig")
         values = {"options": check_options(self.model_class, self.options, "options", DERIVED)}
         for name, transform in TRANSFORMS.items():
             if (section := getattr(self, name)) is not None:
@@ -83,15 +81,14 @@ class RunConfig:
             train = TrainConfig(**check_options(TrainConfig, self.train, "train"))
             object.__setattr__(self, "train", train)
 
-    @cached_property
+    @property
     def model_class(self) -> Any:
-        return find_model(self.model, "RunConfig")
+        return getattr(models, self.model)
 
     @property
     def needs_content(self) -> bool:
         """Whether the items need features, for the model or a graph."""
-        parameters = inspect.signature(self.model_class).parameters
-        return self.graph is not None or "in_channels" in parameters
+        return self.graph is not None or "in_channels" in parameters(self.model_class)
 
     def to_dict(self) -> dict[str, Any]:
         plain = dataclasses.asdict(self)
@@ -135,18 +132,12 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
     return check_config(content, preset, **train)
 
 
-def check_config(
-    content: Mapping[str, Any],
-    where: str,
-    made_with: Mapping[str, Any] | None = None,
-    **train: Any,
-) -> RunConfig:
+def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunConfig:
     """A configuration from what a preset or a saved run says.
 
     Args:
         content: Settings by section.
         where: Where they are from, for messages.
-        made_with: Packages that a saved run was made with, with their versions.
         **train: As for :func:`load_config`.
 
     Raises:
@@ -157,7 +148,7 @@ def check_config(
     for key in content:
         if key not in SECTIONS:
             raise InputError(f"{where}: unknown key '{brief(key)}'; expected {', '.join(SECTIONS)}")
-    find_model(content.get("model"), where, made_with)
+    _check_model(content.get("model"), where)
     if "preset" not in content:
         raise InputError(f"{where}: has no preset; expected the name of the one it started from")
     values = dict(content)
@@ -167,6 +158,13 @@ def check_config(
     if isinstance(values["train"], dict):
         values["train"] = values["train"] | {k: v for k, v in train.items() if v is not None}
     return RunConfig(**values)
+
+
+def _check_model(name: Any, where: str) -> None:
+    if name not in models.classes:
+        raise InputError(
+            f"{where}: model is {shown(name)}; expected one of {', '.join(models.classes)}"
+        )
 
 
 def _read_preset(preset: str, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.evaluation.ranking import SeenItems, check_embeddings, rank
 from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.options import Count, Positive, check_value, checked
 from mentor_pyg.runs.run import load_run
 from mentor_pyg.serving.ids import IdMap, Ids
@@ -30,7 +31,7 @@ from mentor_pyg.serving.new_users import fold_in, history_pairs
 from mentor_pyg.serving.recommendations import Recommendations
 from mentor_pyg.serving.seen import pairs_of
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN
-from mentor_pyg.typing import ITEM, USER, RecommenderModel
+from mentor_pyg.typing import ITEM, USER
 
 Length = Annotated[Count, Words("1 or more items a list")]
 Scale = Positive | Literal["fair"]
@@ -62,7 +63,7 @@ class Recommender:
 
     def __init__(
         self,
-        model: RecommenderModel,
+        model: BaseRecommender,
         data: HeteroData,
         content: ItemContent | None = None,
         seen: Sequence[str] | str = ("train",),
@@ -261,7 +262,7 @@ class Recommender:
                 features don't fit those it was trained on, the scale isn't positive, or an
                 embedding isn't finite.
         """
-        if not getattr(self.model, "uses_content", False):
+        if not self.model.uses_content:
             raise InputError(
                 f"{type(self.model).__name__}: uses no content, so new items can't be embedded; "
                 "expected a model like MENTOR"

@@ -19,12 +19,12 @@ from mentor_pyg.errors import InputError
 
 
 class Adjacency(NamedTuple):
-    r"""A weighted graph as CSR matrix with one row per *target* node.
+    r"""A weighted graph as CSR matrix with one row per *target* node, and its transpose.
 
-    Being a named tuple of tensors, it moves along with
+    ``adj @ x`` sums over the incoming edges of the targets, and ``adj.t() @ y`` goes the
+    other way. Being a named tuple of tensors, it moves along with
     :meth:`HeteroData.to() <torch_geometric.data.HeteroData.to>` and can be passed to a
-    compiled function. The three ``*_t`` fields hold the transposed matrix; for a
-    symmetric matrix they are the same tensors.
+    compiled function. The three ``*_t`` fields hold the transposed matrix.
 
     Shapes:
         ``rowptr`` [num_targets + 1], ``col`` and ``weight`` [num_edges],
@@ -44,7 +44,6 @@ class Adjacency(NamedTuple):
         edge_index: Tensor,
         edge_weight: Tensor,
         size: tuple[int, int],
-        symmetric: bool = False,
     ) -> "Adjacency":
         """Builds the matrix from source-to-target edges.
 
@@ -54,23 +53,29 @@ class Adjacency(NamedTuple):
             edge_weight: [num_edges]. Integers and half precision, for which there are no
                 sparse kernels on the CPU, become float32.
             size: Number of source and of target nodes.
-            symmetric: Whether the matrix equals its transpose, which then isn't stored
-                a second time. This is not checked.
 
         Raises:
-            InputError: If the shapes don't fit, nodes lie outside of ``size``, or a matrix
-                that isn't square is said to be symmetric.
+            InputError: If the shapes don't fit, or nodes lie outside of ``size``.
         """
         where = "Adjacency.from_edge_index"
         check_shapes(where, edge_index=(edge_index, (2, "E")), edge_weight=(edge_weight, ("E",)))
         src, dst = check_edge_index(where, edge_index, size)
-        if symmetric and size[0] != size[1]:
-            raise InputError(f"{where}: size {size} isn't square; expected symmetric=False")
         weight = edge_weight.to(_wide(edge_weight.dtype))
         forward = _to_csr(dst, src, weight, size[1], size[0])
-        if symmetric:
-            return cls(*forward, *forward)
         return cls(*forward, *_to_csr(src, dst, weight, size[0], size[1]))
+
+    def t(self) -> "Adjacency":
+        """The transpose, which shares all tensors."""
+        return Adjacency(*self[3:], *self[:3])
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        """See :meth:`matmul`."""
+        return self.matmul(x)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of targets and of sources."""
+        return self.num_targets, self.num_sources
 
     @property
     def num_sources(self) -> int:

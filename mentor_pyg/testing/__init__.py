@@ -30,6 +30,7 @@ contracts: tuple[Contract, ...] = (
     outputs.check_devices,
     relabelling.check_relabelling,
     relabelling.check_new_items,
+    relabelling.check_sampled_parts,
     refusals.check_wrong_features,
     refusals.check_missing_graphs,
     refusals.check_options,
@@ -60,7 +61,7 @@ def check_model(
             check(MyModel)
 
     Args:
-        cls: The class; see :class:`~mentor_pyg.RecommenderModel`, with ``from_data``.
+        cls: The class; see :class:`~mentor_pyg.BaseRecommender`, with ``from_data``.
         data: Small data without graphs; made-up ones of 60 users and 40 items if not given.
         transform: Adds the graphs that the model needs; by default all that the library's
             models use, see :func:`add_graphs`.

@@ -58,18 +58,18 @@ def check_single_users(subject: Subject) -> None:
 
 @contract
 def check_evaluation(subject: Subject) -> None:
-    """``encode`` in evaluation mode is a function: it draws nothing and changes nothing."""
+    """``forward`` in evaluation mode is a function: it draws nothing and changes nothing."""
     model = subject.build().eval()
     before, drawn = snapshot(model.state_dict()), _random_states()
     first = snapshot(embeddings(model, subject.data))
     second = embeddings(model, subject.data)
-    expect_equal(first, second, "expected 'encode' to give the same twice in evaluation mode")
+    expect_equal(first, second, "expected 'forward' to give the same twice in evaluation mode")
     for x in second.values():
         x.detach().add_(1)
-    message = "expected 'encode' to change no parameters and to return none of them"
+    message = "expected 'forward' to change no parameters and to return none of them"
     expect_equal(before, model.state_dict(), message)
-    expect(drawn == _random_states(), "expected 'encode' to draw nothing in evaluation mode")
-    expect(not model.training, "expected 'encode' to leave the mode as it was")
+    expect(drawn == _random_states(), "expected 'forward' to draw nothing in evaluation mode")
+    expect(not model.training, "expected 'forward' to leave the mode as it was")
 
 
 @contract

@@ -1,6 +1,5 @@
 """What a model has to refuse, in one line."""
 
-import inspect
 import math
 import typing
 from copy import copy
@@ -10,6 +9,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.options import parameters
 from mentor_pyg.testing.subject import Subject, all_losses, contract, expect
 from mentor_pyg.typing import ITEM, modalities
 
@@ -50,12 +50,11 @@ def check_missing_graphs(subject: Subject) -> None:
 @contract
 def check_options(subject: Subject) -> None:
     """Options refuse NaN and what is outside of their annotated ranges."""
-    hints = typing.get_type_hints(subject.cls.__init__, include_extras=True)
-    for name, parameter in inspect.signature(subject.cls).parameters.items():
+    for name, parameter in parameters(subject.cls).items():
         if parameter.default is parameter.empty:
             continue  # of the data
         nan = [math.nan] if isinstance(parameter.default, float) else []
-        for value in _outside(hints.get(name)) + nan:
+        for value in _outside(parameter.annotation) + nan:
             what = f"'{name}' of {value}"
             try:
                 subject.cls.from_data(subject.data, **{**subject.options, name: value})
@@ -89,7 +88,7 @@ def _uses_features(subject: Subject) -> bool:
     for key in [key for key in raw[ITEM] if key.startswith(("x_", "mask_"))]:
         del raw[ITEM][key]
     try:
-        subject.cls.from_data(raw, **subject.options).encode(raw)
+        subject.cls.from_data(raw, **subject.options)(raw)
     except Exception:
         return True
     return False

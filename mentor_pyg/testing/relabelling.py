@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.errors import InputError
 from mentor_pyg.serving.new_items import append_copies
-from mentor_pyg.testing.subject import Subject, contract, embeddings, expect, start_epoch
+from mentor_pyg.testing.subject import Subject, contract, embeddings, expect
 from mentor_pyg.typing import ITEM, USER
 
 
@@ -26,7 +27,7 @@ def check_relabelling(subject: Subject) -> None:
     relabelled.load_state_dict(_renumbered_state(subject, model.state_dict(), new))
     for each, data in ((model, subject.data), (relabelled, other.data)):
         torch.manual_seed(0)
-        start_epoch(each, data)
+        each.start_epoch(data)
     expected, found = embeddings(model, subject.data), embeddings(relabelled, other.data)
     for kind, x in found.items():
         expect(
@@ -38,7 +39,7 @@ def check_relabelling(subject: Subject) -> None:
 @contract
 def check_new_items(subject: Subject) -> None:
     """If content is enough to embed an item, new ones are embedded and change no others."""
-    if not getattr(subject.cls, "uses_content", False):
+    if not subject.cls.uses_content:
         return
     model, rows = subject.build(), torch.arange(5)
     before = embeddings(model, subject.data)
@@ -54,6 +55,49 @@ def check_new_items(subject: Subject) -> None:
         expect(same, f"expected new items to leave the embeddings of each {kind}")
     new = after[ITEM][num_items:]
     expect(new.isfinite().all() and new.ne(0).any(dim=1).all(), "expected new items' embeddings")
+
+
+@contract
+def check_sampled_parts(subject: Subject) -> None:
+    """A graph that a loader sampled, in another order and with ``n_id``, gives the rows of its
+    users and items, or is refused if the model needs the whole."""
+    model, generator = subject.build(), torch.Generator().manual_seed(0)
+    model.start_epoch(subject.data)
+    n_id = {k: torch.randperm(subject.raw[k].num_nodes, generator=generator) for k in (USER, ITEM)}
+    part = _sampled(subject.data, n_id)
+    if subject.cls.whole_graph:
+        try:
+            embeddings(model, part)
+        except InputError:
+            return
+        raise AssertionError("expected a sampled part to be refused, as 'whole_graph' says")
+    expected, found = embeddings(model, subject.data), embeddings(model, part)
+    for kind, x in found.items():
+        expect(
+            _close(x, expected[kind][n_id[kind]]),
+            f"expected the rows of each {kind} of a sampled graph by its 'n_id'",
+        )
+
+
+def _sampled(data: HeteroData, n_id: dict[str, Tensor]) -> HeteroData:
+    """All of ``data`` in the order in which a loader might have come to it."""
+    part = copy(data)
+    for node_type, rows in n_id.items():
+        for key, value in data[node_type].items():
+            if data[node_type].is_node_attr(key):
+                part[node_type][key] = value[rows]
+        part[node_type].n_id = rows
+    place = {node_type: rows.argsort() for node_type, rows in n_id.items()}
+    for edge_type in data.edge_types:
+        store, order = data[edge_type], torch.randperm(data[edge_type].edge_index.size(1))
+        for key, value in store.items():
+            if key == "edge_index":
+                source, target = value[:, order]
+                ends = place[edge_type[0]][source], place[edge_type[2]][target]
+                part[edge_type].edge_index = torch.stack(ends)
+            elif isinstance(value, Tensor) and value.shape == order.shape:
+                part[edge_type][key] = value[order]
+    return part
 
 
 def grown(raw: HeteroData, users: int = 0, items: int = 0) -> HeteroData:

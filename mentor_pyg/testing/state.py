@@ -20,7 +20,6 @@ from mentor_pyg.testing.subject import (
     expect,
     expect_equal,
     snapshot,
-    start_epoch,
 )
 from mentor_pyg.training.checkpoint import STATE, epoch_state
 from mentor_pyg.training.trainer import fit
@@ -61,7 +60,7 @@ def check_constructor(subject: Subject) -> None:
 def check_checkpoint(subject: Subject) -> None:
     """Weights that were saved and loaded give the same embeddings."""
     model = subject.build()
-    start_epoch(model, subject.data)
+    model.start_epoch(subject.data)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pt"
         save_tensors({"model": model.state_dict()}, path, STATE)
@@ -75,7 +74,7 @@ def check_checkpoint(subject: Subject) -> None:
 def check_copies(subject: Subject) -> None:
     """``pickle``, ``copy.deepcopy`` and ``torch.save`` copy the whole model."""
     model = subject.build()
-    start_epoch(model, subject.data)
+    model.start_epoch(subject.data)
     expected = snapshot(embeddings(model, subject.data))
     for copied in (_pickled, deepcopy, _saved):
         name = copied.__name__.strip("_")
@@ -87,7 +86,7 @@ def check_copies(subject: Subject) -> None:
         expect_equal(expected, embeddings(other, subject.data), message)
         torch.manual_seed(1)
         other.reset_parameters()
-        start_epoch(other, subject.data)
+        other.start_epoch(subject.data)
         message = f"expected a {name} copy to share nothing with the model"
         expect_equal(expected, embeddings(model, subject.data), message)
 
@@ -98,7 +97,7 @@ def check_other_pairs(subject: Subject) -> None:
     fewer = copy(subject.raw)
     fewer[INTERACTS].edge_index = fewer[INTERACTS].edge_index[:, :-1]
     model, more = subject.on(fewer).build(), subject.build(seed=1)
-    start_epoch(model, subject.on(fewer).data)
+    model.start_epoch(subject.on(fewer).data)
     _load(more, model.state_dict(), "expected weights to load for data with one more pair")
     expect_equal(
         model.state_dict(), more.state_dict(), "expected all weights to load for more pairs"

@@ -114,20 +114,15 @@ def expect_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], messa
         expect(same, f"{message}; '{name}' differs")
 
 
-def start_epoch(model: Any, data: HeteroData) -> None:
-    """Prepares a model for an epoch, if it does that."""
-    if hasattr(model, "start_epoch"):
-        model.start_epoch(data)
-
-
 def all_losses(
     model: Any, data: HeteroData, batch: Batch, compile: Callable[[Any], Any] = lambda f: f
 ) -> dict[str, Tensor]:
     """The terms of all objectives in an epoch's first step, of functions that may be
     compiled first."""
-    start_epoch(model, data)
-    objectives = model.objectives() if hasattr(model, "objectives") else [model]
-    return {name: x for o in objectives for name, x in compile(o.losses)(data, batch).items()}
+    model.start_epoch(data)
+    return {
+        name: x for o in model.objectives() for name, x in compile(o.losses)(data, batch).items()
+    }
 
 
 def backward(losses: Mapping[str, Tensor]) -> None:
@@ -145,7 +140,7 @@ def embeddings(model: Any, data: HeteroData) -> dict[str, Tensor]:
     training = model.training
     model.eval()
     with torch.no_grad():
-        user, item = model.encode(data)
+        user, item = model(data)
     model.train(training)
     return {USER: user, ITEM: item}
 

@@ -1,5 +1,6 @@
 """The training loop: it knows models by their contract alone."""
 
+from .batches import BatchLike
 from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .config import FitResult, TrainConfig
@@ -9,6 +10,7 @@ from .trainer import Trainer, fit
 
 __all__ = [
     "BPRSampler",
+    "BatchLike",
     "Callback",
     "Checkpoint",
     "FitResult",

@@ -10,9 +10,9 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.errors import InputError
 from mentor_pyg.typing import Batch
 
-BatchLike: TypeAlias = Batch | tuple[HeteroData, Batch]
-"""A batch of the whole graph, or a graph of its own, such as a sampled sub-graph, and a batch
-of that graph's rows."""
+BatchLike: TypeAlias = Batch | tuple[HeteroData, Batch] | HeteroData
+"""A batch of the whole graph; a graph of its own, such as a sampled sub-graph, and a batch of
+that graph's rows; or what a ``LinkNeighborLoader`` samples with triplets."""
 
 
 @runtime_checkable
@@ -80,6 +80,8 @@ def _with_graph(
         batch = item
     elif _is_pair(item):
         data, batch = item[0].to(device), item[1]
+    elif isinstance(item, HeteroData):
+        data, batch = item.to(device), Batch.of_loader(item)
     else:
         raise InputError(
             f"sampler: gave a {type(item).__name__}; "

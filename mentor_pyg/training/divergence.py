@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.typing import RecommenderModel
+from mentor_pyg.nn.models.base import BaseRecommender
 
 HINT = "a lower learning rate may help"
 
@@ -28,7 +28,7 @@ def check_losses(means: Mapping[str, float], epoch: int) -> None:
             )
 
 
-def check_weights(model: RecommenderModel, epoch: int) -> None:
+def check_weights(model: BaseRecommender, epoch: int) -> None:
     """Refuses weights that aren't finite; it waits for the device once.
 
     Raises:

@@ -14,8 +14,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnP
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.training.config import TrainConfig
-from mentor_pyg.typing import Batch, Objective, RecommenderModel
+from mentor_pyg.typing import Batch
 
 Losses = Callable[[HeteroData, Batch], dict[str, Tensor]]
 MakeOptimizer = type[Optimizer] | Callable[[list[Parameter]], Optimizer]
@@ -90,7 +91,7 @@ def _sum(terms: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def make_minimizers(
-    model: RecommenderModel,
+    model: BaseRecommender,
     config: TrainConfig,
     optimizer: Optimizer | MakeOptimizer | None,
     autocast: AbstractContextManager[Any],
@@ -101,7 +102,7 @@ def make_minimizers(
     Raises:
         InputError: If ``optimizer`` makes something else, or isn't used.
     """
-    objectives = _objectives(model)
+    objectives = model.objectives()
     is_free = [o.optimizer is None and not o.options for o in objectives]
     name = type(model).__name__
     is_set = optimizer is not None or config.optimizer != "adam" or config.weight_decay > 0
@@ -145,13 +146,7 @@ def _of_run(
     return made
 
 
-def _objectives(model: RecommenderModel) -> list[Objective]:
-    if not hasattr(model, "objectives"):
-        return [Objective(model.losses, list(model.parameters()))]
-    return model.objectives()
-
-
-def _check_parameters(optimizer: Optimizer, model: RecommenderModel) -> None:
+def _check_parameters(optimizer: Optimizer, model: BaseRecommender) -> None:
     """A ready optimiser has to change what the model computes with."""
     known = {id(p) for p in model.parameters()}
     if not all(id(p) in known for group in optimizer.param_groups for p in group["params"]):

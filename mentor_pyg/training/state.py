@@ -201,11 +201,8 @@ def _after_a_step(optimizer: Optimizer) -> dict[Any, Any] | None:
 
 def _after_a_start(trainer: "Trainer") -> dict[str, Tensor]:
     """What a model holds for an epoch once it has started one."""
-    model = trainer.model
-    if not hasattr(model, "start_epoch"):
-        return epoch_state(model)
     with RandomStream(0, trainer.device):
-        other = copy.deepcopy(model)
+        other = copy.deepcopy(trainer.model)
         other.train()
         other.start_epoch(trainer.data)
     return epoch_state(other)

@@ -13,8 +13,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.datasets.check import check_graph
 from mentor_pyg.errors import InputError, NotFinite
 from mentor_pyg.evaluation.metrics import Evaluator, encode
+from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.options import Positive, checked
 from mentor_pyg.training.batches import BatchLike, Stateful, check_sampler, groups, num_batches
 from mentor_pyg.training.callbacks import Callback, EpochLog, ProgressBar
@@ -30,11 +32,10 @@ from mentor_pyg.training.optimization import (
 from mentor_pyg.training.randomness import RandomStream, derived_seed
 from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.training.state import check_state
-from mentor_pyg.typing import RecommenderModel
 
 
 def fit(
-    model: RecommenderModel,
+    model: BaseRecommender,
     data: HeteroData,
     config: TrainConfig | None = None,
     *,
@@ -55,13 +56,14 @@ def fit(
     NumPy's and Python's global generators are afterwards as they were before.
 
     Args:
-        model: Any :class:`~mentor_pyg.RecommenderModel`, on the device of ``data``.
+        model: Any :class:`~mentor_pyg.BaseRecommender`, on the device of ``data``.
         data: The graph, with whatever transforms the model needs.
         config: How to train.
         sampler: What to go through in every epoch, instead of a
             :class:`~mentor_pyg.training.BPRSampler`: any iterable that begins anew whenever
             it is iterated over. It gives a :class:`~mentor_pyg.Batch`, or a pair of the graph
-            that the batch is about, e.g. a sampled sub-graph, and the batch. One with
+            that the batch is about, e.g. a sampled sub-graph, and the batch; or it is a
+            :class:`~torch_geometric.loader.LinkNeighborLoader` with triplets. One with
             ``state_dict`` and ``load_state_dict`` can be resumed within an epoch, others at
             the last epoch's end.
         optimizer: A class, which is given the learning rate, a function of a list of
@@ -113,7 +115,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: RecommenderModel,
+        model: BaseRecommender,
         data: HeteroData,
         config: TrainConfig | None = None,
         *,
@@ -128,6 +130,7 @@ class Trainer:
     ) -> None:
         self.model, self.data, self.config = model, data, config or TrainConfig()
         config = self.config
+        check_graph(data)
         self.evaluator = Evaluator(data, "val", config.ks)
         self.device = _device(model)
         if reset and isinstance(optimizer, Optimizer) and optimizer.state:
@@ -219,7 +222,7 @@ class Trainer:
 
     def _train_epoch(self) -> dict[str, float]:
         self.model.train()
-        if self.step == 0 and hasattr(self.model, "start_epoch"):
+        if self.step == 0:
             self.model.start_epoch(self.data)
         self.epoch = epoch = self.result.epochs_run + 1
         zero = torch.zeros((), device=self.device)  # float32: sums in bfloat16 stop growing
@@ -340,7 +343,7 @@ class Trainer:
         self.stream.load_state_dict(state["random"])
 
 
-def _device(model: RecommenderModel) -> torch.device:
+def _device(model: BaseRecommender) -> torch.device:
     parameter = next(model.parameters(), None)
     if parameter is None:
         raise InputError(
@@ -349,5 +352,5 @@ def _device(model: RecommenderModel) -> torch.device:
     return parameter.device
 
 
-def _copy(model: RecommenderModel) -> dict[str, Any]:
+def _copy(model: BaseRecommender) -> dict[str, Any]:
     return {name: value.clone() for name, value in model.state_dict().items()}

@@ -2,22 +2,31 @@ from torch_geometric.data import HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from mentor_pyg.nn.graph import user_item_adjacency
-from mentor_pyg.typing import INTERACTS, ITEM, USER
+from mentor_pyg._util.shapes import check_edge_index
+from mentor_pyg.nn.conv import light_gcn_norm
+from mentor_pyg.sparse import Adjacency
+from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
 
 @functional_transform("light_gcn_norm")
 class LightGCNNorm(BaseTransform):
-    r"""Adds the normalised user-item graph as one symmetric matrix, ``data.adjacency``.
+    r"""Normalises the user-item graph for LightGCN.
 
-    It is an :class:`~mentor_pyg.Adjacency` of U + I nodes, users first, whose entries
-    are :math:`1 / \sqrt{|\mathcal{N}_u| |\mathcal{N}_i|}` for training pairs, in both
-    directions. Being symmetric it is its own transpose, so that a hop's backward pass
-    multiplies with the very same matrix.
+    Pairs get ``norm`` [E], their weights :math:`1 / \sqrt{|\mathcal{N}_u| |\mathcal{N}_i|}`,
+    and all of them together ``adjacency``, an :class:`~mentor_pyg.Adjacency` [U, I] that
+    carries its transpose: ``adjacency @ item`` is a hop, and ``adjacency.t() @ user`` the way
+    back. In a graph that PyG's loaders sample, pairs keep the weights of the whole.
     """
 
     def forward(self, data: HeteroData) -> HeteroData:
-        data.adjacency = user_item_adjacency(
-            data[INTERACTS].edge_index, data[USER].num_nodes, data[ITEM].num_nodes
+        store = data[INTERACTS]
+        num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
+        check_edge_index("LightGCNNorm", store.edge_index, (num_users, num_items))
+        store.norm = light_gcn_norm(store.edge_index, None, num_users, num_items)
+        store.adjacency = Adjacency.from_edge_index(
+            store.edge_index.flip(0), store.norm, (num_items, num_users)
         )
+        if REV_INTERACTS in data.edge_types:
+            reverse = data[REV_INTERACTS]
+            reverse.norm = light_gcn_norm(reverse.edge_index, None, num_items, num_users)
         return data

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from mentor_pyg import Evaluator, InputError, evaluate, top_k
+from mentor_pyg import BaseRecommender, Evaluator, InputError, evaluate, top_k
 from mentor_pyg.evaluation.metrics import SeenItems, encode, metric_names, popularity
 from mentor_pyg.sparse import products
 from mentor_pyg.typing import INTERACTS, ITEM, USER
@@ -278,7 +278,7 @@ def test_unknown_split(data):
     with pytest.raises(InputError, match="split: is 'train'; expected one of 'val', 'test'"):
         Evaluator(data, "train")
     del data[INTERACTS].test_edge_label_index
-    with pytest.raises(InputError, match="the data have no 'test'; expected test_edge_label_index"):
+    with pytest.raises(InputError, match="has no test pairs; expected 'test_edge_label_index'"):
         Evaluator(data, "test")
 
 
@@ -288,14 +288,14 @@ def test_nobody_to_rank(data):
         Evaluator(data, "test")
 
 
-class Constant(torch.nn.Module):
+class Constant(BaseRecommender):
     """Always the same embeddings, negated in training mode."""
 
     def __init__(self, embeddings):
         super().__init__()
         self.embeddings = embeddings
 
-    def encode(self, data):
+    def forward(self, data):
         assert not torch.is_grad_enabled()
         user, item = self.embeddings
         return (-user, item) if self.training else (user, item)

@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from mentor_pyg import Adjacency, InputError
-from mentor_pyg.nn import graph, sample_edges, user_item_adjacency
-from mentor_pyg.nn.graph import bipartite_parts
+from mentor_pyg import InputError
+from mentor_pyg.nn import sample_edges, user_item_adjacency
 
 USERS, ITEMS = 30, 20
 
@@ -15,82 +14,41 @@ def edge_index():
     return dense.nonzero().t().contiguous()
 
 
+def dense_graph(edge_index, weight=None):
+    """The normalised matrix [U, I] by its definition."""
+    dense = torch.zeros(USERS, ITEMS)
+    dense[edge_index[0], edge_index[1]] = torch.ones(1) if weight is None else weight
+    scales = [(1 / degree.sqrt()).where(degree > 0, 0) for degree in (dense.sum(1), dense.sum(0))]
+    return scales[0][:, None] * dense * scales[1]
+
+
 @pytest.mark.parametrize("weighted", [False, True])
-def test_adjacency_equals_the_dense_formula(edge_index, weighted):
+def test_adjacency_and_its_transpose_equal_the_dense_formula(edge_index, weighted):
+    """A hop in both directions, and its gradient."""
     weight = torch.rand(edge_index.size(1)) if weighted else None
-    values = torch.ones(edge_index.size(1)) if weight is None else weight
-    dense = torch.zeros(USERS + ITEMS, USERS + ITEMS)
-    dense[edge_index[0], USERS + edge_index[1]] = values
-    dense = dense + dense.t()
-    scale = dense.sum(1).clamp(min=1e-12).rsqrt()
-    scale[dense.sum(1) == 0] = 0
-    x = torch.randn(USERS + ITEMS, 5)
+    dense = dense_graph(edge_index, weight)
     adj = user_item_adjacency(edge_index, USERS, ITEMS, weight)
-    torch.testing.assert_close(adj.matmul(x), scale[:, None] * dense @ (scale[:, None] * x))
-
-
-def test_bipartite_parts_are_the_blocks_of_the_matrix(edge_index):
-    adj = user_item_adjacency(edge_index, USERS, ITEMS, torch.rand(edge_index.size(1)))
-    matrix = adj.matmul(torch.eye(USERS + ITEMS))
-    blocks = matrix[:USERS, USERS:], matrix[USERS:, :USERS]
-    for part, block in zip(bipartite_parts(adj, USERS), blocks, strict=True):
-        x = torch.randn(block.size(1), 4, requires_grad=True)
-        out = part.matmul(x)
-        torch.testing.assert_close(out, block @ x)
+    assert adj.shape == (USERS, ITEMS)
+    for matrix, expected in ((adj, dense), (adj.t(), dense.t())):
+        x = torch.randn(expected.size(1), 4, requires_grad=True)
+        out = matrix @ x
+        torch.testing.assert_close(out, expected @ x)
         upstream = torch.randn_like(out)
         (grad,) = torch.autograd.grad(out, x, upstream)
-        torch.testing.assert_close(grad, block.t() @ upstream)
+        torch.testing.assert_close(grad, expected.t() @ upstream)
 
 
-def test_parts_of_a_matrix_that_is_not_symmetric():
-    """Of the same pairs in both directions, under weights of their own."""
-    user, item = torch.tensor([0, 1, 2, 2]), torch.tensor([1, 0, 1, 2])
-    edge_index = torch.stack([torch.cat([user, 3 + item]), torch.cat([3 + item, user])])
-    adj = Adjacency.from_edge_index(edge_index, torch.rand(8), (6, 6))
-    matrix = adj.matmul(torch.eye(6))
-    for part, block in zip(bipartite_parts(adj, 3), (matrix[:3, 3:], matrix[3:, :3]), strict=True):
-        x, upstream = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
-        out = part.matmul(x)
-        torch.testing.assert_close(out, block @ x)
-        torch.testing.assert_close(torch.autograd.grad(out, x, upstream)[0], block.t() @ upstream)
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        ([[0, 1], [1, 0]], "2 of them from their own kind"),  # between two users
-        ([[0], [0]], "1 of them from their own kind"),
-        ([[4, 5], [5, 4]], "2 of them from their own kind"),  # between two items
-        ([[0], [3]], "3 edges lead to users and 4 to items"),
-    ],
-)
-def test_graphs_of_other_edges_have_no_parts(extra, message):
-    pairs = torch.tensor([[0, 1, 2], [4, 3, 5]])
-    edge_index = torch.cat([pairs, pairs.flip(0), torch.tensor(extra)], dim=1)
-    adj = Adjacency.from_edge_index(edge_index, torch.rand(edge_index.size(1)), (6, 6))
-    with pytest.raises(InputError, match=f"^bipartite_parts: .*{message}.*; expected each pair"):
-        bipartite_parts(adj, 3)
-
-
-def test_parts_of_another_number_of_users(edge_index):
+def test_two_hops_are_those_of_the_matrix_of_all_nodes(edge_index):
+    """The graph of U + I nodes in one symmetric matrix, as papers write it."""
+    dense = dense_graph(edge_index)
+    whole = torch.zeros(USERS + ITEMS, USERS + ITEMS)
+    whole[:USERS, USERS:], whole[USERS:, :USERS] = dense, dense.t()
+    user, item = torch.randn(USERS, 4), torch.randn(ITEMS, 4)
+    expected = whole @ whole @ torch.cat([user, item])
     adj = user_item_adjacency(edge_index, USERS, ITEMS)
-    bipartite_parts(adj, USERS)
-    for num_users in (USERS - 1, USERS + 1, -1, 99):
-        with pytest.raises(InputError, match=r"bipartite_parts: .*; expected"):
-            bipartite_parts(adj, num_users)
-    tall = Adjacency.from_edge_index(edge_index, torch.rand(edge_index.size(1)), (USERS, ITEMS))
-    with pytest.raises(InputError, match="'rowptr_t' has shape"):
-        bipartite_parts(tall, USERS)
-
-
-def test_a_graph_is_looked_at_once(edge_index, monkeypatch):
-    looked = []
-    monkeypatch.setattr(graph, "_check_parts", lambda *given: looked.append(given))
-    adj = user_item_adjacency(edge_index, USERS, ITEMS)
-    first, second = bipartite_parts(adj, USERS), bipartite_parts(adj, USERS)
-    assert len(looked) == 1
-    for ours, theirs in zip(first[0], second[0]):
-        assert torch.equal(ours, theirs)
+    for _ in range(2):
+        user, item = adj @ item, adj.t() @ user
+    torch.testing.assert_close(torch.cat([user, item]), expected)
 
 
 @pytest.mark.parametrize("change", [-1, 1])

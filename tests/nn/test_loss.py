@@ -7,6 +7,7 @@ from mentor_pyg import Batch, InputError
 from mentor_pyg.nn import (
     Moments,
     alignment_levels,
+    batch_bpr,
     batch_info_nce,
     bpr_loss,
     content_moments,
@@ -17,6 +18,7 @@ from mentor_pyg.nn import (
     score_triples,
     sum_of_squares,
     triple_norm,
+    weighted,
 )
 
 
@@ -54,6 +56,33 @@ def test_triple_norm_and_its_gradients():
     torch.testing.assert_close(norm, expected)
     for pair in zip(*(torch.autograd.grad(x, (user, item)) for x in (norm, expected))):
         torch.testing.assert_close(*pair)
+
+
+@pytest.mark.parametrize("options", [{}, {"base": 2.0}])
+def test_bpr_of_a_batch_equals_the_formula_triple_by_triple(options):
+    user, item = torch.randn(4, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    batch = Batch(torch.tensor([0, 3, 3]), torch.tensor([1, 1, 4]), torch.tensor([2, 0, 0]))
+    found = batch_bpr(user, item, batch, **options)
+    terms = [
+        -(user[u] @ item[i] - user[u] @ item[j]).sigmoid().log()
+        for u, i, j in zip(*(ids.tolist() for ids in batch))
+    ]
+    expected = sum(terms) / 3 / math.log(options.get("base", math.e))
+    torch.testing.assert_close(found, expected)
+    grads = [torch.autograd.grad(x, (user, item)) for x in (found, expected)]
+    torch.testing.assert_close(*grads)
+
+
+def test_terms_are_weighted_and_those_of_weight_zero_are_not_computed():
+    def fail():
+        raise AssertionError
+
+    one, half = torch.tensor(3.0), torch.tensor(4.0)
+    terms = weighted(bpr=(1, lambda: one), none=(0.0, fail), reg=(0.5, lambda: half))
+    assert list(terms) == ["bpr", "reg"]
+    assert terms["bpr"] is one
+    assert terms["reg"].item() == 2
+    assert weighted(a=(0, fail), b=(0.0, fail)) == {}
 
 
 @pytest.mark.parametrize("base", [0.5, 1.0, float("inf"), float("nan")])
@@ -185,7 +214,50 @@ def test_moments_of_half_precision(dtype):
 def test_repeated_moments(repeats):
     x = torch.randn(5, 4) + 2
     var, mean = torch.var_mean(x.repeat(repeats, 1))
-    torch.testing.assert_close(moments(x, repeats), Moments(mean, var))
+    torch.testing.assert_close(moments(x, repeats=repeats), Moments(mean, var))
+
+
+PARTS = {
+    "users and items": [(30, 4), (20, 4)],
+    "of other widths": [(7,), (3, 2), (2, 3, 4)],
+    "one": [(5, 2)],
+    "one is empty": [(5, 2), (0, 2)],
+    "more than fit a cache": [(70_000,), (500, 300)],
+}
+
+
+@pytest.mark.parametrize("shapes", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_moments_of_parts_are_those_of_all_entries_together(shapes, repeats):
+    parts = [(torch.randn(shape) * n + 5 * n).requires_grad_() for n, shape in enumerate(shapes, 1)]
+    whole = torch.cat([x.flatten() for x in parts])
+    var, mean = torch.var_mean(whole.double().repeat(repeats))
+    found = moments(*parts, repeats=repeats)
+    torch.testing.assert_close(found, Moments(mean.float(), var.float()), rtol=1e-4, atol=1e-5)
+    given = [x for x in parts if x.numel()]
+    grads = [torch.autograd.grad(mean + 2 * var, given) for mean, var in (found, (mean, var))]
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("present", "fused_rows"),
+    [
+        ({}, range(5)),
+        ({"a": [1, 0, 0, 1, 1]}, range(5)),  # "b" isn't missing, so that all have something
+        ({"a": [1, 0, 0, 1, 1], "b": [0, 1, 0, 0, 1]}, [0, 1, 3, 4]),
+    ],
+)
+def test_moments_of_content_are_those_of_users_and_items_that_have_it(present, fused_rows):
+    content = {m: (torch.randn(3, 2), torch.randn(5, 2) + 1) for m in "ab"}
+    fused = torch.randn(3, 4), torch.randn(5, 4) - 2
+    present = {m: torch.tensor(mask).bool() for m, mask in present.items()}
+    each, of_fused = content_moments(content, fused, present)
+    assert list(each) == ["a", "b"]
+    for m, (user, item) in content.items():
+        rows = torch.cat([user, item[present[m]] if m in present else item]).repeat(1, 2)
+        torch.testing.assert_close(each[m], Moments(rows.mean(), rows.var()))
+    rows = torch.cat([fused[0], fused[1][list(fused_rows)]])
+    torch.testing.assert_close(of_fused, Moments(rows.mean(), rows.var()))
 
 
 @pytest.mark.parametrize("scales", [(1e-9, 1.0), (1e-9, 1e-9), (1e15, 1e-5), (1e12, 1e12)])
@@ -228,26 +300,30 @@ def test_shapes_that_would_broadcast_are_refused():
 
 
 def test_masks_of_other_rows_are_refused():
-    content = {"a": torch.randn(4, 3)}
+    pair = torch.randn(2, 3), torch.randn(4, 3)
     with pytest.raises(InputError, match=r"content_moments: 'a' has shape \[3\]; expected \[4\]"):
-        content_moments(content, torch.randn(4, 3), {"a": torch.ones(3, dtype=torch.bool)})
+        content_moments({"a": pair}, pair, {"a": torch.ones(3, dtype=torch.bool)})
 
 
 @pytest.mark.parametrize("lacking", [(), ("a",), ("a", "b")])
 def test_content_moments_are_of_rows_with_content(lacking):
     """The moments of those rows alone, each modality repeated to the fused width."""
-    content = {"a": torch.randn(6, 4), "b": 3 + torch.randn(6, 4)}
-    fused = torch.cat([*content.values()], dim=1)
+    content = {
+        "a": (torch.randn(5, 4), torch.randn(6, 4)),
+        "b": (torch.randn(5, 4), 3 + torch.randn(6, 4)),
+    }
+    fused = tuple(torch.cat(parts, dim=1) for parts in zip(*content.values()))
     masks = {
         "a": torch.tensor([True, True, True, False, False, False]),
         "b": torch.tensor([True, False, True, True, False, True]),
     }
     each, of_fused = content_moments(content, fused, {m: masks[m] for m in lacking})
-    for m, x in content.items():
-        rows = x[masks[m]] if m in lacking else x
+    for m, (user, item) in content.items():
+        rows = torch.cat([user, item[masks[m]] if m in lacking else item])
         torch.testing.assert_close(each[m].mean, rows.mean())
         torch.testing.assert_close(each[m].var, rows.repeat(1, 2).var())
-    rows = fused[masks["a"] | masks["b"]] if len(lacking) == 2 else fused
+    user, item = fused
+    rows = torch.cat([user, item[masks["a"] | masks["b"]] if len(lacking) == 2 else item])
     torch.testing.assert_close(of_fused.mean, rows.mean())
     torch.testing.assert_close(of_fused.var, rows.var())
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from mentor_pyg import InputError
-from mentor_pyg.nn.graph import bipartite_parts, user_item_adjacency
-from mentor_pyg.nn.neighbors import NeighborGraph
+from mentor_pyg.nn.graph import user_item_adjacency
+from mentor_pyg.nn.neighbors import NeighborGraph, gather
 
 USERS, ITEMS = 30, 20
 
@@ -29,9 +29,8 @@ def vectors():
 
 def build(observed, vectors, k):
     graph = NeighborGraph(USERS, ITEMS, k)
-    adjacency = user_item_adjacency(observed.nonzero().t(), USERS, ITEMS)
-    hidden = bipartite_parts(adjacency, USERS)[0] if observed.any() else None
-    graph.rebuild(*vectors, hidden)
+    hidden = user_item_adjacency(observed.nonzero().t(), USERS, ITEMS)
+    graph.rebuild(*vectors, hidden if observed.any() else None)
     return graph
 
 
@@ -68,24 +67,39 @@ def test_hop_and_its_gradient_equal_the_dense_formula(observed, vectors, k):
     links = dense_links(observed, vectors, k).float()
     by_user = links / links.sum(1, keepdim=True).clamp(min=1).sqrt()
     by_item = links / links.sum(0, keepdim=True).clamp(min=1).sqrt()
-    matrix = torch.zeros(USERS + ITEMS, USERS + ITEMS)
-    matrix[:USERS, USERS:], matrix[USERS:, :USERS] = by_user, by_item.t()
-    x = torch.randn(USERS + ITEMS, 5, requires_grad=True)
-    out = build(observed, vectors, k)().matmul(x)
-    torch.testing.assert_close(out, matrix @ x)
-    upstream = torch.randn_like(out)
-    (grad,) = torch.autograd.grad(out, x, upstream)
-    torch.testing.assert_close(grad, matrix.t() @ upstream)
+    adj = build(observed, vectors, k)()
+    assert adj.shape == (USERS, ITEMS)
+    for graph, matrix in ((adj, by_user), (adj.t(), by_item.t())):
+        x = torch.randn(matrix.size(1), 5, requires_grad=True)
+        out = gather(x, graph)
+        torch.testing.assert_close(out, matrix @ x)
+        upstream = torch.randn_like(out)
+        (grad,) = torch.autograd.grad(out, x, upstream)
+        torch.testing.assert_close(grad, matrix.t() @ upstream)
+
+
+def test_weights_have_no_say_in_a_hop(observed):
+    """That hears all neighbours alike; those without any hear nothing."""
+    pairs = observed.nonzero().t()
+    adj = user_item_adjacency(pairs, USERS, ITEMS, torch.rand(pairs.size(1)))
+    x, links = torch.randn(ITEMS, 3), observed.float()
+    expected = links @ x / links.sum(1, keepdim=True).clamp(min=1).sqrt()
+    torch.testing.assert_close(gather(x, adj), expected)
+    assert not gather(x, adj)[3].any()
 
 
 def test_there_are_no_neighbours_at_first(observed, vectors):
     graph = NeighborGraph(USERS, ITEMS, 3)
-    x = torch.randn(USERS + ITEMS, 5)
-    assert graph().matmul(x).abs().sum() == 0
+    user, item = torch.randn(USERS, 5), torch.randn(ITEMS, 5)
+
+    def heard(adj):
+        return [gather(x, part).abs().sum().item() for x, part in ((item, adj), (user, adj.t()))]
+
+    assert heard(graph()) == [0, 0]
     graph = build(observed, vectors, 3)
-    assert graph().matmul(x).abs().sum() > 0
+    assert all(x > 0 for x in heard(graph()))
     graph.reset_parameters()
-    assert graph().matmul(x).abs().sum() == 0
+    assert heard(graph()) == [0, 0]
 
 
 def test_state_holds_the_neighbours_alone_and_brings_the_matrix_back(observed, vectors):
@@ -109,10 +123,9 @@ def test_the_matrix_is_sorted_as_others_are(observed, vectors):
     """Weights of edges travel to the transpose by it."""
     adj = build(observed, vectors, 4)()
     weight = torch.rand_like(adj.weight)
-    x, eye = torch.randn(USERS + ITEMS, 3, requires_grad=True), torch.eye(USERS + ITEMS)
-    dense = adj.with_weight(weight).matmul(eye)
-    upstream = torch.randn(USERS + ITEMS, 3)
-    (grad,) = torch.autograd.grad(adj.with_weight(weight).matmul(x), x, upstream)
+    x, upstream = torch.randn(ITEMS, 3, requires_grad=True), torch.randn(USERS, 3)
+    dense = adj.with_weight(weight) @ torch.eye(ITEMS)
+    (grad,) = torch.autograd.grad(adj.with_weight(weight) @ x, x, upstream)
     torch.testing.assert_close(grad, dense.t() @ upstream)
 
 
@@ -122,6 +135,6 @@ def test_vectors_of_others_are_refused(observed, vectors):
         graph.rebuild(user[:1], item)
     with pytest.raises(InputError, match=r"'item' has shape \[19, 6\]; expected \[20, 6\]"):
         graph.rebuild(user, item[1:])
-    whole = user_item_adjacency(observed.nonzero().t(), USERS, ITEMS)
-    with pytest.raises(InputError, match="'hidden' is of 50 users and 50 items; expected 30"):
-        graph.rebuild(user, item, whole)
+    turned = user_item_adjacency(observed.nonzero().t(), USERS, ITEMS).t()
+    with pytest.raises(InputError, match="'hidden' is of 20 users and 30 items; expected 30"):
+        graph.rebuild(user, item, turned)

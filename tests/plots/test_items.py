@@ -41,8 +41,9 @@ def run(tmp_path):
 def test_fused_they_are_the_embeddings_that_the_model_scores(tmp_path, changes):
     """The fusion multiplies every modality by its weight, so it can be undone."""
     run = make_run(tmp_path, changes=changes)
-    _, item = run.model.encode(run.data)
-    weights = run.model.encoder.fusion([torch.ones(100, 1) for _ in range(2)])[-1]
+    _, item = run.model(run.data)
+    ones = 2 * [torch.ones(1, 1)]
+    weights = run.model.encoder.fusion(ones, ones)[1].flatten()
     parts = modality_embeddings(run)
     assert list(parts) == ["textual", "visual"]
     fused = torch.cat([w * z for w, z in zip(weights, parts.values())], dim=1)

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mentor_pyg import InputError, TrainConfig, evaluate, fit, top_k
+from mentor_pyg import BaseRecommender, InputError, TrainConfig, evaluate, fit, top_k
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation.metrics import Evaluator, SeenItems, popularity
 from mentor_pyg.nn.models import MENTOR, LightGCN
@@ -203,10 +203,10 @@ def test_histories_without_names(rec, histories):
         rec.embed_users(histories)
 
 
-class Broken(torch.nn.Module):
+class Broken(BaseRecommender):
     """A model that diverged."""
 
-    def encode(self, data):
+    def forward(self, data):
         return torch.full((60, 2), torch.nan), torch.ones(40, 2)
 
 

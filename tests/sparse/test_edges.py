@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mentor_pyg import Adjacency, InputError
-from mentor_pyg.nn import EdgeDropout, bipartite_parts
+from mentor_pyg.nn import EdgeDropout
 from mentor_pyg.sparse.adjacency import edge_dot, in_transposed_order
 from mentor_pyg.sparse.edges import edge_softmax, neighbor_sum, weighted_sum
 
@@ -112,7 +112,6 @@ def test_graphs_of_another_form_are_refused():
         lambda other: weighted_sum(x, other, weight),
         lambda other: edge_softmax(x, x, other),
         lambda other: neighbor_sum(x, other),
-        lambda other: bipartite_parts(other, 2),
         EdgeDropout(0.5),
     ):
         for other in (links.nonzero().t(), links.float().to_sparse_csr()):

@@ -9,7 +9,7 @@ from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.nn.loss import bpr_loss, score_triples
 from mentor_pyg.nn.models import MFBPR, LightGCN, LightGCNM
 from mentor_pyg.nn.models.inputs import content
-from mentor_pyg.options import NonNegative, checked
+from mentor_pyg.options import NonNegative
 from mentor_pyg.testing import check_model, contracts
 from mentor_pyg.typing import INTERACTS, ITEM
 
@@ -37,15 +37,15 @@ def test_data_of_ones_own():
 
 def test_all_that_is_broken_is_told_at_once():
     def losses(self, data, batch):
-        return {"bpr": bpr_loss(*score_triples(*self.encode(data), batch)).unsqueeze(0)}
+        return {"bpr": bpr_loss(*score_triples(*self(data), batch)).unsqueeze(0)}
 
-    def encode(self, data):
-        user, item = LightGCN.encode(self, data)
+    def forward(self, data):
+        user, item = LightGCN.forward(self, data)
         return user, item + 1e-3 * torch.rand(1)
 
     message = r"Faulty breaks \d+ of \d+ contracts:\n(.*\n)*  evaluation: .*\n  losses: .*scalar"
     with pytest.raises(AssertionError, match=message):
-        check_model(faulty(encode=encode, losses=losses))
+        check_model(faulty(forward=forward, losses=losses))
 
 
 def breaks(name, model, message, **options):
@@ -54,11 +54,11 @@ def breaks(name, model, message, **options):
 
 
 def test_a_tensor_left_on_the_cpu():
-    def encode(self, data):
-        user, item = LightGCN.encode(self, data)
+    def forward(self, data):
+        user, item = LightGCN.forward(self, data)
         return user, item + torch.zeros(len(item), 1)  # without a device
 
-    breaks_on_devices(faulty(encode=encode), "aten.add")
+    breaks_on_devices(faulty(forward=forward), "aten.add")
 
 
 def test_a_tensor_left_on_the_cpu_by_each_step():
@@ -75,13 +75,13 @@ def test_a_tensor_left_on_the_cpu_by_each_step():
         order = torch.randperm(data[ITEM].num_nodes)
         self.embedding.item.data = self.embedding.item.data.index_select(0, order)
 
-    def encode(self, data):
-        user, item = LightGCN.encode(self, data)
+    def forward(self, data):
+        user, item = LightGCN.forward(self, data)
         return self.scale * user, item
 
     breaks_on_devices(faulty(losses=losses), "aten.index")
     breaks_on_devices(faulty(start_epoch=start_epoch), "aten.index_select")
-    breaks_on_devices(faulty(reset_parameters=reset_parameters, encode=encode), "aten.mul")
+    breaks_on_devices(faulty(reset_parameters=reset_parameters, forward=forward), "aten.mul")
 
 
 def test_a_gradient_left_on_the_cpu():
@@ -94,11 +94,11 @@ def test_a_gradient_left_on_the_cpu():
         def backward(ctx, grad):
             return grad * torch.full(grad.shape, 2.0)
 
-    def encode(self, data):
-        user, item = LightGCN.encode(self, data)
-        return Scale.apply(user), item
+    def losses(self, data, batch):
+        user, item = self(data)
+        return {"bpr": bpr_loss(*score_triples(Scale.apply(user), item, batch))}
 
-    breaks_on_devices(faulty(encode=encode), "aten.mul")
+    breaks_on_devices(faulty(losses=losses), "aten.mul")
 
 
 def breaks_on_devices(model, operation):
@@ -111,7 +111,12 @@ def test_a_parameter_that_is_never_used():
         LightGCN.__init__(self, *args, **options)
         self.unused = torch.nn.Parameter(torch.ones(3))
 
-    breaks("gradients", faulty(__init__=__init__), "gradient of the parameter 'unused'")
+    def reset_parameters(self):
+        LightGCN.reset_parameters(self)
+        torch.nn.init.ones_(self.unused)
+
+    cls = faulty(__init__=__init__, reset_parameters=reset_parameters)
+    breaks("gradients", cls, "gradient of the parameter 'unused'")
 
 
 def test_what_a_reset_forgets():
@@ -133,13 +138,13 @@ def test_memory_that_was_never_drawn():
 def test_an_evaluation_that_draws_or_returns_parameters():
     def drawing(self, data):
         torch.rand(1)
-        return LightGCN.encode(self, data)
+        return LightGCN.forward(self, data)
 
     def leaking(self, data):
         return self.embedding.user, self.embedding.item
 
-    breaks("evaluation", faulty(encode=drawing), "draw nothing")
-    breaks("evaluation", faulty(encode=leaking), "return none of them")
+    breaks("evaluation", faulty(forward=drawing), "draw nothing")
+    breaks("evaluation", faulty(forward=leaking), "return none of them")
 
 
 def test_a_state_that_grows_with_the_pairs():
@@ -178,46 +183,46 @@ def test_a_hook_that_cant_be_copied():
 
 
 def test_labels_that_leak():
-    def encode(self, data):
-        user, item = LightGCN.encode(self, data)
+    def forward(self, data):
+        user, item = LightGCN.forward(self, data)
         hint = torch.zeros(len(item), 1)
         hint[data[INTERACTS].test_edge_label_index[1]] = 1
         return user, item + hint
 
-    breaks("no_leak", faulty(encode=encode), "don't depend on validation and test pairs")
+    breaks("no_leak", faulty(forward=forward), "don't depend on validation and test pairs")
 
 
 def test_numbers_of_items_that_matter():
-    def encode(self, data):
-        user, item = LightGCN.encode(self, data)
+    def forward(self, data):
+        user, item = LightGCN.forward(self, data)
         return user, item + torch.arange(len(item)).unsqueeze(1)
 
-    breaks("relabelling", faulty(encode=encode), "item under other numbers")
+    breaks("relabelling", faulty(forward=forward), "item under other numbers")
 
 
 def test_masked_rows_that_are_read():
-    def encode(self, data):
-        user, item = LightGCNM.encode(self, data)
+    def forward(self, data):
+        user, item = LightGCNM.forward(self, data)
         x, _ = content(data, ["visual"])
         return user, item + data[ITEM].x_visual.nan_to_num().mean() + 0 * x["visual"].sum()
 
-    breaks("masked_values", faulty(LightGCNM, encode=encode), "in masked rows to change nothing")
+    breaks("masked_values", faulty(LightGCNM, forward=forward), "in masked rows to change nothing")
 
 
 def test_losses_of_half_precision():
     def losses(self, data, batch):
-        user, item = self.encode(data)
+        user, item = self(data)
         return {"sum": (user[batch.user] @ item.t()).mean()}
 
     breaks("autocast", faulty(losses=losses), "float32 under autocast")
 
 
 def test_data_that_are_changed():
-    def encode(self, data):
+    def forward(self, data):
         data[ITEM].seen = torch.ones(1)
-        return LightGCN.encode(self, data)
+        return LightGCN.forward(self, data)
 
-    breaks("unchanged_data", faulty(encode=encode), "leave data and batch as they were")
+    breaks("unchanged_data", faulty(forward=forward), "leave data and batch as they were")
 
 
 def test_options_that_are_never_looked_at():
@@ -227,9 +232,11 @@ def test_options_that_are_never_looked_at():
     def without(self, num_users, num_items, scale=1.0):
         LightGCN.__init__(self, num_users, num_items)
 
-    breaks("options", faulty(__init__=with_annotation), "'reg_weight' of -1 to be refused")
     breaks("options", faulty(__init__=without), "'scale' of nan to be refused")
-    check["options"](faulty(__init__=checked(with_annotation)))
+    check["options"](faulty(__init__=with_annotation))  # which the base class looks at
+    model = faulty()
+    model.__init__ = with_annotation  # behind its back
+    breaks("options", model, "'reg_weight' of -1 to be refused")
 
 
 def test_data_that_dont_fit():
@@ -240,12 +247,28 @@ def test_data_that_dont_fit():
 
 
 def test_graphs_that_are_missed_without_a_word():
-    def encode(self, data):
-        return self.embedding.split(data.adjacency.matmul(self.embedding()))
+    def interactions(self, data):
+        return data[INTERACTS].adjacency
 
-    breaks("missing_graphs", faulty(encode=encode), "an InputError that names the missing")
+    model = faulty(interactions=interactions)
+    breaks("missing_graphs", model, "an InputError that names the missing")
 
 
 def test_new_items_that_are_forgotten():
-    model = faulty(MFBPR, uses_content=True)
-    breaks("new_items", model, "an embedding of each of 45 items")
+    def forward(self, data):
+        user, item = MFBPR.forward(self, data)
+        return user, item[:40]
+
+    zeros = faulty(MFBPR, uses_content=True)
+    breaks("new_items", zeros, "expected new items' embeddings")
+    missing = faulty(MFBPR, uses_content=True, forward=forward)
+    breaks("new_items", missing, "an embedding of each of 45 items")
+
+
+def test_row_numbers_that_are_ignored():
+    """Of a sampled part, in another order than the tables."""
+
+    def forward(self, data):
+        return self.propagation(*self.embedding(), self.interactions(data))
+
+    breaks("sampled_parts", faulty(forward=forward), "rows of each user of a sampled graph by its")

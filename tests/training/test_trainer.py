@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mentor_pyg import InputError, TrainConfig, evaluate, fit
+from mentor_pyg import BaseRecommender, InputError, TrainConfig, evaluate, fit
 from mentor_pyg.nn.models import MENTOR, LightGCN
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import Objective
@@ -16,7 +16,7 @@ def data(tiny):
     return LightGCNNorm()(tiny)
 
 
-class Scripted(torch.nn.Module):
+class Scripted(BaseRecommender):
     """A model whose quality each epoch is written down beforehand."""
 
     def __init__(self, data, qualities):
@@ -31,7 +31,7 @@ class Scripted(torch.nn.Module):
     def losses(self, data, batch):
         return {"bpr": self.weight}  # Adam lowers it by lr at every step
 
-    def encode(self, data):
+    def forward(self, data):
         """Scores of the held-out items: first, or last, of all."""
         good = self.qualities[self.epoch]
         if self.training is False:
@@ -274,20 +274,20 @@ def test_terms_in_bfloat16_are_summed_in_float32(data):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_autocast_is_for_the_losses_alone(data, precision):
     class Observed(LightGCN):
-        seen: ClassVar = {"losses": set(), "encode": set()}
+        seen: ClassVar = {"losses": set(), "forward": set()}
 
         def losses(self, data, batch):
             self.seen["losses"].add(torch.is_autocast_enabled("cpu"))
             return super().losses(data, batch)
 
-        def encode(self, data):
+        def forward(self, data):
             if not self.training:
-                self.seen["encode"].add(torch.is_autocast_enabled("cpu"))
-            return super().encode(data)
+                self.seen["forward"].add(torch.is_autocast_enabled("cpu"))
+            return super().forward(data)
 
     config = TrainConfig(epochs=1, precision=precision)
     fit(Observed.from_data(data), data, config, progress=False)
-    assert Observed.seen == {"losses": {precision == "bf16"}, "encode": {False}}
+    assert Observed.seen == {"losses": {precision == "bf16"}, "forward": {False}}
     assert not torch.is_autocast_enabled("cpu")
 
 

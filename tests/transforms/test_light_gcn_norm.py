@@ -5,7 +5,7 @@ from torch_geometric.utils import dense_to_sparse, to_dense_adj
 
 from mentor_pyg.nn import light_gcn_norm
 from mentor_pyg.transforms import LightGCNNorm
-from mentor_pyg.typing import INTERACTS, ITEM, USER
+from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def data(tiny):
 
 
 def test_equals_gcn_norm(data):
+    """Which knows no users and items, but all nodes and edges in both directions."""
     num_users, num_nodes = data[USER].num_nodes, data[USER].num_nodes + data[ITEM].num_nodes
     user, item = data[INTERACTS].edge_index
     one_way = torch.stack([user, item + num_users])
@@ -24,20 +25,33 @@ def test_equals_gcn_norm(data):
     edges, weight = gcn_norm(edges, num_nodes=num_nodes, add_self_loops=False)
     expected = to_dense_adj(edges, edge_attr=weight, max_num_nodes=num_nodes)[0]
 
-    adj = LightGCNNorm()(data).adjacency
-    dense = adj.matmul(torch.eye(num_nodes))
-    assert torch.allclose(dense, expected, atol=1e-6)
-    assert torch.equal(dense, dense.t())
-    assert not dense[[3, num_users + 5]].any()
-    assert all(a is b for a, b in zip(adj[:3], adj[3:]))
+    store = LightGCNNorm()(data)[INTERACTS]
+    assert store.adjacency.shape == (num_users, num_nodes - num_users)
+    dense = store.adjacency @ torch.eye(num_nodes - num_users)
+    assert torch.allclose(dense, expected[:num_users, num_users:], atol=1e-6)
+    assert torch.equal(store.adjacency.t() @ torch.eye(num_users), dense.t())
+    assert torch.equal(store.norm, dense[user, item])
+    assert not dense[3].any()
+    assert not dense[:, 5].any()
+    assert "adjacency" not in data
+
+
+def test_reverse_edges_have_the_norms_of_their_pairs(data):
+    pairs = data[INTERACTS].edge_index
+    perm = torch.randperm(pairs.size(1))
+    data[REV_INTERACTS].edge_index = pairs.flip(0)[:, perm]
+    data = LightGCNNorm()(data)
+    assert torch.equal(data[REV_INTERACTS].norm, data[INTERACTS].norm[perm])
+    assert "adjacency" not in data[REV_INTERACTS]
 
 
 def test_uses_training_pairs_alone(data):
-    adj = LightGCNNorm()(data.clone()).adjacency
+    adj = LightGCNNorm()(data.clone())[INTERACTS].adjacency
     data[INTERACTS].val_edge_label_index = data[INTERACTS].val_edge_label_index[:, :1]
     del data[INTERACTS].test_edge_label_index
-    assert all(torch.equal(a, b) for a, b in zip(adj, LightGCNNorm()(data).adjacency))
-    assert adj.col.numel() == 2 * data[INTERACTS].num_edges
+    fewer = LightGCNNorm()(data)[INTERACTS].adjacency
+    assert all(torch.equal(a, b) for a, b in zip(adj, fewer, strict=True))
+    assert adj.col.numel() == data[INTERACTS].num_edges
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -38,8 +38,9 @@ class MMGCNConv(torch.nn.Module):
         combine: :obj:`"concat"` or :obj:`"sum"`, the first or the second form.
 
     Shapes:
-        ``x`` [N, F]; ``id_embedding`` [N, D]; ``adj`` an :class:`~mentor_pyg.Adjacency` of N
-        nodes, whose weights have no say; result [N, D]
+        ``x`` [N, F], or [N_s, F] and [N, F] of sources and targets; ``id_embedding`` [N, D];
+        ``adj`` an :class:`~mentor_pyg.Adjacency` [N, N] or [N, N_s], whose weights have no say;
+        result [N, D]
 
     Raises:
         InputError: If shapes don't fit, or ``adj`` is a graph of another form.
@@ -63,16 +64,20 @@ class MMGCNConv(torch.nn.Module):
         for linear in (self.lin_neighbor, self.lin_self, self.lin_out):
             reset_linear(linear, "xavier_normal")
 
-    def forward(self, x: Tensor, id_embedding: Tensor, adj: Adjacency) -> Tensor:
+    def forward(
+        self, x: Tensor | tuple[Tensor, Tensor], id_embedding: Tensor, adj: Adjacency
+    ) -> Tensor:
         check_adjacency("MMGCNConv", adj)
-        num_nodes = adj.num_targets
+        source, x = (x, x) if isinstance(x, Tensor) else x
+        num_targets, width = adj.num_targets, self.lin_self.in_features
         check_shapes(
             "MMGCNConv",
-            x=(x, (num_nodes, self.lin_self.in_features)),
-            id_embedding=(id_embedding, (num_nodes, self.lin_self.out_features)),
+            x=(x, (num_targets, width)),
+            x_src=(source, (adj.num_sources, width)),
+            id_embedding=(id_embedding, (num_targets, self.lin_self.out_features)),
         )
         count = adj.rowptr.diff().clamp(min=1).unsqueeze(1)
-        neighbors = F.leaky_relu(neighbor_sum(self.lin_neighbor(x), adj) / count)
+        neighbors = F.leaky_relu(neighbor_sum(self.lin_neighbor(source), adj) / count)
         own = F.leaky_relu(self.lin_self(x)) + id_embedding
         if self.combine == "concat":
             return F.leaky_relu(self.lin_out(torch.cat([neighbors, own], dim=1)))

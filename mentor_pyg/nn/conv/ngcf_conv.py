@@ -20,8 +20,9 @@ class NGCFConv(torch.nn.Module):
         (\mathbf{X} + \hat{\mathbf{A}} \mathbf{X}) \mathbf{W}_1
         + (\mathbf{X} \odot \hat{\mathbf{A}} \mathbf{X}) \mathbf{W}_2 \right)
 
-    with :math:`\hat{\mathbf{A}}` as in :class:`~mentor_pyg.nn.LightGCNConv`, and thus any
-    adjacency that it takes of a homogeneous graph.
+    with :math:`\hat{\mathbf{A}}` as in :class:`~mentor_pyg.nn.LightGCNConv`, which takes any
+    form of a homogeneous or bipartite graph; of the latter, :math:`\mathbf{X}` alone is that
+    of the targets.
 
     Args:
         in_channels: Width F of the features.
@@ -29,7 +30,7 @@ class NGCFConv(torch.nn.Module):
         negative_slope: Slope of LeakyReLU.
 
     Shapes:
-        ``x`` [N, F]; result [N, out_channels]
+        ``x`` [N, F], or [N_s, F] and [N, F] of sources and targets; result [N, out_channels]
 
     Raises:
         InputError: If shapes don't fit; see :class:`~mentor_pyg.nn.LightGCNConv`.
@@ -50,9 +51,13 @@ class NGCFConv(torch.nn.Module):
         torch.nn.init.xavier_uniform_(self.lin_product.weight)
 
     def forward(
-        self, x: Tensor, edge_index: Adj | Adjacency, edge_weight: OptTensor = None
+        self,
+        x: Tensor | tuple[Tensor, Tensor],
+        edge_index: Adj | Adjacency,
+        edge_weight: OptTensor = None,
     ) -> Tensor:
         neighbors = self.hop(x, edge_index, edge_weight)
-        check_shapes("NGCFConv", x=(x, tuple(neighbors.shape)))
-        out = self.lin_sum(x + neighbors) + self.lin_product(x * neighbors)
+        own = x if isinstance(x, Tensor) else x[1]
+        check_shapes("NGCFConv", x=(own, tuple(neighbors.shape)))
+        out = self.lin_sum(own + neighbors) + self.lin_product(own * neighbors)
         return F.leaky_relu(out, self.negative_slope)

@@ -1,5 +1,6 @@
 """The models. ``classes`` is the registry: a model listed here can be trained by name."""
 
+from .base import BaseRecommender
 from .bm3 import BM3
 from .clcrec import CLCRec
 from .dual_gnn import DualGNN
@@ -23,7 +24,8 @@ from .slmrec import SLMRec
 from .smore import SMORE
 from .vbpr import VBPR
 
-__all__ = classes = [
+__all__ = [
+    "BaseRecommender",
     "MENTOR",
     "MMSSL",
     # Without content:
@@ -49,3 +51,5 @@ __all__ = classes = [
     "SMORE",
     "PGL",
 ]
+
+classes = __all__[1:]

@@ -1,5 +1,3 @@
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import Linear
@@ -8,16 +6,16 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.initialization import reset_linear
-from mentor_pyg.nn.loss import feature_masking_loss
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
+from mentor_pyg.nn.loss import feature_masking_loss, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths
 from mentor_pyg.typing import Batch
 
 
-@checked
-class BM3(torch.nn.Module):
+class BM3(BaseRecommender):
     r"""The model from the `"Bootstrap Latent Representations for Multi-modal
     Recommendation" <https://arxiv.org/abs/2207.05969>`_ paper. It learns from pairs alone,
     without negative items.
@@ -58,8 +56,6 @@ class BM3(torch.nn.Module):
         reg_weight: :math:`\lambda`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -84,18 +80,11 @@ class BM3(torch.nn.Module):
             )
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "BM3":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
+        super().reset_parameters()
         reset_linear(self.predictor, "xavier_normal")
-        if self.projections is not None:
-            self.projections.reset_parameters()
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Predicted embeddings of users [U, D] and items [I, D]."""
         user, item = self._online(data)
         return self.predictor(user), self.predictor(item)
@@ -111,15 +100,13 @@ class BM3(torch.nn.Module):
         }
         if self.projections is not None:
             losses |= self._content_losses(data, batch.pos_item, item_target)
-        if self.reg_weight > 0:
-            norm = all_users.norm() + all_items.norm()
-            losses["reg"] = self.reg_weight * norm / all_items.size(0)
-        return losses
+        norm = all_users.norm() + all_items.norm()
+        return losses | weighted(reg=(self.reg_weight, lambda: norm / all_items.size(0)))
 
     def _online(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        z = self.propagation(self.embedding(), user_item_graph(data))
-        user, item = self.embedding.split(z)
-        return user, item + self.embedding.item
+        free_user, free_item = self.embedding(nodes(data))
+        user, item = self.propagation(free_user, free_item, self.interactions(data))
+        return user, item + free_item
 
     def _target(self, online: Tensor) -> Tensor:
         return dropout(online.detach(), self.dropout, self.training)

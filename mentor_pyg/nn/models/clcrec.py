@@ -1,5 +1,3 @@
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,16 +6,16 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.functional import normalize, pad_rows
-from mentor_pyg.nn.loss import triple_norm
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.loss import triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes, unit_content
 from mentor_pyg.nn.projection import ContentProjection
-from mentor_pyg.options import Count, NonNegative, Positive, Share, Widths, checked
-from mentor_pyg.typing import ITEM, Batch
+from mentor_pyg.options import Count, NonNegative, Positive, Share, Widths
+from mentor_pyg.typing import Batch
 
 
-@checked
-class CLCRec(torch.nn.Module):
+class CLCRec(BaseRecommender):
     r"""The model from the `"Contrastive Learning for Cold-start Recommendation"
     <https://arxiv.org/abs/2107.05315>`_ paper.
 
@@ -86,38 +84,27 @@ class CLCRec(torch.nn.Module):
         self.content_weight, self.content_share = content_weight, content_share
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "CLCRec":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        self.projection.reset_parameters()
-        self.linear.reset_parameters()
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Vectors of users [U, D], copied, and items [I, D], of content for those without pairs."""
-        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        degree = user_item_graph(data).rowptr.diff()[self.embedding.num_users :]
-        item = torch.where(degree.unsqueeze(1) > 0, free, self._content(data))
-        return self.embedding.user.clone(), item
+        user, free = self.embedding(nodes(data))
+        degree = self.interactions(data).rowptr_t.diff()
+        return user.clone(), torch.where(degree.unsqueeze(1) > 0, free, self._content(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        all_users, all_items = self.embedding(nodes(data))
         positives, negatives = batch.pos_item, batch.neg_item[: self.num_negatives]
         candidates = torch.cat([positives, negatives])
-        free = self.embedding.item.index_select(0, candidates)
-        content = self._content(data, candidates)
-        size, losses = positives.numel(), {}
-        user = self.embedding.user.index_select(0, batch.user)
-        losses["bpr"] = (1 - self.content_weight) * self._contrast(user, self._mix(free, content))
-        if self.content_weight > 0:
-            aligned = self._contrast(normalize(free[:size]), normalize(content))
-            losses["content"] = self.content_weight * aligned
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        free, content = all_items.index_select(0, candidates), self._content(data, candidates)
+        user, size = all_users.index_select(0, batch.user), positives.numel()
+        mixed = self._mix(free, content)
+        return weighted(
+            bpr=(1 - self.content_weight, lambda: self._contrast(user, mixed)),
+            content=(
+                self.content_weight,
+                lambda: self._contrast(normalize(free[:size]), normalize(content)),
+            ),
+            reg=(self.reg_weight, lambda: triple_norm(all_users, all_items, batch)),
+        )
 
     def _content(self, data: HeteroData, items: OptTensor = None) -> Tensor:
         """Encoded content of some items [n, D], or of all."""

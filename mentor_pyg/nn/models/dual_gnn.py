@@ -1,25 +1,20 @@
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
+from mentor_pyg.nn.embedding import Nodes
+from mentor_pyg.nn.encoder import ModalityEncoder, Pair, modality_encoders
 from mentor_pyg.nn.fusion import UserFusion
-from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import (
-    content,
-    content_sizes,
-    sizes,
-    user_adjacency,
-    user_item_graph,
-)
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
+from mentor_pyg.nn.loss import batch_bpr, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, nodes, user_adjacency
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths
 from mentor_pyg.typing import Batch
 
 
-@checked
-class DualGNN(torch.nn.Module):
+class DualGNN(BaseRecommender):
     r"""The model from the `"DualGNN: Dual Graph Neural Network for Multimedia
     Recommendation" <https://doi.org/10.1109/TMM.2021.3138298>`_ paper.
 
@@ -64,7 +59,6 @@ class DualGNN(torch.nn.Module):
         reg_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
-        self.num_users = num_users
         self.encoders = modality_encoders(
             in_channels,
             num_users,
@@ -75,29 +69,24 @@ class DualGNN(torch.nn.Module):
         self.fusion = UserFusion(len(in_channels), num_users)
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "DualGNN":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        for encoder in self.encoders.values():
-            cast(ModalityEncoder, encoder).reset_parameters()
-        self.fusion.reset_parameters()
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
+        graph, adj = nodes(data), self.interactions(data)
         x, mask = content(data, list(self.encoders))
-        parts = [e(x[m], user_item_graph(data), mask[m]) for m, e in self.encoders.items()]
-        fused = self.fusion(parts).unflatten(1, (len(parts), -1)).sum(dim=1)
-        user, item = fused[: self.num_users], fused[self.num_users :]
-        return user + user_adjacency(data).matmul(user), item
+        parts = [e(x[m], adj, mask[m], nodes=graph) for m, e in self.encoders.items()]
+        user, item = (
+            z.unflatten(1, (len(parts), -1)).sum(dim=1) for z in self.fusion(*zip(*parts), graph)
+        )
+        return user + user_adjacency(data) @ user, item
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            free = [cast(ModalityEncoder, encoder).user for encoder in self.encoders.values()]
-            squares = [p.index_select(0, batch.user).square().mean() for p in free]
-            squares.append(self.fusion.weight.square().mean())
-            losses["reg"] = self.reg_weight * torch.stack(squares).sum()
-        return losses
+        out: Pair = self(data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: self._regularization(nodes(data), batch)),
+        )
+
+    def _regularization(self, graph: Nodes, batch: Batch) -> Tensor:
+        free = [cast(ModalityEncoder, encoder).user for encoder in self.encoders.values()]
+        squares = [graph.users(p).index_select(0, batch.user).square().mean() for p in free]
+        return torch.stack([*squares, self.fusion.weight.square().mean()]).sum()

@@ -1,28 +1,19 @@
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.functional import pad_rows
-from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import (
-    content,
-    content_sizes,
-    hear_neighbors,
-    sizes,
-    user_item_graph,
-)
+from mentor_pyg.nn.loss import batch_bpr, bpr_loss, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
-from mentor_pyg.typing import INTERACTS, ITEM, Batch
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths
+from mentor_pyg.typing import INTERACTS, Batch
 
 
-@checked
-class FREEDOM(torch.nn.Module):
+class FREEDOM(BaseRecommender):
     r"""The model from the `"A Tale of Two Graphs: Freezing and Denoising Graph Structures
     for Multimodal Recommendation" <https://arxiv.org/abs/2211.06924>`_ paper.
 
@@ -84,38 +75,27 @@ class FREEDOM(torch.nn.Module):
                 in_channels, hidden_channels, bias=False, init="linear"
             )
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "FREEDOM":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        for module in (self.embedding, self.graph, self.projections):
-            if module is not None:
-                module.reset_parameters()
-
     def start_epoch(self, data: HeteroData) -> None:
         """Prunes the user-item graph afresh."""
         if self.graph is not None:
             self.graph.draw(data[INTERACTS].edge_index)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        adj = user_item_graph(data)
         if self.training and self.graph is not None:
             adj = self.graph(data[INTERACTS].edge_index)
-        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        user, item = self.embedding.split(
-            self.propagation(torch.cat([self.embedding.user, free]), adj)
-        )
-        return user, item + hear_neighbors(free, data, self.modalities, self.num_item_layers)
+        else:
+            adj = self.interactions(data)
+        free_user, free_item = self.embedding(nodes(data))
+        user, item = self.propagation(free_user, free_item, adj)
+        return user, item + hear_neighbors(free_item, data, self.modalities, self.num_item_layers)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        user, item = self.encode(data)
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
-        if self.projections is not None:
-            losses["content"] = self.content_weight * self._rank_by_content(user, data, batch)
-        return losses
+        user, item = self(data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(user, item, batch)),
+            content=(self.content_weight, lambda: self._rank_by_content(user, data, batch)),
+        )
 
     def _rank_by_content(self, user: Tensor, data: HeteroData, batch: Batch) -> Tensor:
         """BPR of the batch by the content of each modality, summed."""

@@ -1,4 +1,5 @@
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -6,20 +7,20 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.functional import normalize, pad_rows
-from mentor_pyg.nn.graph import bipartite_parts
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
+from mentor_pyg.nn.embedding import Nodes, UserItemEmbedding
+from mentor_pyg.nn.encoder import Pair
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ModalityProjections
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths
 from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.sparse.edges import edge_softmax, weighted_sum
-from mentor_pyg.typing import ITEM, Batch
+from mentor_pyg.typing import Batch
 
 
-@checked
-class GRCN(torch.nn.Module):
+class GRCN(BaseRecommender):
     r"""The model from the `"Graph-Refined Convolutional Network for Multimedia
     Recommendation with Implicit Feedback" <https://arxiv.org/abs/2008.01291>`_ paper.
 
@@ -85,68 +86,78 @@ class GRCN(torch.nn.Module):
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, content_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, content_channels))
-        self.confidence = None
+        self.user_confidence = self.item_confidence = None
         if combine == "confidence":
-            self.confidence = Parameter(torch.empty(num_users + num_items, len(in_channels)))
+            self.user_confidence = Parameter(torch.empty(num_users, len(in_channels)))
+            self.item_confidence = Parameter(torch.empty(num_items, len(in_channels)))
         self.num_layers, self.num_routings = num_layers, num_routings
         self.reg_weight = reg_weight
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "GRCN":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        self.projections.reset_parameters()
+        super().reset_parameters()
         for rows in self.user:
             torch.nn.init.xavier_normal_(rows)
-        if self.confidence is not None:
-            torch.nn.init.ones_(self.confidence)
+        for confidence in (self.user_confidence, self.item_confidence):
+            if confidence is not None:
+                torch.nn.init.ones_(confidence)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Vectors of users and items, of the IDs and of each modality beside each other."""
-        adj = user_item_graph(data)
-        nodes = self._prototypes(data)
-        shares = [edge_softmax(x, x, adj) for x in nodes]
-        parts = [x + weighted_sum(x, adj, share) for x, share in zip(nodes, shares)]
-        z = torch.cat([self._propagate(data, self._refine(shares, adj)), *parts], dim=1)
-        return self.embedding.split(z)
+        adj, graph = self.interactions(data), nodes(data)
+        user_shares, item_shares, user_parts, item_parts = [], [], [], []
+        for user, item in self._prototypes(data):
+            user_shares.append(edge_softmax(user, item, adj))
+            item_shares.append(edge_softmax(item, user, adj.t()))
+            user_parts.append(user + weighted_sum(item, adj, user_shares[-1]))
+            item_parts.append(item + weighted_sum(user, adj.t(), item_shares[-1]))
+        hops = (
+            adj.with_weight(_refine(user_shares, adj, graph.items, self.item_confidence)),
+            adj.t().with_weight(_refine(item_shares, adj.t(), graph.users, self.user_confidence)),
+        )
+        free_user, free_item = self.embedding(graph)
+        user, item = out = normalize(free_user), normalize(free_item)
+        for _ in range(self.num_layers):
+            user, item = hops[0] @ item, hops[1] @ user
+            out = out[0] + user, out[1] + item
+        return torch.cat([out[0], *user_parts], dim=1), torch.cat([out[1], *item_parts], dim=1)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            user = torch.cat([self.embedding.user, *self.user], dim=1)
-            norm = triple_norm(user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        out: Pair = self(data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: self._regularization(nodes(data), batch)),
+        )
 
-    def _prototypes(self, data: HeteroData) -> list[Tensor]:
-        """Routed users and features of items [U + I, content_channels] by modality."""
-        to_user, _ = bipartite_parts(user_item_graph(data), self.embedding.num_users)
+    def _prototypes(self, data: HeteroData) -> list[tuple[Tensor, Tensor]]:
+        """Routed users [U, content_channels] and features of items [I, content_channels] by
+        modality."""
+        adj, graph = self.interactions(data), nodes(data)
         projected = self.projections(*content(data, self.projections.modalities))
-        nodes = []
-        for rows, item in zip(self.user, projected.values()):
-            user, item = normalize(rows), normalize(F.leaky_relu(item))
+        pairs = []
+        for rows, features in zip(self.user, projected.values()):
+            user, item = normalize(graph.users(rows)), normalize(F.leaky_relu(features))
             for _ in range(self.num_routings):
-                share = edge_softmax(user, item, to_user)
-                user = normalize(user + weighted_sum(item, to_user, share))
-            nodes.append(torch.cat([user, item]))
-        return nodes
+                share = edge_softmax(user, item, adj)
+                user = normalize(user + weighted_sum(item, adj, share))
+            pairs.append((user, item))
+        return pairs
 
-    def _refine(self, shares: list[Tensor], adj: Adjacency) -> Tensor:
-        """One weight for every edge [2 E]; the pruned ones have zero."""
-        weight = torch.stack(shares, dim=1)
-        if self.confidence is not None:
-            weight = weight * self.confidence.index_select(0, adj.col)
-        return weight.amax(dim=1).relu()
+    def _regularization(self, graph: Nodes, batch: Batch) -> Tensor:
+        id_user, id_item = self.embedding(graph)
+        user = torch.cat([id_user, *(graph.users(rows) for rows in self.user)], dim=1)
+        return triple_norm(user, id_item, batch)
 
-    def _propagate(self, data: HeteroData, weight: Tensor) -> Tensor:
-        """The ID vectors over the refined graph [U + I, D]."""
-        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        hidden = out = normalize(torch.cat([self.embedding.user, free]))
-        for _ in range(self.num_layers):
-            hidden = weighted_sum(hidden, user_item_graph(data), weight)
-            out = out + hidden
-        return out
+
+def _refine(
+    shares: list[Tensor],
+    adj: Adjacency,
+    rows: Callable[[Tensor], Tensor],
+    confidence: Tensor | None,
+) -> Tensor:
+    """One weight for every edge [E], under its sender's confidence in the modalities; the
+    pruned ones have zero."""
+    weight = torch.stack(shares, dim=1)
+    if confidence is not None:
+        weight = weight * rows(confidence).index_select(0, adj.col)
+    return weight.amax(dim=1).relu()

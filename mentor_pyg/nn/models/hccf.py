@@ -1,4 +1,4 @@
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -6,23 +6,24 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.hypergraph import LowRankHypergraph
-from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, sum_of_squares
-from mentor_pyg.nn.models.inputs import sizes, user_item_graph
+from mentor_pyg.nn.loss import batch_bpr, batch_info_nce, sum_of_squares, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
 from mentor_pyg.nn.pruning import EdgeDropout
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability, checked
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability
 from mentor_pyg.typing import Batch
 
 
 class Hop(NamedTuple):
-    """Messages to all nodes [U + I, D] over pairs, and over hyperedges."""
+    """Messages to all users [U, D] and items [I, D] over pairs, and over hyperedges."""
 
-    near: Tensor
-    wide: Tensor
+    near: Pair
+    wide: Pair
 
 
-@checked
-class HCCF(torch.nn.Module):
+class HCCF(BaseRecommender):
     r"""The model from the `"Hypergraph Contrastive Collaborative Filtering"
     <https://arxiv.org/abs/2204.12200>`_ paper. It uses no content.
 
@@ -65,7 +66,7 @@ class HCCF(torch.nn.Module):
         reg_weight: :math:`\lambda_2`.
     """
 
-    uses_content = False
+    whole_graph = True
 
     def __init__(
         self,
@@ -91,49 +92,39 @@ class HCCF(torch.nn.Module):
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "HCCF":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        self.user_hypergraph.reset_parameters()
-        self.item_hypergraph.reset_parameters()
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self._propagate(data)[0])
+        return self._propagate(data)[0]
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         out, hops = self._propagate(data)
-        losses = {"bpr": bpr_loss(*score_triples(*self.embedding.split(out), batch))}
-        if self.contrast_weight > 0:
-            losses["contrast"] = self.contrast_weight * self._contrast(hops, batch)
-        if self.reg_weight > 0:
-            losses["reg"] = self.reg_weight * sum_of_squares(list(self.parameters()))
-        return losses
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            contrast=(self.contrast_weight, lambda: self._contrast(hops, batch)),
+            reg=(self.reg_weight, lambda: sum_of_squares(list(self.parameters()))),
+        )
 
-    def _propagate(self, data: HeteroData) -> tuple[Tensor, list[Hop]]:
-        """Embeddings of all nodes [U + I, D], and the messages of every hop."""
-        user_member = self.user_hypergraph.members(self.embedding.user)
-        item_member = self.item_hypergraph.members(self.embedding.item)
-        out = hidden = self.embedding()
+    def _propagate(self, data: HeteroData) -> tuple[Pair, list[Hop]]:
+        """Embeddings of all users and items, and the messages of every hop."""
+        adj = self.interactions(data)
+        user, item = out = self.embedding(nodes(data))
+        user_member = self.user_hypergraph.members(user)
+        item_member = self.item_hypergraph.members(item)
         hops = []
         for _ in range(self.num_layers):
-            adj = self.edge_dropout(user_item_graph(data))
-            near = F.leaky_relu(adj.matmul(hidden), self.negative_slope)
-            users, items = self.embedding.split(hidden)
-            wide = torch.cat(
-                [self.user_hypergraph(users, user_member), self.item_hypergraph(items, item_member)]
+            heard = self.edge_dropout(adj) @ item, self.edge_dropout(adj.t()) @ user
+            near_user, near_item = (F.leaky_relu(x, self.negative_slope) for x in heard)
+            near = near_user, near_item
+            wide = (
+                self.user_hypergraph(user, user_member),
+                self.item_hypergraph(item, item_member),
             )
             hops.append(Hop(near, wide))
-            hidden = near + wide + hidden
-            out = out + hidden
+            user, item = near[0] + wide[0] + user, near[1] + wide[1] + item
+            out = out[0] + user, out[1] + item
         return out, hops
 
     def _contrast(self, hops: list[Hop], batch: Batch) -> Tensor:
         """InfoNCE over users plus InfoNCE over items, summed over hops."""
-        views = [(self.embedding.split(hop.near), self.embedding.split(hop.wide)) for hop in hops]
-        terms = [batch_info_nce(*pair, batch, self.temperature) for pair in views]
+        terms = [batch_info_nce(*hop, batch, self.temperature) for hop in hops]
         return torch.stack(terms).sum()

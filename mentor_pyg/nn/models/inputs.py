@@ -5,29 +5,40 @@ built for them; later on there is time for shapes alone.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.data import HeteroData
-from torch_geometric.typing import OptTensor
+from torch_geometric.typing import EdgeType, OptTensor
+from torch_geometric.utils import coalesce
 
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.embedding import Nodes
 from mentor_pyg.nn.functional import at_least_float, normalize, select, zero_missing
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.typing import COOCCURS, ITEM, SIMILAR, USER, modalities, similar
+from mentor_pyg.typing import (
+    COOCCURS,
+    INTERACTS,
+    ITEM,
+    REV_INTERACTS,
+    SIMILAR,
+    USER,
+    modalities,
+    similar,
+)
 
-_cleaned = WeakTensorKeyDictionary()
+_cleaned, _parts = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
 
 
-def sizes(data: HeteroData) -> dict[str, Any]:
-    """Numbers of users and items, by the names that models' arguments have."""
-    return {"num_users": data[USER].num_nodes, "num_items": data[ITEM].num_nodes}
+def nodes(data: HeteroData) -> Nodes:
+    """Which users and items a graph has; on a sampled one, ``n_id`` says which they are."""
+    user, item = data[USER], data[ITEM]
+    return Nodes(user.num_nodes, item.num_nodes, user.get("n_id"), item.get("n_id"))
 
 
-def content_sizes(data: HeteroData) -> dict[str, Any]:
-    """Widths of the features, likewise.
+def content_widths(data: HeteroData) -> dict[str, int]:
+    """Widths of the features by modality.
 
     Raises:
         InputError: If there are no features, they or their masks don't fit the items, or
@@ -48,7 +59,7 @@ def content_sizes(data: HeteroData) -> dict[str, Any]:
                 f"({int(broken.sum())} rows in all); expected finite features, and "
                 f"'mask_{name}' false where there are none"
             )
-    return {"in_channels": {m: data[ITEM][f"x_{m}"].size(1) for m in names}}
+    return {m: data[ITEM][f"x_{m}"].size(1) for m in names}
 
 
 def incomplete(data: HeteroData) -> list[str]:
@@ -110,29 +121,27 @@ def _without_missing(x: Tensor, mask: Tensor) -> Tensor:
     return x if cleaned is None else cleaned
 
 
-def user_item_graph(data: HeteroData) -> Adjacency:
-    """The normalised user-item graph of U + I nodes, users first.
+def interactions(data: HeteroData) -> Adjacency:
+    """The normalised graph from items to users [U, I].
 
     Raises:
-        InputError: If the data has none, or one of other sizes.
+        InputError: If the data has none, or one of other data.
     """
-    num_nodes = data[USER].num_nodes + data[ITEM].num_nodes
-    return _square(data.stores[0], num_nodes, "the data", "LightGCNNorm")
+    return _graph(data, INTERACTS, "norm", "the data", "LightGCNNorm")
 
 
-def item_adjacency(data: HeteroData, edge_type: tuple[str, str, str]) -> Adjacency:
+def item_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     """The matrix of an item graph.
 
     Raises:
-        InputError: If the data has no such graph, or one of other sizes.
+        InputError: If the data has no such graph, or one of other items.
     """
     if edge_type not in data.edge_types:
         raise InputError(
             f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, with "
             "'merge' for one graph of all modalities, without for one of each"
         )
-    what = f"the item graph '{edge_type[1]}'"
-    return _square(data[edge_type], data[ITEM].num_nodes, what, "ItemKNN")
+    return _graph(data, edge_type, "edge_weight", f"the item graph '{edge_type[1]}'", "ItemKNN")
 
 
 def item_graphs(data: HeteroData, names: Sequence[str]) -> list[Adjacency]:
@@ -147,7 +156,7 @@ def hear_neighbors(x: Tensor, data: HeteroData, names: Sequence[str], num_layers
     :math:`(\frac{1}{M} \sum_m \mathbf{S}_m)^L \mathbf{X}`."""
     graphs = item_graphs(data, names)
     for _ in range(num_layers):
-        x = torch.stack([graph.matmul(x) for graph in graphs]).mean(dim=0)
+        x = torch.stack([graph @ x for graph in graphs]).mean(dim=0)
     return x
 
 
@@ -155,26 +164,60 @@ def user_adjacency(data: HeteroData) -> Adjacency:
     """The matrix of the user graph.
 
     Raises:
-        InputError: If the data has none, or one of other sizes.
+        InputError: If the data has none, or one of other users.
     """
     if COOCCURS not in data.edge_types:
         raise InputError(
             f"the data has no user graph '{COOCCURS[1]}'; expected one made by UserCooccurrence"
         )
-    return _square(data[COOCCURS], data[USER].num_nodes, "the user graph", "UserCooccurrence")
+    return _graph(data, COOCCURS, "edge_weight", "the user graph", "UserCooccurrence")
 
 
-def _square(store: Any, num_nodes: int, what: str, transform: str) -> Adjacency:
-    """The ``adjacency`` of a part of the data, which has to be one of so many nodes."""
+def is_sampled(data: HeteroData) -> bool:
+    """Whether the data is a part that one of PyG's loaders sampled."""
+    return "n_id" in data[USER] or "n_id" in data[ITEM]
+
+
+def _graph(
+    data: HeteroData, edge_type: EdgeType, weight: str, what: str, transform: str
+) -> Adjacency:
+    """The ``adjacency`` of an edge type; of a part of the data, one of its edges that is built
+    once for the same tensors, under the weights that they have in the whole."""
+    store = data[edge_type]
     adj = store.get("adjacency")
     if adj is None:
         raise InputError(f"{what} has no 'adjacency'; expected one made by {transform}")
-    if adj.num_targets != num_nodes or adj.num_sources != num_nodes:
+    sources, targets = data[edge_type[0]].num_nodes, data[edge_type[2]].num_nodes
+    shape = (sources, targets) if edge_type == INTERACTS else (targets, sources)
+    num_edges = store.edge_index.size(1)
+    fits = adj.shape == shape and adj.col.numel() == num_edges
+    if fits and not is_sampled(data):
+        return adj
+    values = store.get(weight)
+    if values is None or values.shape != (num_edges,):
         raise InputError(
-            f"{what} has an 'adjacency' [{adj.num_targets}, {adj.num_sources}]; "
-            f"expected [{num_nodes}, {num_nodes}], as {transform} makes it of this data"
+            f"{what} has an 'adjacency' {list(adj.shape)} of {adj.col.numel()} edges; expected "
+            f"{list(shape)} of {num_edges}, as {transform} makes it of this data"
         )
-    return adj
+    edge_index = store.edge_index
+    known = _parts.get(edge_index)
+    if known is None or known[0] is not values:
+        if edge_type == INTERACTS:
+            edges, weights = _both_directions(data, edge_index, values)
+            part = Adjacency.from_edge_index(edges.flip(0), weights, shape[::-1])
+        else:
+            part = Adjacency.from_edge_index(edge_index, values, shape[::-1])
+        known = _parts[edge_index] = values, part
+    return known[1]
+
+
+def _both_directions(data: HeteroData, edge_index: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of a sampled graph: those by which it came to the items, and to the users."""
+    if REV_INTERACTS not in data.edge_types or "norm" not in data[REV_INTERACTS]:
+        return edge_index, norm
+    reverse = data[REV_INTERACTS]
+    edges = torch.cat([edge_index, reverse.edge_index.flip(0)], dim=1)
+    return coalesce(edges, torch.cat([norm, reverse.norm]), reduce="max")
 
 
 def unit_content(

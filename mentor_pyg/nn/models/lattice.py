@@ -1,31 +1,24 @@
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import ModuleList, Parameter
 from torch_geometric.data import HeteroData
-from torch_geometric.nn.inits import reset
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.encoder import Propagation
+from mentor_pyg.nn.encoder import Pair, Propagation
 from mentor_pyg.nn.functional import SMALLEST_NORM, normalize, pad_rows
 from mentor_pyg.nn.latent_graph import LatentGraph
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import (
-    content,
-    content_sizes,
-    item_adjacency,
-    sizes,
-    user_item_graph,
-)
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.projection import ModalityProjections
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths, checked
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.typing import ITEM, Batch, similar
+from mentor_pyg.typing import Batch, similar
 
 
-@checked
-class LATTICE(torch.nn.Module):
+class LATTICE(BaseRecommender):
     r"""The model from the `"Mining Latent Structures for Multimedia Recommendation"
     <https://arxiv.org/abs/2104.09036>`_ paper, with LightGCN.
 
@@ -74,6 +67,7 @@ class LATTICE(torch.nn.Module):
     """
 
     uses_content = True
+    whole_graph = True
 
     def __init__(
         self,
@@ -97,14 +91,8 @@ class LATTICE(torch.nn.Module):
         self.num_item_layers = num_item_layers
         self.skip_weight, self.reg_weight = skip_weight, reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "LATTICE":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        for module in self.children():
-            reset(module)
+        super().reset_parameters()
         torch.nn.init.zeros_(self.logit)
 
     def start_epoch(self, data: HeteroData) -> None:
@@ -112,27 +100,28 @@ class LATTICE(torch.nn.Module):
         with torch.no_grad():
             learned = self._learned(data)
         for graph, x in zip(self.graphs, learned):
-            assert isinstance(graph, LatentGraph)
-            graph.rebuild(x)
+            cast(LatentGraph, graph).rebuild(x)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        start = torch.cat([self.embedding.user, free])
-        user, item = self.embedding.split(self.propagation(start, user_item_graph(data)))
-        return user, item + normalize(self._neighbors(free, data))
+        return self._propagate(self.embedding(nodes(data)), data)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        free: Pair = self.embedding(nodes(data))
+        out = self._propagate(free, data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
+        )
+
+    def _propagate(self, free: tuple[Tensor, Tensor], data: HeteroData) -> tuple[Tensor, Tensor]:
+        user, item = self.propagation(*free, self.interactions(data))
+        return user, item + normalize(self._neighbors(free[1], data))
 
     def _learned(self, data: HeteroData) -> list[Tensor]:
         """Learned features of the items of the training, zero where there are none."""
         x, mask = content(data, self.projections.modalities)
-        known = slice(self.embedding.num_items)
+        known = slice(self.embedding.item.size(0))
         x = {m: rows[known] for m, rows in x.items()}
         mask = {m: None if present is None else present[known] for m, present in mask.items()}
         return list(self.projections(x, mask).values())
@@ -141,7 +130,7 @@ class LATTICE(torch.nn.Module):
         """What items hear over the item graphs [I, D]."""
         names, learned = self.projections.modalities, self._learned(data)
         frozen = [item_adjacency(data, similar(m)) for m in names]
-        weights, num_known = self.logit.softmax(dim=0), self.embedding.num_items
+        weights, num_known = self.logit.softmax(dim=0), self.embedding.item.size(0)
         for _ in range(self.num_item_layers):
             hops = []
             for old, graph, x, weight in zip(frozen, self.graphs, learned, weights):
@@ -154,6 +143,6 @@ class LATTICE(torch.nn.Module):
 
 def _symmetric_hop(adj: Adjacency, x: Tensor) -> Tensor:
     """One hop with weights divided by the roots of both ends' sums of incoming weights."""
-    total = adj.matmul(x.new_ones(x.size(0), 1))
+    total = adj @ x.new_ones(x.size(0), 1)
     root = total.clamp(min=SMALLEST_NORM).rsqrt()
-    return root * adj.matmul(root * x)
+    return root * (adj @ (root * x))

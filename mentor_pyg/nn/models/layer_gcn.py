@@ -1,20 +1,18 @@
-from typing import Any
-
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import normalize, refine
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes, user_item_graph
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
 from mentor_pyg.nn.pruning import PrunedGraph
-from mentor_pyg.options import Count, NonNegative, Probability, checked
+from mentor_pyg.options import Count, NonNegative, Probability
 from mentor_pyg.typing import INTERACTS, Batch
 
 
-@checked
-class LayerGCN(torch.nn.Module):
+class LayerGCN(BaseRecommender):
     r"""The model from the `"Layer-refined Graph Convolutional Networks for
     Recommendation" <https://arxiv.org/abs/2207.11088>`_ paper. It uses no content.
 
@@ -48,8 +46,6 @@ class LayerGCN(torch.nn.Module):
         reg_weight: :math:`\lambda`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -65,40 +61,36 @@ class LayerGCN(torch.nn.Module):
         self.num_layers = num_layers
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "LayerGCN":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        if self.graph is not None:
-            self.graph.reset_parameters()
-
     def start_epoch(self, data: HeteroData) -> None:
         """Prunes the graph afresh."""
         if self.graph is not None:
             self.graph.draw(data[INTERACTS].edge_index)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        adj = user_item_graph(data)
-        if self.training and self.graph is not None:
-            adj = self.graph(data[INTERACTS].edge_index)
-        ego = self.embedding()
-        unit = normalize(ego)
-        out = hidden = refine(adj.matmul(ego), unit)
-        for _ in range(self.num_layers - 1):
-            hidden = refine(adj.matmul(hidden), unit)
-            out = out + hidden
-        return self.embedding.split(out)
+        return self._propagate(self.embedding(nodes(data)), data)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+        free: Pair = self.embedding(nodes(data))
+        out = self._propagate(free, data)
         # A sum, not a mean: refined embeddings start so short that the gradients of a mean
         # would be no larger than the epsilon of Adam.
         size = batch.user.numel()
-        losses = {"bpr": size * bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = size * self.reg_weight * norm
-        return losses
+        return weighted(
+            bpr=(size, lambda: batch_bpr(*out, batch)),
+            reg=(size * self.reg_weight, lambda: triple_norm(*free, batch)),
+        )
+
+    def _propagate(self, free: tuple[Tensor, Tensor], data: HeteroData) -> tuple[Tensor, Tensor]:
+        if self.training and self.graph is not None:
+            adj = self.graph(data[INTERACTS].edge_index)
+        else:
+            adj = self.interactions(data)
+        user, item = free
+        unit_user, unit_item = normalize(user), normalize(item)
+        out: tuple[Tensor, Tensor] | None = None
+        for _ in range(self.num_layers):
+            user, item = refine(adj @ item, unit_user), refine(adj.t() @ user, unit_item)
+            out = (user, item) if out is None else (out[0] + user, out[1] + item)
+        assert out is not None
+        return out

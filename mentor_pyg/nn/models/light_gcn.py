@@ -1,19 +1,16 @@
-from typing import Any
-
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes, user_item_graph
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, checked
+from mentor_pyg.nn.encoder import Pair, Propagation
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt
 from mentor_pyg.typing import Batch
 
 
-@checked
-class LightGCN(torch.nn.Module):
+class LightGCN(BaseRecommender):
     r"""The model from the `"LightGCN: Simplifying and Powering Graph Convolution Network
     for Recommendation" <https://arxiv.org/abs/2002.02126>`_ paper. It uses no content.
 
@@ -34,8 +31,6 @@ class LightGCN(torch.nn.Module):
         reg_weight: :math:`\lambda`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -49,21 +44,14 @@ class LightGCN(torch.nn.Module):
         self.propagation = Propagation(num_layers, readout="mean")
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "LightGCN":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self.propagation(self.embedding(), user_item_graph(data)))
+        return self.propagation(*self.embedding(nodes(data)), self.interactions(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        free: Pair = self.embedding(nodes(data))
+        out: Pair = self.propagation(*free, self.interactions(data))
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
+        )

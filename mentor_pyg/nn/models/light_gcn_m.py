@@ -1,21 +1,17 @@
-from typing import Any
-
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.functional import pad_rows
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
+from mentor_pyg.nn.encoder import Pair, Propagation
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ContentProjection
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths, checked
-from mentor_pyg.typing import ITEM, Batch
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths
+from mentor_pyg.typing import Batch
 
 
-@checked
-class LightGCNM(torch.nn.Module):
+class LightGCNM(BaseRecommender):
     r"""LightGCN with content, the baseline LightGCN-M of the `"MMSSL"
     <https://arxiv.org/abs/2302.10632>`_ paper.
 
@@ -62,31 +58,19 @@ class LightGCNM(torch.nn.Module):
         self.propagation = Propagation(num_layers, readout="mean")
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "LightGCNM":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        self.projection.reset_parameters()
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self._propagate(self._items(data), data)
+        return self.propagation(*self._start(data), self.interactions(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        item = self._items(data)
-        losses = {"bpr": bpr_loss(*score_triples(*self._propagate(item, data), batch))}
-        if self.reg_weight > 0:
-            losses["reg"] = self.reg_weight * triple_norm(self.embedding.user, item, batch)
-        return losses
+        start = self._start(data)
+        out: Pair = self.propagation(*start, self.interactions(data))
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: triple_norm(*start, batch)),
+        )
 
-    def _items(self, data: HeteroData) -> Tensor:
-        """What items start from [I, D]."""
-        projected = self.projection(*content(data, self.projection.modalities))
-        return projected + pad_rows(self.embedding.item, data[ITEM].num_nodes)
-
-    def _propagate(self, item: Tensor, data: HeteroData) -> tuple[Tensor, Tensor]:
-        start = torch.cat([self.embedding.user, item])
-        return self.embedding.split(self.propagation(start, user_item_graph(data)))
+    def _start(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """What users [U, D] and items [I, D] start from."""
+        user, item = self.embedding(nodes(data))
+        return user, self.projection(*content(data, self.projection.modalities)) + item

@@ -1,58 +1,26 @@
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Linear, ModuleDict, ModuleList, Parameter
+from torch.nn import ModuleDict, ModuleList, Parameter
 from torch_geometric.data import HeteroData
-from torch_geometric.typing import OptTensor
+from torch_geometric.typing import EdgeType
 
-from mentor_pyg._util.option_words import Words
-from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.conv import NoisyLightGCNConv
-from mentor_pyg.nn.encoder import ModalityEncoder, modality_encoders
-from mentor_pyg.nn.functional import select
-from mentor_pyg.nn.fusion import GlobalFusion, UserFusion
-from mentor_pyg.nn.loss import (
-    alignment_levels,
-    bpr_loss,
-    content_moments,
-    feature_masking_loss,
-    moments,
-    score_triples,
-    sum_of_squares,
-)
-from mentor_pyg.nn.models.inputs import (
-    content,
-    content_sizes,
-    incomplete,
-    item_adjacency,
-    sizes,
-    user_item_graph,
-)
+from mentor_pyg.nn.encoder import ModalityEncoder, Pair, modality_encoders, select_pair
+from mentor_pyg.nn.loss import batch_bpr, sum_of_squares, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
-from mentor_pyg.nn.random import dropout, subset
-from mentor_pyg.options import (
-    Count,
-    NonNegative,
-    NonNegativeInt,
-    Positive,
-    Probability,
-    Widths,
-    checked,
-    different,
-)
+from mentor_pyg.nn.self_supervision import Alignment, FeatureMasking, GraphContrast, Levels
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability, Widths
 from mentor_pyg.typing import SIMILAR, Batch, similar
 
-Levels = Annotated[
-    Sequence[Literal[1, 2, 3, 4]], different, Words("a list of different levels out of 1, 2, 3, 4")
-]
-"""Levels of alignment."""
 
-
-@checked
-class MENTOR(torch.nn.Module):
+class MENTOR(BaseRecommender):
     r"""The model from the `"MENTOR: Multi-level Self-supervised Learning for Multimodal
     Recommendation" <https://arxiv.org/abs/2402.19407>`_ paper.
 
@@ -143,166 +111,143 @@ class MENTOR(torch.nn.Module):
         reg_weight: NonNegative = 1e-6,
     ) -> None:
         super().__init__()
-        self.num_users, self.num_items = num_users, num_items
         self.item_graph = item_graph
-        self.align_weight, self.align_levels = align_weight, tuple(align_levels)
-        self.mask_weight, self.mask_dropout = mask_weight, mask_dropout
-        self.mask_gradient = mask_gradient
-        self.contrast_weight, self.temperature = contrast_weight, temperature
-        self.contrast_scope, self.contrast_rows = contrast_scope, contrast_rows
-        self.contrast_limit = contrast_limit
+        self.align_weight, self.mask_weight = align_weight, mask_weight
+        self.contrast_weight, self.contrast_scope = contrast_weight, contrast_scope
         self.score_scale = score_scale
         self.bpr_base = {"natural": math.e, "binary": 2.0}[bpr_log]
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
-        free_items = missing if missing_items == "free" else ()
-        sizes: dict[str, Any] = {
+        hops: dict[str, Any] = {
             "hidden_channels": hidden_channels,
             "num_layers": num_layers,
             "readout": readout,
         }
+        content_sizes = in_channels, num_users, num_items
+        free_items = missing if missing_items == "free" else ()
         self.encoder = MultimodalEncoder(
-            in_channels,
-            num_users,
-            num_items,
+            *content_sizes,
             num_item_layers=num_item_layers,
             fusion=fusion,
             noise_eps=noise_eps,
             free_items=free_items,
-            **sizes,
+            **hops,
         )
         self.views = None
         if view_parameters == "separate":
             conv = NoisyLightGCNConv(noise_eps)
-            args = (in_channels, num_users, num_items, free_items)
-            self.views = ModuleList(modality_encoders(*args, conv=conv, **sizes) for _ in range(2))
-        self.id_encoder = None
-        if align_weight > 0 and {1, 2} & set(align_levels):
-            self.id_item = Parameter(torch.empty(num_items, hidden_channels))
-            self.id_encoder = ModalityEncoder(hidden_channels, num_users, **sizes)
+            self.views = ModuleList(
+                modality_encoders(*content_sizes, free_items, conv=conv, **hops) for _ in range(2)
+            )
+        self.alignment = self.id_encoder = self.masking = self.contrast = None
+        if align_weight > 0 and align_levels:
+            self.alignment = Alignment(align_levels)
+            if self.alignment.needs_id:
+                self.id_item = Parameter(torch.empty(num_items, hidden_channels))
+                self.id_encoder = ModalityEncoder(hidden_channels, num_users, **hops)
         if mask_weight > 0:
             width = len(in_channels) * hidden_channels
-            self.predictor = Linear(width, width)
+            self.masking = FeatureMasking(width, mask_dropout, mask_gradient)
+        if contrast_weight > 0:
+            self.contrast = GraphContrast(temperature, contrast_rows, contrast_limit)
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "MENTOR":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), missing=incomplete(data), **options)
-
     def reset_parameters(self) -> None:
-        for module in self.modules():
-            if isinstance(module, ModalityEncoder | GlobalFusion | UserFusion | Linear):
-                module.reset_parameters()
+        super().reset_parameters()
         if self.id_encoder is not None:
             torch.nn.init.xavier_uniform_(self.id_item)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Fused embeddings of users [U, |M| D] and items [I, |M| D]."""
         parts = {m: encoding.out for m, encoding in self._propagate(data).items()}
-        fused = self.encoder.fuse(self._enhance(parts, data))
-        return fused[: self.num_users], fused[self.num_users :]
+        return self.encoder.fuse(self._enhance(parts, data), nodes(data))
+
+    def modality_embeddings(self, data: HeteroData) -> dict[str, Pair]:
+        """Embeddings of users [U, D] and items [I, D] by modality, before the fusion."""
+        return self._enhance({m: e.out for m, e in self._propagate(data).items()}, data)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         encodings = self._propagate(data)
         parts = self._enhance({m: e.out for m, e in encodings.items()}, data)
-        fused = self.encoder.fuse(parts)
-        user, item = fused[: self.num_users], fused[self.num_users :]
-
-        pos_score, neg_score = score_triples(self.score_scale * user, item, batch)
-        losses = {"bpr": bpr_loss(pos_score, neg_score, self.bpr_base)}
-        if self.align_weight > 0 and self.align_levels:
-            losses["align"] = self.align_weight * self._alignment(data, parts, fused)
-        if self.mask_weight > 0:
-            losses["mask"] = self.mask_weight * self._feature_masking(user, item)
-        if self.contrast_weight > 0:
-            losses["contrast"] = self.contrast_weight * self._contrast(data, encodings, batch)
-        if self.reg_weight > 0:
-            losses["reg"] = self.reg_weight * self._regularization(batch)
-        return losses
+        user, item = self.encoder.fuse(parts, nodes(data))
+        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
+            "bpr": (1, lambda: batch_bpr(self.score_scale * user, item, batch, self.bpr_base))
+        }
+        if self.alignment is not None:
+            terms["align"] = self.align_weight, lambda: self._align(data, parts, (user, item))
+        if self.masking is not None:
+            terms["mask"] = self.mask_weight, partial(self.masking, user, item)
+        if self.contrast is not None:
+            terms["contrast"] = self.contrast_weight, lambda: self._contrast(data, encodings, batch)
+        terms["reg"] = self.reg_weight, lambda: self._regularization(data, batch)
+        return weighted(**terms)
 
     def _propagate(self, data: HeteroData) -> dict[str, Encoding]:
         x, mask = content(data, self.encoder.modalities)
-        return self.encoder.propagate(x, user_item_graph(data), mask)
+        return self.encoder.propagate(x, self.interactions(data), mask, nodes(data))
+
+    def _enhance(self, representations: Mapping[str, Pair], data: HeteroData) -> dict[str, Pair]:
+        """Representations with what the item graph says; see :class:`MultimodalEncoder`."""
+        if self.encoder.num_item_layers == 0:
+            return dict(representations)
+        return {
+            name: (user, self.encoder.enhance(item, item_adjacency(data, self._item_graph(name))))
+            for name, (user, item) in representations.items()
+        }
+
+    def _item_graph(self, name: str) -> EdgeType:
+        return SIMILAR if self.item_graph == "merged" else similar(name)
+
+    def _align(self, data: HeteroData, parts: Mapping[str, Pair], fused: Pair) -> Tensor:
+        assert self.alignment is not None
+        _, masks = content(data, list(parts))
+        present = {m: mask for m, mask in masks.items() if mask is not None}
+        id = None
+        if self.id_encoder is not None:
+            graph = nodes(data)
+            features = graph.items(self.id_item)
+            id = self.id_encoder(features, self.interactions(data), nodes=graph)
+            if self.item_graph == "merged":
+                id = self._enhance({"id": id}, data)["id"]
+        return self.alignment(parts, fused, id, present)
+
+    def _contrast(
+        self, data: HeteroData, encodings: Mapping[str, Encoding], batch: Batch
+    ) -> Tensor:
+        """The contrast of two perturbed views, of every modality or fused."""
+        assert self.contrast is not None
+        rows = self.contrast.select(batch)
+        if self.contrast_scope == "modality":
+            views = [self._perturb(data, encodings, view, rows) for view in range(2)]
+        else:
+            full = [self._enhance(self._perturb(data, encodings, v), data) for v in range(2)]
+            fused = [self.encoder.fuse(view, nodes(data)) for view in full]
+            views = [{"fused": select_pair(view, rows)} for view in fused]
+        return self.contrast(*views)
 
     def _perturb(
         self,
         data: HeteroData,
         encodings: Mapping[str, Encoding],
         view: int,
-        rows: OptTensor = None,
-    ) -> dict[str, Tensor]:
+        rows: Pair | None = None,
+    ) -> dict[str, Pair]:
         """A noisy view of every modality, before the item graph."""
+        adj = self.interactions(data)
         if self.views is None:
-            return self.encoder.perturb(encodings, user_item_graph(data), rows)
+            return self.encoder.perturb(encodings, adj, rows)
         x, mask = content(data, self.encoder.modalities)
         return {
-            m: encoder(x[m], user_item_graph(data), mask[m], rows=rows)
+            m: encoder(x[m], adj, mask[m], rows=rows, nodes=nodes(data))
             for m, encoder in cast(ModuleDict, self.views[view]).items()
         }
 
-    def _enhance(
-        self, representations: Mapping[str, Tensor], data: HeteroData
-    ) -> dict[str, Tensor]:
-        """Representations with what the item graph says; see :class:`MultimodalEncoder`."""
-        if self.encoder.num_item_layers == 0:
-            return dict(representations)
-        return {
-            name: self.encoder.enhance(z, item_adjacency(data, self._item_graph(name)))
-            for name, z in representations.items()
-        }
-
-    def _item_graph(self, name: str) -> tuple[str, str, str]:
-        return SIMILAR if self.item_graph == "merged" else similar(name)
-
-    def _alignment(self, data: HeteroData, parts: Mapping[str, Tensor], fused: Tensor) -> Tensor:
-        """Sum of the chosen levels; rows without content have no say."""
-        users = torch.ones(self.num_users, dtype=torch.bool, device=fused.device)
-        _, masks = content(data, list(parts))
-        present = {m: torch.cat([users, x]) for m, x in masks.items() if x is not None}
-        gaussians, fused_gaussian = content_moments(parts, fused, present)
-        id_gaussian = fused_gaussian
-        if self.id_encoder is not None:
-            z = self.id_encoder(self.id_item, user_item_graph(data))
-            if self.item_graph == "merged":
-                z = self._enhance({"id": z}, data)["id"]
-            id_gaussian = moments(z, repeats=len(parts))
-        levels = alignment_levels(id_gaussian, fused_gaussian, gaussians)
-        return torch.stack([levels[level] for level in self.align_levels]).sum()
-
-    def _feature_masking(self, user: Tensor, item: Tensor) -> Tensor:
-        terms = []
-        for z in (user, item):
-            online = self.predictor(z) if self.mask_gradient else self.predictor(z).detach()
-            target = dropout(z.detach(), self.mask_dropout, self.training)
-            terms.append(feature_masking_loss(online, target))
-        return torch.stack(terms).sum()
-
-    def _contrast(
-        self, data: HeteroData, encodings: Mapping[str, Encoding], batch: Batch
-    ) -> Tensor:
-        """InfoNCE over users plus InfoNCE over items, summed over modalities."""
-        rows, sizes = None, [self.num_users, self.num_items]
-        if self.contrast_rows == "batch":
-            nodes = batch.user.unique(), batch.pos_item.unique()
-            users, items = (subset(n, self.contrast_limit) for n in nodes)
-            rows, sizes = torch.cat([users, self.num_users + items]), [len(users), len(items)]
-        if self.contrast_scope == "modality":
-            views = [self._perturb(data, encodings, view, rows) for view in range(2)]
-        else:
-            full = [self._enhance(self._perturb(data, encodings, v), data) for v in range(2)]
-            views = [{"fused": select(self.encoder.fuse(view), rows)} for view in full]
-        terms = [
-            info_nce(view1, view2, self.temperature)
-            for name in views[0]
-            for view1, view2 in zip(views[0][name].split(sizes), views[1][name].split(sizes))
-        ]
-        return torch.stack(terms).sum()
-
-    def _regularization(self, batch: Batch) -> Tensor:
+    def _regularization(self, data: HeteroData, batch: Batch) -> Tensor:
         if self.regularizer == "parameters":
             return sum_of_squares(list(self.parameters()))
-        users = [cast(ModalityEncoder, e).user for e in self.encoder.encoders.values()]
-        squares = [user.index_select(0, batch.user).pow(2).mean() for user in users]
-        squares += [weight.pow(2).mean() for weight in self.encoder.fusion.parameters()]
-        return torch.stack(squares).sum()
+        users, graph = [], nodes(data)
+        for encoder in self.encoder.encoders.values():
+            rows = graph.users(cast(ModalityEncoder, encoder).user)
+            users.append(rows.index_select(0, batch.user))
+        weights = self.encoder.fusion.parameters()
+        return torch.stack([x.pow(2).mean() for x in (*users, *weights)]).sum()

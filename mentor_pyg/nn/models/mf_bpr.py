@@ -1,18 +1,19 @@
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm, triple_rows
-from mentor_pyg.nn.models.inputs import sizes
-from mentor_pyg.options import Count, NonNegative, checked
+from mentor_pyg.nn.encoder import Pair
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, triple_rows, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.options import Count, NonNegative
 from mentor_pyg.typing import Batch
 
 
-@checked
-class MFBPR(torch.nn.Module):
+class MFBPR(BaseRecommender):
     r"""Matrix factorisation from the `"BPR: Bayesian Personalized Ranking from Implicit
     Feedback" <https://arxiv.org/abs/1205.2618>`_ paper. It uses no content and no graph.
 
@@ -40,8 +41,6 @@ class MFBPR(torch.nn.Module):
         reg_weight: :math:`\lambda`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -54,27 +53,19 @@ class MFBPR(torch.nn.Module):
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "MFBPR":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Vectors of users [U, D] and items [I, D], copied."""
-        return self.embedding.split(self.embedding())
+        user, item = self.embedding(nodes(data))
+        return user.clone(), item.clone()
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        user, item = self.embedding.user, self.embedding.item
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
-        if self.reg_weight > 0:
-            losses["reg"] = self.reg_weight * self._regularization(batch)
-        return losses
+        free: Pair = self.embedding(nodes(data))
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*free, batch)),
+            reg=(self.reg_weight, lambda: self._regularization(*free, batch)),
+        )
 
-    def _regularization(self, batch: Batch) -> Tensor:
-        user, item = self.embedding.user, self.embedding.item
+    def _regularization(self, user: Tensor, item: Tensor, batch: Batch) -> Tensor:
         if self.regularizer == "squares":
             return triple_norm(user, item, batch)
         norms = [x.norm() for x in triple_rows(user, item, batch)]

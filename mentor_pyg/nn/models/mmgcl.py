@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -8,9 +8,14 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.functional import pad_rows
-from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
+from mentor_pyg.nn.loss import (
+    batch_bpr,
+    batch_info_nce,
+    triple_norm,
+    weighted,
+)
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.options import (
@@ -20,14 +25,12 @@ from mentor_pyg.options import (
     Positive,
     Probability,
     Widths,
-    checked,
 )
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.typing import INTERACTS, ITEM, Batch
+from mentor_pyg.typing import INTERACTS, Batch
 
 
-@checked
-class MMGCL(torch.nn.Module):
+class MMGCL(BaseRecommender):
     r"""The model from the `"Multi-modal Graph Contrastive Learning for Micro-video
     Recommendation" <https://doi.org/10.1145/3477495.3532027>`_ paper.
 
@@ -105,18 +108,10 @@ class MMGCL(torch.nn.Module):
         self.reg_weight = reg_weight
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "MMGCL":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        self.projections.reset_parameters()
+        super().reset_parameters()
         torch.nn.init.xavier_uniform_(self.read_user.weight)
         torch.nn.init.xavier_uniform_(self.read_item.weight)
-        for graph in self.graphs:
-            cast(MaskedGraph, graph).reset_parameters()
 
     def start_epoch(self, data: HeteroData) -> None:
         """Draws the pairs of every channel's graph afresh."""
@@ -125,48 +120,44 @@ class MMGCL(torch.nn.Module):
             kept = torch.rand(edge_index.size(1), device=edge_index.device) >= self.dropout
             cast(MaskedGraph, graph).keep(edge_index, kept)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self._encode(self._items(data), self._full_graphs(data))
+        return self._encode(*self._start(data), self._full_graphs(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        items = self._items(data)
-        user, item = self._encode(items, self._full_graphs(data))
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
-        if self.contrast_weight > 0:
-            losses["contrast"] = self.contrast_weight * self._contrast(data, items, batch)
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        user, items = start = self._start(data)
+        out = self._encode(*start, self._full_graphs(data))
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            contrast=(self.contrast_weight, lambda: self._contrast(data, *start, batch)),
+            reg=(self.reg_weight, lambda: triple_norm(user, items[0], batch)),
+        )
 
-    def _items(self, data: HeteroData) -> list[Tensor]:
-        """What items start from in each channel [I, D], free vectors first."""
+    def _start(self, data: HeteroData) -> tuple[Tensor, list[Tensor]]:
+        """What users [U, D], and items in each channel [I, D], start from; the items' free
+        vectors come first."""
+        user, free = self.embedding(nodes(data))
         projected = self.projections(*unit_content(data, self.projections.modalities))
-        return [pad_rows(self.embedding.item, data[ITEM].num_nodes), *projected.values()]
+        return user, [free, *projected.values()]
 
     def _full_graphs(self, data: HeteroData) -> list[Adjacency]:
-        return [user_item_graph(data)] * (1 + len(self.projections.modalities))
+        return [self.interactions(data)] * (1 + len(self.projections.modalities))
 
     def _encode(
-        self, items: Sequence[Tensor], graphs: Sequence[Adjacency]
+        self, user: Tensor, items: Sequence[Tensor], graphs: Sequence[Adjacency]
     ) -> tuple[Tensor, Tensor]:
         """Propagates every channel over its graph and reads them out."""
-        out = torch.cat(
-            [
-                self.propagation(torch.cat([self.embedding.user, item]), adj)
-                for item, adj in zip(items, graphs)
-            ],
-            dim=1,
-        )
-        user, item = self.embedding.split(out)
-        return self.read_user(user), self.read_item(item)
+        outs = [self.propagation(user, item, adj) for item, adj in zip(items, graphs)]
+        users, items = zip(*outs)
+        return self.read_user(torch.cat(users, dim=1)), self.read_item(torch.cat(items, dim=1))
 
-    def _contrast(self, data: HeteroData, items: Sequence[Tensor], batch: Batch) -> Tensor:
+    def _contrast(
+        self, data: HeteroData, user: Tensor, items: Sequence[Tensor], batch: Batch
+    ) -> Tensor:
         """InfoNCE over users plus InfoNCE over items."""
         edge_index = data[INTERACTS].edge_index
-        dropped = self._encode(items, [graph(edge_index) for graph in self.graphs])
-        masked = self._encode(self._mask(items), self._full_graphs(data))
+        dropped = self._encode(user, items, [graph(edge_index) for graph in self.graphs])
+        masked = self._encode(user, self._mask(items), self._full_graphs(data))
         return batch_info_nce(dropped, masked, batch, self.temperature)
 
     def _mask(self, items: Sequence[Tensor]) -> list[Tensor]:

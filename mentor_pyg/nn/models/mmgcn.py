@@ -1,23 +1,23 @@
-from typing import Any, Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import ModuleList, Parameter
 from torch_geometric.data import HeteroData
-from torch_geometric.nn.inits import reset
 
 from mentor_pyg.nn.conv import MMGCNConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.functional import normalize, pad_rows
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
+from mentor_pyg.nn.encoder import Pair
+from mentor_pyg.nn.functional import normalize
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ModalityProjections
-from mentor_pyg.options import Count, NonNegative, Widths, checked
-from mentor_pyg.typing import ITEM, Batch
+from mentor_pyg.options import Count, NonNegative, Widths
+from mentor_pyg.typing import Batch
 
 
-@checked
-class MMGCN(torch.nn.Module):
+class MMGCN(BaseRecommender):
     r"""The model from the `"MMGCN: Multi-modal Graph Convolution Network for Personalized
     Recommendation of Micro-video" <https://doi.org/10.1145/3343031.3351034>`_ paper.
 
@@ -75,40 +75,39 @@ class MMGCN(torch.nn.Module):
             for _ in in_channels
         )
         self.reg_weight = reg_weight
-        self._reset_users()
-
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "MMGCN":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for module in self.children():
-            reset(module)
-        self._reset_users()
-
-    def _reset_users(self) -> None:
+        super().reset_parameters()
         for rows in self.user:
             torch.nn.init.xavier_normal_(rows)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        id_item = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        id = torch.cat([self.embedding.user, id_item])
+        graph, adj = nodes(data), self.interactions(data)
+        id_user, id_item = self.embedding(graph)
         projected = self.projections(*content(data, self.projections.modalities))
-        parts = []
-        for user, item, convs in zip(self.user, projected.values(), self.convs):
-            assert isinstance(convs, ModuleList)
-            hidden = normalize(torch.cat([user, item]))
-            for conv in convs:
-                hidden = conv(hidden, id, user_item_graph(data))
-            parts.append(hidden)
-        return self.embedding.split(torch.stack(parts).mean(dim=0))
+        users, items = [], []
+        for free, features, convs in zip(self.user, projected.values(), self.convs):
+            user, item = normalize(graph.users(free)), normalize(features)
+            for conv in cast(ModuleList, convs):
+                user, item = (
+                    conv((item, user), id_user, adj),
+                    conv((user, item), id_item, adj.t()),
+                )
+            users.append(user)
+            items.append(item)
+        return torch.stack(users).mean(dim=0), torch.stack(items).mean(dim=0)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            user = torch.cat([self.embedding.user, *self.user], dim=1)
-            norm = triple_norm(user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        out: Pair = self(data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: self._regularization(data, batch)),
+        )
+
+    def _regularization(self, data: HeteroData, batch: Batch) -> Tensor:
+        graph = nodes(data)
+        id_user, id_item = self.embedding(graph)
+        user = torch.cat([id_user, *(graph.users(free) for free in self.user)], dim=1)
+        return triple_norm(user, id_item, batch)

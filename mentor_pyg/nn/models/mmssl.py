@@ -1,4 +1,4 @@
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.nn import ModuleDict
 from torch.optim import Adam, AdamW
 from torch_geometric.data import HeteroData
-from torch_geometric.nn.inits import reset
 
 from mentor_pyg.nn.adversarial import Critic, gradient_penalty, gumbel_rows
 from mentor_pyg.nn.attention import ModalityAttention
@@ -15,10 +14,10 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.gathering import ContentGathering
-from mentor_pyg.nn.graph import bipartite_parts
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes, user_item_graph
-from mentor_pyg.nn.neighbors import NeighborGraph
+from mentor_pyg.nn.loss import batch_bpr, score_triples, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content
+from mentor_pyg.nn.neighbors import NeighborGraph, gather
 from mentor_pyg.nn.random import subset
 from mentor_pyg.options import (
     Count,
@@ -27,22 +26,20 @@ from mentor_pyg.options import (
     Positive,
     Probability,
     Widths,
-    checked,
 )
 from mentor_pyg.typing import Batch, Objective
 
 
 class Representations(NamedTuple):
-    """What is known of all users and items, users first."""
+    """What is known of N users, or of N items."""
 
-    content: Tensor  # f [U + I, M, D]
-    unit: Tensor  # f / |f| [U + I, M, D]
-    modal: Tensor  # e [U + I, M, D]
-    out: Tensor  # h [U + I, D]
+    content: Tensor  # f [N, M, D]
+    unit: Tensor  # f / |f| [N, M, D]
+    modal: Tensor  # e [N, M, D]
+    out: Tensor  # h [N, D]
 
 
-@checked
-class MMSSL(torch.nn.Module):
+class MMSSL(BaseRecommender):
     r"""The model from the `"Multi-Modal Self-Supervised Learning for Recommendation"
     <https://arxiv.org/abs/2302.10632>`_ paper.
 
@@ -114,7 +111,7 @@ class MMSSL(torch.nn.Module):
             :func:`~mentor_pyg.nn.loss.triple_norm`.
     """
 
-    uses_content = False
+    whole_graph = True
 
     def __init__(
         self,
@@ -145,7 +142,6 @@ class MMSSL(torch.nn.Module):
         reg_weight: NonNegative = 0.0,
     ) -> None:
         super().__init__()
-        self.num_users, self.num_items = num_users, num_items
         self.link_observed = link_observed
         self.attention_weight, self.content_weight = attention_weight, content_weight
         self.contrast_weight, self.temperature = contrast_weight, temperature
@@ -166,29 +162,20 @@ class MMSSL(torch.nn.Module):
         if self.augmentation == "adversarial":
             self.critic = Critic(num_items, critic_channels, critic_dropout)
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "MMSSL":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        for module in self.children():
-            reset(module)
-
     def start_epoch(self, data: HeteroData) -> None:
         """Links users to the items that their content suggests by now."""
         with torch.no_grad():
             self.content.eval()
-            user, item = self.embedding.split(self._content(data))
+            user, item = self._content(data)
             self.content.train()
-        observed, _ = bipartite_parts(user_item_graph(data), self.num_users)
-        hidden = None if self.link_observed else observed
+        hidden = None if self.link_observed else self.interactions(data)
         for m, graph in enumerate(self.graphs.values()):
             cast(NeighborGraph, graph).rebuild(user[:, m], item[:, m], hidden)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self._represent(data).out)
+        user, item = self._represent(data)
+        return user.out, item.out
 
     def objectives(self) -> list[Objective]:
         """The critic's objective, and that of all else."""
@@ -201,26 +188,30 @@ class MMSSL(torch.nn.Module):
         return [Objective(self.critic_losses, critics, Adam, options), main]
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        z = self._represent(data)
-        losses = {"bpr": bpr_loss(*score_triples(*self.embedding.split(z.out), batch))}
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        if self.contrast_weight > 0:
-            losses["contrast"] = self.contrast_weight * self._contrast(z, batch)
+        user, item = self._represent(data)
+        terms = {
+            "bpr": (1, lambda: batch_bpr(user.out, item.out, batch)),
+            "reg": (
+                self.reg_weight,
+                lambda: triple_norm(self.embedding.user, self.embedding.item, batch),
+            ),
+            "contrast": (self.contrast_weight, lambda: self._contrast(user, batch)),
+        }
+        weight = self.augmentation_weight
         if self.critic is not None:
-            fake = self._generate(z, *self._observe(data, batch))
-            losses["adversarial"] = -self.augmentation_weight * self.critic.judge(fake).mean()
+            terms["adversarial"] = weight, lambda: self._fool_critic(data, user, item, batch)
         elif self.augmentation == "autoencoder":
-            losses["autoencoder"] = self.augmentation_weight * self._reconstruct(z, batch)
-        return losses
+            terms["autoencoder"] = weight, lambda: self._reconstruct(user, item, batch)
+        return weighted(**terms)
 
     def critic_losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         """Terms of the critic's objective."""
         assert self.critic is not None
         with torch.no_grad():
-            z, (users, observed) = self._represent(data), self._observe(data, batch)
-            fake, real = self._generate(z, users, observed), self._transform(z, users, observed)
+            user, item = self._represent(data)
+            users, observed = self._observe(data, batch)
+            fake = self._generate(user, item, users, observed)
+            real = self._transform(user, item, users, observed)
         scores = self.critic(torch.cat([fake, real]))
         losses = {"critic": scores[: len(fake)].mean() - scores[len(fake) :].mean()}
         if self.penalty_weight > 0:
@@ -229,51 +220,72 @@ class MMSSL(torch.nn.Module):
             losses["penalty"] = self.penalty_weight * penalty
         return losses
 
-    def _represent(self, data: HeteroData) -> Representations:
-        content = self._content(data)
-        unit = normalize(content.flatten(0, 1)).view_as(content)
+    def _represent(self, data: HeteroData) -> tuple[Representations, Representations]:
+        """What is known of all users, and of all items."""
         free = self.embedding()
-        hops = [cast(NeighborGraph, graph)().matmul(free) for graph in self.graphs.values()]
-        modal = torch.stack(hops, dim=1)
-        fused = normalize(self.attention(modal))
-        out = self.propagation(free + self.attention_weight * fused, user_item_graph(data))
-        return Representations(content, unit, modal, out + self.content_weight * unit.sum(dim=1))
+        contents = self._content(data)
+        graphs = [cast(NeighborGraph, graph)() for graph in self.graphs.values()]
+        modal = (
+            torch.stack([gather(free[1], graph) for graph in graphs], dim=1),
+            torch.stack([gather(free[0], graph.t()) for graph in graphs], dim=1),
+        )
+        start = [
+            x + self.attention_weight * normalize(self.attention(z)) for x, z in zip(free, modal)
+        ]
+        outs = self.propagation(*start, self.interactions(data))
+        units = [normalize(x.flatten(0, 1)).view_as(x) for x in contents]
+        user, item = (
+            Representations(x, unit, z, out + self.content_weight * unit.sum(dim=1))
+            for x, unit, z, out in zip(contents, units, modal, outs)
+        )
+        return user, item
 
-    def _content(self, data: HeteroData) -> Tensor:
-        return self.content(*content(data, list(self.graphs)), user_item_graph(data))
+    def _content(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        return self.content(*content(data, list(self.graphs)), self.interactions(data))
 
-    def _contrast(self, z: Representations, batch: Batch) -> Tensor:
+    def _contrast(self, user: Representations, batch: Batch) -> Tensor:
         users = batch.user.unique()
-        out, modal = z.out[users], z.modal[users]
+        out, modal = user.out[users], user.modal[users]
         terms = [info_nce(out, view, self.temperature) for view in modal.unbind(dim=1)]
         return torch.stack(terms).sum()
+
+    def _fool_critic(
+        self, data: HeteroData, user: Representations, item: Representations, batch: Batch
+    ) -> Tensor:
+        assert self.critic is not None
+        fake = self._generate(user, item, *self._observe(data, batch))
+        return -self.critic.judge(fake).mean()
 
     def _observe(self, data: HeteroData, batch: Batch) -> tuple[Tensor, Tensor]:
         """Users of the batch [B] and their rows of the training pairs [B, I]."""
         users = subset(batch.user.unique(), self.critic_limit)
         torch._check_value(users.numel() > 0, lambda: "a batch without triples; expected one")
-        to_user, _ = bipartite_parts(user_item_graph(data), self.num_users)
-        observed = to_user.weight.new_zeros(users.numel(), self.num_items)
-        observed[to_user.entries(users)] = 1
+        adj = self.interactions(data)
+        observed = adj.weight.new_zeros(users.numel(), adj.num_sources)
+        observed[adj.entries(users)] = 1
         return users, observed
 
-    def _generate(self, z: Representations, users: Tensor, observed: Tensor) -> Tensor:
+    def _generate(
+        self, user: Representations, item: Representations, users: Tensor, observed: Tensor
+    ) -> Tensor:
         """The users' rows of all A^m [M B, I]."""
-        user, item = z.unit[users].transpose(0, 1), z.unit[self.num_users :].permute(1, 2, 0)
-        return normalize(((user @ item) * (1 - observed)).flatten(0, 1))
+        products = user.unit[users].transpose(0, 1) @ item.unit.permute(1, 2, 0)
+        return normalize((products * (1 - observed)).flatten(0, 1))
 
-    def _transform(self, z: Representations, users: Tensor, observed: Tensor) -> Tensor:
+    def _transform(
+        self, user: Representations, item: Representations, users: Tensor, observed: Tensor
+    ) -> Tensor:
         """Observed rows as the critic is shown them [B, I]."""
         rows = gumbel_rows(observed, self.gumbel_temperature) if self.gumbel else observed
         if self.collaborative_weight > 0:
-            out = normalize(z.out)
-            rows = rows + self.collaborative_weight * (out[users] @ out[self.num_users :].t())
+            cosine = normalize(user.out[users]) @ normalize(item.out).t()
+            rows = rows + self.collaborative_weight * cosine
         return normalize(rows)
 
-    def _reconstruct(self, z: Representations, batch: Batch) -> Tensor:
+    def _reconstruct(self, user: Representations, item: Representations, batch: Batch) -> Tensor:
         """Cross-entropy of the batch's pairs by the content of either modality."""
         terms = []
-        for part in z.content.unbind(dim=1):
-            pos_score, neg_score = score_triples(*self.embedding.split(part), batch)
+        for parts in zip(user.content.unbind(dim=1), item.content.unbind(dim=1)):
+            pos_score, neg_score = score_triples(*parts, batch)
             terms.append(F.softplus(-pos_score).mean() + F.softplus(neg_score).mean())
         return torch.stack(terms).sum()

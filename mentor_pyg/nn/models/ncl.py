@@ -1,5 +1,3 @@
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import ModuleList
@@ -8,15 +6,15 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.clustering import Prototypes
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes, user_item_graph
-from mentor_pyg.options import Count, EvenCount, NonNegative, NonNegativeInt, Positive, checked
+from mentor_pyg.nn.encoder import Pair, Propagation
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.options import Count, EvenCount, NonNegative, NonNegativeInt, Positive
 from mentor_pyg.typing import Batch
 
 
-@checked
-class NCL(torch.nn.Module):
+class NCL(BaseRecommender):
     r"""The model from the `"Improving Graph Collaborative Filtering with
     Neighborhood-enriched Contrastive Learning" <https://arxiv.org/abs/2202.06200>`_ paper.
     It uses no content.
@@ -53,8 +51,6 @@ class NCL(torch.nn.Module):
         reg_weight: :math:`\lambda_3`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -82,59 +78,46 @@ class NCL(torch.nn.Module):
         self.prototype_weight, self.temperature = prototype_weight, temperature
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "NCL":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        for prototypes in self.prototypes:
-            prototypes.reset_parameters()  # type: ignore[operator]
-
     def start_epoch(self, data: HeteroData) -> None:
         """Clusters the free vectors of users and of items."""
-        for prototypes, x in zip(self.prototypes, (self.embedding.user, self.embedding.item)):
+        for prototypes, x in zip(self.prototypes, self.embedding()):
             prototypes.fit(x)  # type: ignore[operator]
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self.propagation(self.embedding(), user_item_graph(data)))
+        return self.propagation(*self.embedding(nodes(data)), self.interactions(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        layers = self._layers(data)
-        out = torch.stack(layers[: self.propagation.num_layers + 1]).mean(dim=0)
-        losses = {"bpr": bpr_loss(*score_triples(*self.embedding.split(out), batch))}
+        free: Pair = self.embedding(nodes(data))
+        layers = self._layers(free, data)
+        read = layers[: self.propagation.num_layers + 1]
+        user, item = (torch.stack(x).mean(dim=0) for x in zip(*read))
         rows = batch.user.unique(), batch.pos_item.unique()
-        if self.structure_weight > 0:
-            term = self._structure(layers[self.structure_hops], rows)
-            losses["structure"] = self.structure_weight * term
-        if self.prototype_weight > 0:
-            losses["prototype"] = self.prototype_weight * self._semantics(rows)
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        return weighted(
+            bpr=(1, lambda: batch_bpr(user, item, batch)),
+            structure=(
+                self.structure_weight,
+                lambda: self._structure(layers[self.structure_hops], free, rows),
+            ),
+            prototype=(self.prototype_weight, lambda: self._semantics(rows)),
+            reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
+        )
 
-    def _layers(self, data: HeteroData) -> list[Tensor]:
-        """Outputs [U + I, D] of as many hops as are needed, from none on."""
-        layers = [self.embedding()]
+    def _layers(self, free: Pair, data: HeteroData) -> list[Pair]:
+        """Outputs of as many hops as are needed, from none on."""
+        adj, layers = self.interactions(data), [free]
         hops = self.structure_hops if self.structure_weight > 0 else 0
         for _ in range(max(self.propagation.num_layers, hops)):
-            layers.append(user_item_graph(data).matmul(layers[-1]))
+            user, item = layers[-1]
+            layers.append((adj @ item, adj.t() @ user))
         return layers
 
-    def _structure(self, far: Tensor, rows: tuple[Tensor, Tensor]) -> Tensor:
+    def _structure(self, far: Pair, free: Pair, rows: Pair) -> Tensor:
         """InfoNCE between the output of the hops and the free vectors."""
-        free = self.embedding.user, self.embedding.item
-        user, item = (
-            info_nce(z[i], x[i], self.temperature)
-            for z, x, i in zip(self.embedding.split(far), free, rows)
-        )
+        user, item = (info_nce(z[i], x[i], self.temperature) for z, x, i in zip(far, free, rows))
         return user + self.item_weight * item
 
-    def _semantics(self, rows: tuple[Tensor, Tensor]) -> Tensor:
+    def _semantics(self, rows: Pair) -> Tensor:
         """Contrast of free vectors with the prototypes."""
-        free = self.embedding.user, self.embedding.item
-        terms = [p(x, i, self.temperature) for p, x, i in zip(self.prototypes, free, rows)]
-        return torch.stack(terms).sum()
+        parts = zip(self.prototypes, self.embedding(), rows)
+        return torch.stack([p(x, i, self.temperature) for p, x, i in parts]).sum()

@@ -1,23 +1,21 @@
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
-from torch_geometric.nn.inits import reset
 
 from mentor_pyg.nn.conv.ngcf_conv import NGCFConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import normalize
-from mentor_pyg.nn.loss import bpr_loss, score_triples, sum_of_squares, triple_norm
-from mentor_pyg.nn.models.inputs import sizes, user_item_graph
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, checked
+from mentor_pyg.nn.loss import batch_bpr, sum_of_squares, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability
 from mentor_pyg.typing import Batch
 
 
-@checked
-class NGCF(torch.nn.Module):
+class NGCF(BaseRecommender):
     r"""The model from the `"Neural Graph Collaborative Filtering"
     <https://arxiv.org/abs/1905.08108>`_ paper. It uses no content.
 
@@ -46,8 +44,6 @@ class NGCF(torch.nn.Module):
         reg_weight: :math:`\lambda`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -66,30 +62,31 @@ class NGCF(torch.nn.Module):
         self.dropout, self.normalize = dropout, normalize
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "NGCF":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        reset(self.convs)
-
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, (L + 1) D] and items [I, (L + 1) D]."""
-        hidden = self.embedding()
-        layers = [hidden]
-        for conv in self.convs:
-            hidden = F.dropout(conv(hidden, user_item_graph(data)), self.dropout, self.training)
-            layers.append(normalize(hidden) if self.normalize else hidden)
-        return self.embedding.split(torch.cat(layers, dim=1))
+        return self._propagate(self.embedding(nodes(data)), data)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            weights = list(self.convs.parameters())
-            if weights:
-                norm = norm + sum_of_squares(weights) / 2
-            losses["reg"] = self.reg_weight * norm
-        return losses
+        free: Pair = self.embedding(nodes(data))
+        out = self._propagate(free, data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            reg=(self.reg_weight, lambda: self._regularization(free, batch)),
+        )
+
+    def _propagate(self, free: tuple[Tensor, Tensor], data: HeteroData) -> tuple[Tensor, Tensor]:
+        adj = self.interactions(data)
+        user, item = free
+        users, items = [user], [item]
+        for conv in self.convs:
+            user, item = (
+                F.dropout(x, self.dropout, self.training)
+                for x in (conv((item, user), adj), conv((user, item), adj.t()))
+            )
+            users.append(normalize(user) if self.normalize else user)
+            items.append(normalize(item) if self.normalize else item)
+        return torch.cat(users, dim=1), torch.cat(items, dim=1)
+
+    def _regularization(self, free: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
+        norm, weights = triple_norm(*free, batch), list(self.convs.parameters())
+        return norm + sum_of_squares(weights) / 2 if weights else norm

@@ -1,5 +1,3 @@
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,14 +7,9 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
-from mentor_pyg.nn.loss import bpr_loss, score_triples
-from mentor_pyg.nn.models.inputs import (
-    content,
-    content_sizes,
-    hear_neighbors,
-    sizes,
-    user_item_graph,
-)
+from mentor_pyg.nn.loss import batch_bpr, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.options import (
@@ -26,13 +19,11 @@ from mentor_pyg.options import (
     Positive,
     Probability,
     Widths,
-    checked,
 )
 from mentor_pyg.typing import INTERACTS, Batch
 
 
-@checked
-class PGL(torch.nn.Module):
+class PGL(BaseRecommender):
     r"""The model from the `"Mind Individual Information! Principal Graph Learning for
     Multimedia Recommendation" <https://doi.org/10.1609/aaai.v39i12.33429>`_ paper, with its
     local-aware principal subgraph.
@@ -100,14 +91,8 @@ class PGL(torch.nn.Module):
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "PGL":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        self.projections.reset_parameters()
-        self.graph.reset_parameters()
+        super().reset_parameters()
         for rows in self.user:
             torch.nn.init.xavier_uniform_(rows)
 
@@ -115,27 +100,29 @@ class PGL(torch.nn.Module):
         """Draws the principal subgraph afresh."""
         self.graph.draw(data[INTERACTS].edge_index)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, |M| D] and items [I, |M| D]."""
-        names = self.projections.modalities
+        names, graph = self.projections.modalities, nodes(data)
         projected = self.projections(*content(data, names))
         item = torch.cat([normalize(z) for z in projected.values()], dim=1)
-        user = torch.cat(self.user.unbind(), dim=1)
-        adj = self.graph(data[INTERACTS].edge_index) if self.training else user_item_graph(data)
-        out = self.propagation(torch.cat([user, item]), adj)
-        heard = hear_neighbors(item, data, names, self.num_item_layers)
-        return out[: len(user)], out[len(user) :] + heard
+        user = torch.cat([graph.users(rows) for rows in self.user], dim=1)
+        pairs = data[INTERACTS].edge_index
+        adj = self.graph(pairs) if self.training else self.interactions(data)
+        user_out, item_out = self.propagation(user, item, adj)
+        return user_out, item_out + hear_neighbors(item, data, names, self.num_item_layers)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        user, item = self.encode(data)
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
-        if self.contrast_weight > 0:
-            # Dropout is for these rows alone, which spares it all others:
-            users, items = batch.user.unique(), batch.pos_item.unique()
-            rows = user.index_select(0, users), item.index_select(0, items)
-            terms = torch.stack([info_nce(*self._views(z), self.temperature) for z in rows])
-            losses["contrast"] = self.contrast_weight * terms.mean()
-        return losses
+        user, item = self(data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(user, item, batch)),
+            contrast=(self.contrast_weight, lambda: self._contrast(user, item, batch)),
+        )
+
+    def _contrast(self, user: Tensor, item: Tensor, batch: Batch) -> Tensor:
+        # Dropout is for these rows alone, which spares it all others:
+        users, items = batch.user.unique(), batch.pos_item.unique()
+        rows = user.index_select(0, users), item.index_select(0, items)
+        return torch.stack([info_nce(*self._views(z), self.temperature) for z in rows]).mean()
 
     def _views(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return F.dropout(z, self.dropout, self.training), F.dropout(z, self.dropout, self.training)

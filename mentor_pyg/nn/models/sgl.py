@@ -1,6 +1,5 @@
-from collections.abc import Iterable
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -8,16 +7,16 @@ from torch.nn import ModuleList
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import sizes, user_item_graph
+from mentor_pyg.nn.encoder import Pair, Propagation
+from mentor_pyg.nn.loss import batch_bpr, batch_info_nce, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes
 from mentor_pyg.nn.pruning import MaskedGraph
-from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability, checked
+from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability
 from mentor_pyg.typing import INTERACTS, Batch
 
 
-@checked
-class SGL(torch.nn.Module):
+class SGL(BaseRecommender):
     r"""The model from the `"Self-supervised Graph Learning for Recommendation"
     <https://arxiv.org/abs/2010.10783>`_ paper. It uses no content.
 
@@ -52,8 +51,6 @@ class SGL(torch.nn.Module):
         reg_weight: :math:`\lambda_2`.
     """
 
-    uses_content = False
-
     def __init__(
         self,
         num_users: Count,
@@ -78,37 +75,24 @@ class SGL(torch.nn.Module):
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.reg_weight = reg_weight
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "SGL":
-        """A model for the users and items of ``data``."""
-        return cls(**sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        for graph in self._graphs():
-            graph.reset_parameters()
-
     def start_epoch(self, data: HeteroData) -> None:
         """Draws the graphs of both views afresh."""
         edge_index = data[INTERACTS].edge_index
-        for graph in self._graphs():
+        for graph in chain(*self.views):
             graph.keep(edge_index, self._draw(edge_index))
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        return self.embedding.split(self.propagation(self.embedding(), user_item_graph(data)))
+        return self.propagation(*self.embedding(nodes(data)), self.interactions(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        losses = {"bpr": bpr_loss(*score_triples(*self.encode(data), batch))}
-        if self.contrast_weight > 0:
-            losses["contrast"] = self.contrast_weight * self._contrast(data, batch)
-        if self.reg_weight > 0:
-            norm = triple_norm(self.embedding.user, self.embedding.item, batch)
-            losses["reg"] = self.reg_weight * norm
-        return losses
-
-    def _graphs(self) -> Iterable[MaskedGraph]:
-        return chain(*(cast(ModuleList, view) for view in self.views))  # type: ignore[arg-type]
+        free: Pair = self.embedding(nodes(data))
+        out: Pair = self.propagation(*free, self.interactions(data))
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            contrast=(self.contrast_weight, lambda: self._contrast(data, free, batch)),
+            reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
+        )
 
     def _draw(self, edge_index: Tensor) -> Tensor:
         """Which pairs one graph keeps, bool [E]."""
@@ -118,20 +102,22 @@ class SGL(torch.nn.Module):
 
         if self.augmentation != "node":
             return kept(edge_index.size(1))
-        users, items = kept(self.embedding.num_users), kept(self.embedding.num_items)
+        users, items = (kept(x.size(0)) for x in self.embedding())
         return users[edge_index[0]] & items[edge_index[1]]
 
-    def _contrast(self, data: HeteroData, batch: Batch) -> Tensor:
+    def _contrast(self, data: HeteroData, free: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
         """InfoNCE over users plus InfoNCE over items."""
         edge_index = data[INTERACTS].edge_index
-        views = [self._view(cast(ModuleList, view), edge_index) for view in self.views]
-        view1, view2 = (self.embedding.split(z) for z in views)
+        view1, view2 = (self._view(cast(ModuleList, v), free, edge_index) for v in self.views)
         return batch_info_nce(view1, view2, batch, self.temperature)
 
-    def _view(self, graphs: ModuleList, edge_index: Tensor) -> Tensor:
-        """Sum of the layers [U + I, D]; cosines are those of the mean."""
-        out = hidden = self.embedding()
+    def _view(
+        self, graphs: ModuleList, free: tuple[Tensor, Tensor], edge_index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums of the layers [U, D] and [I, D]; cosines are those of the mean."""
+        user, item = out = free
         for layer in range(self.propagation.num_layers):
-            hidden = graphs[layer % len(graphs)](edge_index).matmul(hidden)
-            out = out + hidden
+            adj = graphs[layer % len(graphs)](edge_index)
+            user, item = adj @ item, adj.t() @ user
+            out = out[0] + user, out[1] + item
         return out

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.functional import pad_rows
 from mentor_pyg.nn.initialization import reset_linear
-from mentor_pyg.nn.loss import batch_info_nce
-from mentor_pyg.nn.models.inputs import content_sizes, sizes, unit_content, user_item_graph
+from mentor_pyg.nn.loss import batch_info_nce, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import nodes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import dropout
 from mentor_pyg.options import (
@@ -21,14 +21,12 @@ from mentor_pyg.options import (
     Positive,
     Probability,
     Widths,
-    checked,
 )
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.typing import ITEM, Batch, Objective
+from mentor_pyg.typing import Batch, Objective
 
 
-@checked
-class SLMRec(torch.nn.Module):
+class SLMRec(BaseRecommender):
     r"""The model from the `"Self-supervised Learning for Multimedia Recommendation"
     <https://doi.org/10.1109/TMM.2022.3187556>`_ paper, with its tasks "fine and coarse" and
     "feature dropout".
@@ -108,65 +106,59 @@ class SLMRec(torch.nn.Module):
         self.dropout, self.weight_decay = dropout, weight_decay
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "SLMRec":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
-        self.projections.reset_parameters()
+        super().reset_parameters()
         for linear in (self.fuse_user, self.fuse_item, *self.coarse, *self.fine):
-            assert isinstance(linear, Linear)
-            reset_linear(linear)
+            reset_linear(cast(Linear, linear))
 
     def objectives(self) -> list[Objective]:
         """The only one, whose optimiser decays the weights."""
         options = {"weight_decay": self.weight_decay}
         return [Objective(self.losses, list(self.parameters()), Adam, options)]
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Fused embeddings of users [U, D] and items [I, D]."""
-        return self._fuse(self._propagate(self._start(data), user_item_graph(data)))
+        return self._fuse(*self._propagate(*self._start(data), self.interactions(data)))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        start = self._start(data)
-        graph = user_item_graph(data)
-        parts = self._propagate(start, graph)
-        user, item = self._fuse(parts)
+        start, adj = self._start(data), self.interactions(data)
+        user_parts, item_parts = self._propagate(*start, adj)
+        user, item = self._fuse(user_parts, item_parts)
         pairs = user.index_select(0, batch.user), item.index_select(0, batch.pos_item)
-        losses = {"contrast": info_nce(*pairs, self.temperature)}
-        if self.coarse_weight > 0:
-            own = self.embedding.split(parts)[1].index_select(0, batch.pos_item.unique())
-            losses["coarse"] = self.coarse_weight * self._fine_and_coarse(own)
-        if self.dropout_weight > 0:
-            view1, view2 = (
-                self._fuse(self._propagate(start, graph, self.dropout)) for _ in range(2)
-            )
-            task = batch_info_nce(view1, view2, batch, self.task_temperature)
-            losses["dropout"] = self.dropout_weight * task
-        return losses
+        return weighted(
+            contrast=(1, lambda: info_nce(*pairs, self.temperature)),
+            coarse=(self.coarse_weight, lambda: self._fine_and_coarse(item_parts, batch)),
+            dropout=(self.dropout_weight, lambda: self._drop_features(start, adj, batch)),
+        )
 
-    def _start(self, data: HeteroData) -> Tensor:
-        """All representations before the first hop, side by side [U + I, (M + 1) D]."""
+    def _start(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """All representations before the first hop, side by side: users and items
+        [U, (M + 1) D] and [I, (M + 1) D]."""
+        user, free = self.embedding(nodes(data))
         x, mask = unit_content(data, self.projections.modalities)
-        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
         item = torch.cat([free, *self.projections(x, mask).values()], dim=1)
-        return torch.cat([self.embedding.user.repeat(1, self.num_parts), item])
+        return user.repeat(1, self.num_parts), item
 
-    def _propagate(self, start: Tensor, adj: Adjacency, p: float = 0.0) -> Tensor:
-        out = hidden = start
+    def _propagate(
+        self, user: Tensor, item: Tensor, adj: Adjacency, p: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        out = user, item
         for _ in range(self.num_layers):
-            hidden = dropout(adj.matmul(hidden), p, self.training)
-            out = out + hidden
-        return out / (self.num_layers + 1)
+            user, item = (dropout(x, p, self.training) for x in (adj @ item, adj.t() @ user))
+            out = out[0] + user, out[1] + item
+        return out[0] / (self.num_layers + 1), out[1] / (self.num_layers + 1)
 
-    def _fuse(self, parts: Tensor) -> tuple[Tensor, Tensor]:
-        user, item = self.embedding.split(parts)
-        return self.fuse_user(user), self.fuse_item(item)
+    def _fuse(self, user_parts: Tensor, item_parts: Tensor) -> tuple[Tensor, Tensor]:
+        return self.fuse_user(user_parts), self.fuse_item(item_parts)
 
-    def _fine_and_coarse(self, parts: Tensor) -> Tensor:
-        """InfoNCE of items' modalities [n, (M + 1) D] in spaces that grow coarser."""
+    def _drop_features(self, start: tuple[Tensor, Tensor], adj: Adjacency, batch: Batch) -> Tensor:
+        """InfoNCE between two views with dropout after every hop."""
+        view1, view2 = (self._fuse(*self._propagate(*start, adj, self.dropout)) for _ in range(2))
+        return batch_info_nce(view1, view2, batch, self.task_temperature)
+
+    def _fine_and_coarse(self, item_parts: Tensor, batch: Batch) -> Tensor:
+        """InfoNCE of a batch's items' modalities in spaces that grow coarser."""
+        parts = item_parts.index_select(0, batch.pos_item.unique())
         common, *others = parts.chunk(self.num_parts, dim=1)
         terms = []
         for coarse, fine, other in zip(self.coarse, self.fine, others):

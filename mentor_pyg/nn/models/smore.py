@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -5,21 +6,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Linear, ModuleList, Sequential, Sigmoid, Softmax, Tanh
 from torch_geometric.data import HeteroData
-from torch_geometric.nn.inits import reset
 from torch_geometric.utils import coalesce
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.functional import pad_rows
-from mentor_pyg.nn.graph import bipartite_parts
-from mentor_pyg.nn.loss import batch_info_nce, bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import (
-    content,
-    content_sizes,
-    item_adjacency,
-    sizes,
-    user_item_graph,
+from mentor_pyg.nn.encoder import Pair, Propagation
+from mentor_pyg.nn.loss import (
+    batch_bpr,
+    batch_info_nce,
+    triple_norm,
+    weighted,
 )
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.spectrum import SpectrumFusion
 from mentor_pyg.options import (
@@ -29,21 +27,19 @@ from mentor_pyg.options import (
     Positive,
     Probability,
     Widths,
-    checked,
 )
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.typing import ITEM, Batch, similar
+from mentor_pyg.typing import Batch, similar
 
 
 class Views(NamedTuple):
-    """What comes of the user-item graph and of the content [U + I, D] each."""
+    """What comes of the user-item graph and of the content: users [U, D] and items [I, D]."""
 
-    behavior: Tensor
-    content: Tensor
+    behavior: Pair
+    content: Pair
 
 
-@checked
-class SMORE(torch.nn.Module):
+class SMORE(BaseRecommender):
     r"""The model from the `"Spectrum-based Modality Representation Fusion Graph Convolutional
     Network for Multimodal Recommendation" <https://arxiv.org/abs/2412.14978>`_ paper.
 
@@ -116,86 +112,83 @@ class SMORE(torch.nn.Module):
         self.num_item_layers, self.dropout = num_item_layers, dropout
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.reg_weight = reg_weight
-        self._merged_edges: list[Tensor] = []
+        self._merged_graphs: list[Tensor] = []
         self._merged: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and files leave out the merged graph, which is built again."""
-        return self.__dict__ | {"_merged_edges": [], "_merged": None}
-
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "SMORE":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
-    def reset_parameters(self) -> None:
-        for module in self.children():
-            reset(module)
+        return self.__dict__ | {"_merged_graphs": [], "_merged": None}
 
     def start_epoch(self, data: HeteroData) -> None:
         """Merges the item graphs, which compiled code can't."""
         self._merged_graph(data)
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
-        views = self._views(data)
-        return self.embedding.split(views.behavior + views.content)
+        return _sum(self._views(data))
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         views = self._views(data)
-        user, item = self.embedding.split(views.behavior + views.content)
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
-        if self.contrast_weight > 0:
-            side, behavior = (self.embedding.split(z) for z in (views.content, views.behavior))
-            contrast = batch_info_nce(side, behavior, batch, self.temperature)
-            losses["contrast"] = self.contrast_weight * contrast
-        if self.reg_weight > 0:
-            losses["reg"] = self.reg_weight * triple_norm(user, item, batch)
-        return losses
+        out = _sum(views)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(*out, batch)),
+            contrast=(
+                self.contrast_weight,
+                lambda: batch_info_nce(views.content, views.behavior, batch, self.temperature),
+            ),
+            reg=(self.reg_weight, lambda: triple_norm(*out, batch)),
+        )
 
     def _views(self, data: HeteroData) -> Views:
-        free = pad_rows(self.embedding.item, data[ITEM].num_nodes)
-        start = torch.cat([self.embedding.user, free])
-        behavior = self.propagation(start, user_item_graph(data))
-        *parts, fused = self._content_parts(free, data)
+        free: Pair = self.embedding(nodes(data))
+        behavior = self.propagation(*free, self.interactions(data))
+        users, items = zip(*self._content_parts(free[1], data))
+        user, item = (self._choose(*sides) for sides in zip(behavior, (users, items)))
+        return Views(behavior, (user, item))
+
+    def _choose(self, behavior: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        """What matters of the content of users, or of items [N, D]."""
+        *parts, fused = parts
         heard = [query(fused) * part for query, part in zip(self.queries, parts)]
         chosen = [
             F.dropout(preference(behavior), self.dropout, self.training) * part
             for preference, part in zip(self.preferences, [*heard, fused])
         ]
-        return Views(behavior, torch.stack(chosen).mean(dim=0))
+        return torch.stack(chosen).mean(dim=0)
 
-    def _content_parts(self, free: Tensor, data: HeteroData) -> list[Tensor]:
-        """What gated items tell each other and their users [U + I, D], by each modality and
-        by all fused."""
+    def _content_parts(self, free: Tensor, data: HeteroData) -> list[Pair]:
+        """What gated items tell each other and their users, by each modality and by all
+        fused."""
         x, mask = content(data, self.projections.modalities)
         filtered, fused = self.spectrum(self.projections(x, mask), mask)
         graphs = [item_adjacency(data, similar(m)) for m in filtered]
         graphs.append(self._merged_graph(data))
-        to_user, _ = bipartite_parts(user_item_graph(data), self.embedding.num_users)
-        parts = []
+        adj, parts = self.interactions(data), []
         for z, gate, graph in zip([*filtered.values(), fused], self.gates, graphs):
             item = free * gate(z)
             for _ in range(self.num_item_layers):
-                item = graph.matmul(item)
-            parts.append(torch.cat([to_user.matmul(item), item]))
+                item = graph @ item
+            parts.append((adj @ item, item))
         return parts
 
     def _merged_graph(self, data: HeteroData) -> Adjacency:
         """The item graph of the greatest weights, made once for the same data."""
-        types = [similar(m) for m in self.projections.modalities]
-        for edge_type in types:
-            item_adjacency(data, edge_type)  # which says what is missing
-        stores = [data[edge_type] for edge_type in types]
-        edges = [store.edge_index for store in stores]
-        known = self._merged_edges
-        if len(edges) != len(known) or any(a is not b for a, b in zip(edges, known)):
+        graphs = [item_adjacency(data, similar(m)) for m in self.projections.modalities]
+        known = self._merged_graphs
+        if len(graphs) != len(known) or any(a.weight is not b for a, b in zip(graphs, known)):
+            stores = [data[similar(m)] for m in self.projections.modalities]
             weight = torch.cat([store.edge_weight for store in stores])
-            size = data[ITEM].num_nodes
-            edge_index, weight = coalesce(torch.cat(edges, dim=1), weight, size, reduce="max")
-            self._merged_edges = edges
-            self._merged = Adjacency.from_edge_index(edge_index, weight, (size, size))
+            edge_index, weight = coalesce(
+                torch.cat([store.edge_index for store in stores], dim=1), weight, reduce="max"
+            )
+            self._merged = Adjacency.from_edge_index(edge_index, weight, graphs[0].shape)
+            self._merged_graphs = [graph.weight for graph in graphs]
         return self._merged
+
+
+def _sum(views: Views) -> Pair:
+    (user, item), (user_content, item_content) = views
+    return user + user_content, item + item_content
 
 
 def _gate(size: int) -> Sequential:

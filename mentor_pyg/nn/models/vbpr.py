@@ -1,21 +1,18 @@
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.functional import pad_rows
-from mentor_pyg.nn.loss import bpr_loss, score_triples, triple_norm
-from mentor_pyg.nn.models.inputs import content, content_sizes, sizes
+from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ContentProjection
-from mentor_pyg.options import Count, NonNegative, Widths, checked
-from mentor_pyg.typing import ITEM, Batch
+from mentor_pyg.options import Count, NonNegative, Widths
+from mentor_pyg.typing import Batch
 
 
-@checked
-class VBPR(torch.nn.Module):
+class VBPR(BaseRecommender):
     r"""The model from the `"VBPR: Visual Bayesian Personalized Ranking from Implicit
     Feedback" <https://arxiv.org/abs/1510.01784>`_ paper, for the concatenated features
     :math:`\mathbf{x}_i` of any modalities.
@@ -63,31 +60,25 @@ class VBPR(torch.nn.Module):
         self.reg_weight = reg_weight
         self.reset_parameters()
 
-    @classmethod
-    def from_data(cls, data: HeteroData, **options: Any) -> "VBPR":
-        """A model for the users, items and modalities of ``data``."""
-        return cls(**sizes(data), **content_sizes(data), **options)
-
     def reset_parameters(self) -> None:
-        self.embedding.reset_parameters()
+        super().reset_parameters()
         torch.nn.init.xavier_uniform_(self.user_content)
         torch.nn.init.zeros_(self.item_bias)
-        self.projection.reset_parameters()
 
-    def encode(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+    def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Vectors of users and items whose inner products are the scores; the last entry is
         an item's bias, and a user's one."""
+        graph = nodes(data)
+        free_user, free_item = self.embedding(graph)
         projected = self.projection(*content(data, self.projection.modalities))
-        num_items = data[ITEM].num_nodes
-        bias = projected[:, -1:] + pad_rows(self.item_bias, num_items)
-        free = pad_rows(self.embedding.item, num_items)
-        one = self.item_bias.new_ones(self.user_content.size(0), 1)
-        user = torch.cat([self.embedding.user, self.user_content, one], dim=1)
-        return user, torch.cat([free, projected[:, :-1], bias], dim=1)
+        bias = projected[:, -1:] + graph.items(self.item_bias)
+        one = bias.new_ones(graph.num_users, 1)
+        user = torch.cat([free_user, graph.users(self.user_content), one], dim=1)
+        return user, torch.cat([free_item, projected[:, :-1], bias], dim=1)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        user, item = self.encode(data)
-        losses = {"bpr": bpr_loss(*score_triples(user, item, batch))}
-        if self.reg_weight > 0:
-            losses["reg"] = self.reg_weight * triple_norm(user[:, :-1], item, batch)
-        return losses
+        user, item = self(data)
+        return weighted(
+            bpr=(1, lambda: batch_bpr(user, item, batch)),
+            reg=(self.reg_weight, lambda: triple_norm(user[:, :-1], item, batch)),
+        )

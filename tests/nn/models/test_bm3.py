@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from naive import naive_hop
 
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import BM3
@@ -23,20 +24,11 @@ def build(data, **options):
 
 def online(model, data):
     """h, node by node."""
-    num_users = model.embedding.num_users
     layers = [model.embedding()]
-    neighbors = [[] for _ in layers[0]]
-    for user, item in data[INTERACTS].edge_index.t().tolist():
-        neighbors[user].append(num_users + item)
-        neighbors[num_users + item].append(user)
     for _ in range(model.propagation.num_layers):
-        rows = []
-        for near in neighbors:
-            parts = [layers[-1][n] / (len(near) * len(neighbors[n])) ** 0.5 for n in near]
-            rows.append(sum(parts, torch.zeros(8)))
-        layers.append(torch.stack(rows))
-    mean = sum(layers) / len(layers)
-    return mean[:num_users], mean[num_users:] + model.embedding.item
+        layers.append(naive_hop(*layers[-1], data[INTERACTS].edge_index))
+    user, item = (sum(side) / len(layers) for side in zip(*layers))
+    return user, item + model.embedding.item
 
 
 def predict(model, h):

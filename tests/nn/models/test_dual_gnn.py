@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from naive import dense_graph, dense_layers
 
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.metrics import encode
@@ -24,27 +25,24 @@ def model(data):
 
 
 def modality_part(model, data, name):
-    """LightGCN of one modality with dense matrices, [users | items]."""
+    """LightGCN of users and items by one modality, with dense matrices."""
     encoder = model.encoders[name]
     first, second = encoder.mlp.lins
     item = second(F.leaky_relu(first(data[ITEM][f"x_{name}"])))
     if f"mask_{name}" in data[ITEM]:
         item = item * data[ITEM][f"mask_{name}"][:, None]
-    x = torch.cat([encoder.user, item])
-    x = x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    matrix = torch.zeros(len(x), len(x))
-    for u, i in data[INTERACTS].edge_index.t().tolist():
-        matrix[u, 60 + i] = matrix[60 + i, u] = 1
-    scale = matrix.sum(1).clamp(min=1).rsqrt()
-    matrix = scale[:, None] * matrix * scale
-    return sum(torch.linalg.matrix_power(matrix, hop) @ x for hop in range(4))
+    user, item = (x / x.norm(dim=1, keepdim=True).clamp(min=1e-12) for x in (encoder.user, item))
+    graph = dense_graph(data[INTERACTS].edge_index, 60, len(item))
+    return [sum(side) for side in zip(*dense_layers(user, item, 3 * [graph]))]
 
 
 def naive(model, data):
     """Users and items one by one."""
-    parts = {m: modality_part(model, data, m) for m in ("acoustic", "visual")}
+    (user_a, item_a), (user_v, item_v) = (
+        modality_part(model, data, m) for m in ("acoustic", "visual")
+    )
     alpha = model.fusion.weight
-    own = [alpha[u, 0] * parts["acoustic"][u] + alpha[u, 1] * parts["visual"][u] for u in range(60)]
+    own = [alpha[u, 0] * user_a[u] + alpha[u, 1] * user_v[u] for u in range(60)]
     bought = [set() for _ in range(60)]
     for u, i in data[INTERACTS].edge_index.t().tolist():
         bought[u].add(i)
@@ -54,7 +52,7 @@ def naive(model, data):
         near = [(-c, v) for c, v in sorted(shared)[:K] if c < 0]
         weights = torch.tensor([float(c) for c, _ in near]).softmax(0)
         users.append(own[u] + sum(w * own[v] for w, (_, v) in zip(weights, near)))
-    return torch.stack(users), (parts["acoustic"] + parts["visual"])[60:]
+    return torch.stack(users), item_a + item_v
 
 
 def test_encode_equals_the_formulas_one_by_one(model, data):

@@ -17,44 +17,47 @@ def data(raw):
 def build(data, **options):
     torch.manual_seed(0)
     model = GRCN.from_data(data, hidden_channels=8, content_channels=5, **options)
-    if model.confidence is not None:
-        torch.nn.init.normal_(model.confidence)  # so that some pairs are pruned
+    if model.user_confidence is not None:  # so that some pairs are pruned
+        torch.nn.init.normal_(model.user_confidence)
+        torch.nn.init.normal_(model.item_confidence)
     return model
 
 
 def naive(model, data):
-    """With dense matrices."""
-    num_nodes = 60 + data[ITEM].num_nodes
-    links = torch.zeros(num_nodes, num_nodes, dtype=torch.bool)
+    """With dense matrices [U, I] of what users hear, and [I, U] of what items do."""
+    num_new = data[ITEM].num_nodes - 40
+    links = torch.zeros(60, 40 + num_new, dtype=torch.bool)
     for u, i in data[INTERACTS].edge_index.t().tolist():
-        links[u, 60 + i] = links[60 + i, u] = True
+        links[u, i] = True
 
-    def attend(x):
-        score = (x @ x.t()).masked_fill(~links, -torch.inf)
+    def attend(x, y, links):
+        score = (x @ y.t()).masked_fill(~links, -torch.inf)
         return score.softmax(dim=1).nan_to_num()
 
-    parts, weights = [], []
+    user_parts, item_parts, to_users, to_items = [], [], [], []
     for m, name in enumerate(["acoustic", "visual"]):
         item = F.leaky_relu(model.projections.linears[m](data[ITEM][f"x_{name}"]))
         if name == "visual":
             item = item * data[ITEM].mask_visual[:, None]
         item, user = F.normalize(item), F.normalize(model.user[m])
         for _ in range(model.num_routings):
-            x = torch.cat([user, item])
-            user = F.normalize(user + (attend(x) @ x)[:60])
-        x = torch.cat([user, item])
-        share = attend(x)
-        parts.append(x + share @ x)
-        if model.confidence is not None:
-            confidence = F.pad(model.confidence[:, m], (0, num_nodes - 100))
-            share = share * confidence[None, :]
-        weights.append(share.masked_fill(~links, -torch.inf))
-    weight = torch.stack(weights).amax(0).clamp(min=0)
-    free = torch.cat([model.embedding.user, model.embedding.item])
-    free = F.normalize(F.pad(free, (0, 0, 0, num_nodes - 100)))
-    hops = [torch.linalg.matrix_power(weight, n) @ free for n in range(model.num_layers + 1)]
-    z = torch.cat([sum(hops), *parts], dim=1)
-    return z[:60], z[60:]
+            user = F.normalize(user + attend(user, item, links) @ item)
+        by_user, by_item = attend(user, item, links), attend(item, user, links.t())
+        user_parts.append(user + by_user @ item)
+        item_parts.append(item + by_item @ user)
+        if model.user_confidence is not None:
+            by_user = by_user * F.pad(model.item_confidence[:, m], (0, num_new))
+            by_item = by_item * model.user_confidence[:, m]
+        to_users.append(by_user.masked_fill(~links, -torch.inf))
+        to_items.append(by_item.masked_fill(~links.t(), -torch.inf))
+    weights = [torch.stack(each).amax(0).clamp(min=0) for each in (to_users, to_items)]
+    hidden = [F.normalize(model.embedding.user)]
+    hidden.append(F.normalize(F.pad(model.embedding.item, (0, 0, 0, num_new))))
+    out = hidden
+    for _ in range(model.num_layers):
+        hidden = [weights[0] @ hidden[1], weights[1] @ hidden[0]]
+        out = [x + y for x, y in zip(out, hidden)]
+    return torch.cat([out[0], *user_parts], dim=1), torch.cat([out[1], *item_parts], dim=1)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +93,19 @@ def test_without_a_weight_there_is_no_regulariser(data, batch):
 def test_whom_nobody_trusts_is_not_heard(data):
     model = build(data)
     with torch.no_grad():
-        model.confidence.fill_(1.0)[60:] = -1.0  # the items
-        user, _ = encode(model, data)
+        model.user_confidence.fill_(1.0)
+        model.item_confidence.fill_(-1.0)
+        user, item = encode(model, data)
     torch.testing.assert_close(user[:, :8], F.normalize(model.embedding.user))
+    assert not torch.allclose(item[:, :8], F.normalize(model.embedding.item), atol=1e-2)
+
+
+def test_all_are_trusted_alike_at_first(data):
+    model = GRCN.from_data(data)
+    for confidence, rows in ((model.user_confidence, 60), (model.item_confidence, 40)):
+        assert torch.equal(confidence, torch.ones(rows, 2))
+    greatest = GRCN.from_data(data, combine="max")
+    assert not any("confidence" in name for name, _ in greatest.named_parameters())
 
 
 def test_new_items_are_embedded_by_their_content(data):

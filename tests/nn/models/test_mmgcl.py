@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from naive import dense_graph, naive_contrast
+from naive import dense_graph, dense_mean, naive_contrast
 
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import MMGCL
@@ -32,13 +32,12 @@ def naive_items(model, data):
 
 
 def naive_encode(model, items, matrices):
-    channels = []
-    for item, matrix in zip(items, matrices):
-        layers = [torch.cat([model.embedding.user, item])]
-        for _ in range(model.propagation.num_layers):
-            layers.append(matrix @ layers[-1])
-        channels.append(sum(layers) / len(layers))
-    user, item = model.embedding.split(torch.cat(channels, dim=1))
+    hops = model.propagation.num_layers
+    channels = [
+        dense_mean(model.embedding.user, item, hops * [matrix])
+        for item, matrix in zip(items, matrices)
+    ]
+    user, item = (torch.cat(side, dim=1) for side in zip(*channels))
     return user @ model.read_user.weight.t(), item @ model.read_item.weight.t()
 
 
@@ -48,7 +47,7 @@ def test_losses_equal_the_formulas(data, batch):
     model.start_epoch(data)
     edge_index = data[INTERACTS].edge_index
     items = naive_items(model, data)
-    full = [dense_graph(model, edge_index)] * len(items)
+    full = [dense_graph(edge_index)] * len(items)
     user, item = naive_encode(model, items, full)
     margin = (user[batch.user] * (item[batch.pos_item] - item[batch.neg_item])).sum(1)
     torch.manual_seed(3)
@@ -56,9 +55,7 @@ def test_losses_equal_the_formulas(data, batch):
     masked = list(items)
     masked[channel] = torch.nn.init.xavier_uniform_(torch.empty(items[0].shape))
     views = (
-        naive_encode(
-            model, items, [dense_graph(model, edge_index[:, g.kept]) for g in model.graphs]
-        ),
+        naive_encode(model, items, [dense_graph(edge_index[:, g.kept]) for g in model.graphs]),
         naive_encode(model, masked, full),
     )
     rows = [sorted(set(x.tolist())) for x in (batch.user, batch.pos_item)]
@@ -78,7 +75,7 @@ def test_losses_equal_the_formulas(data, batch):
 
 def test_masking_replaces_one_modality_and_never_the_free_vectors(data):
     model = MMGCL.from_data(data)
-    items, seen = model._items(data), set()
+    items, seen = model._start(data)[1], set()
     for _ in range(20):
         changed = [not torch.equal(a, b) for a, b in zip(items, model._mask(items))]
         assert sum(changed) == 1

@@ -24,30 +24,31 @@ def build(data, **options):
 
 
 def naive(model, data):
-    """With a dense matrix of means."""
+    """With dense matrices of means."""
     num_items = data[ITEM].num_nodes
-    mean = torch.zeros(60 + num_items, 60 + num_items)
+    links = torch.zeros(60, num_items)
     for u, i in data[INTERACTS].edge_index.t().tolist():
-        mean[u, 60 + i] = mean[60 + i, u] = 1
-    mean = mean / mean.sum(1, keepdim=True).clamp(min=1)
-    nothing = torch.zeros(num_items - 40, 8)
-    id = torch.cat([model.embedding.user, model.embedding.item, nothing])
+        links[u, i] = 1
+    means = [x / x.sum(1, keepdim=True).clamp(min=1) for x in (links, links.t())]
+    ids = model.embedding.user, F.pad(model.embedding.item, (0, 0, 0, num_items - 40))
+
+    def convolve(conv, x, source, mean, id):
+        said = F.leaky_relu(mean @ source @ conv.lin_neighbor.weight.t())
+        own = F.leaky_relu(conv.lin_self(x)) + id
+        if conv.combine == "concat":
+            return F.leaky_relu(conv.lin_out(torch.cat([said, own], dim=1)))
+        return F.leaky_relu(conv.lin_out(said) + own)
+
     parts = []
     for m, name in enumerate(["acoustic", "visual"]):
         item = model.projections.linears[m](data[ITEM][f"x_{name}"])
         if name == "visual":
             item = item * data[ITEM].mask_visual[:, None]
-        x = F.normalize(torch.cat([model.user[m], item]))
+        x = F.normalize(model.user[m]), F.normalize(item)
         for conv in model.convs[m]:
-            said = F.leaky_relu(mean @ x @ conv.lin_neighbor.weight.t())
-            own = F.leaky_relu(conv.lin_self(x)) + id
-            if conv.combine == "concat":
-                x = F.leaky_relu(conv.lin_out(torch.cat([said, own], dim=1)))
-            else:
-                x = F.leaky_relu(conv.lin_out(said) + own)
+            x = [convolve(conv, *given) for given in zip(x, x[::-1], means, ids)]
         parts.append(x)
-    z = sum(parts) / 2
-    return z[:60], z[60:]
+    return [sum(side) / 2 for side in zip(*parts)]
 
 
 @pytest.mark.parametrize("options", [{"num_layers": 3}, {"num_layers": 1, "combine": "sum"}])

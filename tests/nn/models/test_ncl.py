@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from naive import dense_graph, dense_layers
 
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn.models import NCL, LightGCN
@@ -11,19 +12,6 @@ from mentor_pyg.typing import INTERACTS
 @pytest.fixture
 def data(tiny):
     return LightGCNNorm()(tiny)
-
-
-def naive_layers(model, edge_index, hops):
-    """Dense products with the normalised matrix."""
-    num_users, num_nodes = model.embedding.num_users, len(model.embedding())
-    matrix = torch.zeros(num_nodes, num_nodes)
-    for user, item in edge_index.t().tolist():
-        matrix[user, num_users + item] = matrix[num_users + item, user] = 1
-    scale = matrix.sum(1).clamp(min=1).rsqrt()
-    layers = [model.embedding()]
-    for _ in range(hops):
-        layers.append(scale[:, None] * matrix * scale @ layers[-1])
-    return layers
 
 
 def mean_log_softmax(anchors, others, targets, tau):
@@ -50,15 +38,14 @@ def test_losses_equal_the_formulas(data, batch, num_layers, hops):
         reg_weight=0.2,
     )
     model.start_epoch(data)
-    layers = naive_layers(model, data[INTERACTS].edge_index, max(num_layers, hops))
-    user, item = model.embedding.split(torch.stack(layers[: num_layers + 1]).mean(0))
+    graph = dense_graph(data[INTERACTS].edge_index)
+    layers = dense_layers(*model.embedding(), max(num_layers, hops) * [graph])
+    user, item = (sum(side) / (num_layers + 1) for side in zip(*layers[: num_layers + 1]))
     margin = (user[batch.user] * (item[batch.pos_item] - item[batch.neg_item])).sum(1)
     free = model.embedding.user, model.embedding.item
     rows = [sorted(set(x.tolist())) for x in (batch.user, batch.pos_item)]
     structure, semantics = [], []
-    for far, x, i, prototypes in zip(
-        model.embedding.split(layers[hops]), free, rows, model.prototypes
-    ):
+    for far, x, i, prototypes in zip(layers[hops], free, rows, model.prototypes):
         structure.append(mean_log_softmax(far[i], x[i], range(len(i)), 0.3))
         clusters = prototypes.cluster[i].tolist()
         semantics.append(mean_log_softmax(x[i], prototypes.centers, clusters, 0.3))
