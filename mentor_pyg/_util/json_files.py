@@ -39,7 +39,7 @@ def parse_json(text: str) -> Any:
     """
     try:
         content = json.loads(
-            text, object_pairs_hook=_without_repeats, parse_constant=_finite, parse_float=_finite
+            text, object_pairs_hook=without_repeats, parse_constant=_finite, parse_float=_finite
         )
         json.dumps(content, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     except RecursionError:
@@ -47,11 +47,24 @@ def parse_json(text: str) -> Any:
     return content
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+class RepeatedKey(ValueError):
+    """An object of JSON has a key twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"key {shown(key)} is there twice")
+        self.key = key
+
+
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, for ``object_pairs_hook``.
+
+    Raises:
+        RepeatedKey: If a key is there twice, of which Python would drop one.
+    """
     content = dict(pairs)
     for key in content if len(content) < len(pairs) else ():
         if sum(key == other for other, _ in pairs) > 1:
-            raise ValueError(f"key {shown(key)} is there twice")
+            raise RepeatedKey(key)
     return content
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mentor_pyg._util.files import check_readable
 from mentor_pyg.cli import Output, expanded
+from mentor_pyg.datasets.problems import MissingColumn
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.preparation import (
     AmazonImages,
@@ -25,7 +26,6 @@ from mentor_pyg.preparation import (
 )
 from mentor_pyg.preparation.encoders import check_batch_size
 from mentor_pyg.preparation.features import Content
-from mentor_pyg.preparation.problems import MissingColumn
 from mentor_pyg.preparation.run import InteractionSource
 
 OF_SHAPE = ("k_core", "split", "held_out", "seed", "duplicates", "min_rating")

@@ -1,11 +1,106 @@
-"""Splits the lines of tables whose columns are separated by tabs or commas."""
+"""Streams tables whose columns are separated by tabs or commas."""
 
 import csv
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+
+from mentor_pyg.datasets.lines import read_lines
+from mentor_pyg.datasets.problems import BadValue, MissingColumn, Problems
+from mentor_pyg.errors import InputError, shown
 
 MAX_FIELD = 2**17
 """Characters; a longer one is a file without line ends, or no table at all."""
 
 EXPECTED = "a row of short fields on one line, with quotes that end there"
+
+
+def read_rows(
+    path: Path,
+    columns: Sequence[str],
+    problems: Problems | None = None,
+    *,
+    header: Sequence[str] | None = None,
+    gaps: bool = True,
+    progress: bool = True,
+) -> Generator[tuple[int, list[str]], None, None]:
+    """The values of some columns in every row, with the number of its line.
+
+    Args:
+        path: A text file as of :func:`~mentor_pyg.datasets.lines.read_lines`.
+        columns: Which columns, in this order.
+        problems: What happens to rows that can't be used; they are errors if not given.
+        header: Names of all columns, if the file has no header.
+        gaps: Whether there may be blank lines between the rows.
+        progress: Whether to show a bar.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it isn't such a table, or lacks a column.
+    """
+    problems, last = problems or Problems(), 0
+    with closing(read_lines(path, problems, progress, has_header=header is None)) as lines:
+        first = next(lines, None)
+        if first is None:
+            raise InputError(f"{path}: has no line that isn't blank; expected rows")
+        number, line = first
+        delimiter = find_delimiter(line)
+        names = _header(path, number, line, delimiter, columns) if header is None else header
+        wanted = positions(path, columns, names)
+        for number, line in chain([first], lines):
+            if not gaps and number > last + 1:
+                raise InputError(f"{path}: line {last + 1} is blank; expected a row")
+            last = number
+            if header is None and number == first[0]:
+                continue
+            try:
+                row = _row(line, delimiter, len(names))
+            except BadValue as bad:
+                problems.add(f"{path}: line {number}", bad)
+            else:
+                yield number, [row[position] for position in wanted]
+
+
+def positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list[int]:
+    """Where columns are in a header.
+
+    Raises:
+        MissingColumn: If one isn't there, or several times.
+    """
+    for name in columns:
+        if header.count(name) != 1:
+            names = repr(", ".join(header)[:200])[1:-1]  # without control characters
+            found = "there twice" if name in header else f"not among {names}"
+            raise MissingColumn(f"{path}: column '{name}' is {found}; expected it once", name)
+    return [header.index(name) for name in columns]
+
+
+def _header(
+    path: Path, number: int, line: str, delimiter: str, columns: Sequence[str]
+) -> list[str]:
+    try:
+        header = [name.strip() for name in split_row(line, delimiter)]
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: line {number} has {error}; expected a header, {EXPECTED}"
+        ) from None
+    if len(header) == 1 and not {*columns} <= {*header}:
+        raise InputError(
+            f"{path}: line {number} has neither tab nor comma ({shown(header[0])}); "
+            "expected tab- or comma-separated columns"
+        )
+    return header
+
+
+def _row(line: str, delimiter: str, width: int) -> list[str]:
+    try:
+        row = split_row(line, delimiter, width)
+    except csv.Error as error:
+        raise BadValue("not a row", f"has {error}", EXPECTED) from None
+    if len(row) != width:
+        raise BadValue("wrong number of columns", f"has {len(row)} columns", f"{width} columns")
+    return row
 
 
 def find_delimiter(header: str) -> str:

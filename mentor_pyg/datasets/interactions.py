@@ -1,19 +1,17 @@
 """Reads and checks the table of interactions, ``<name>.inter``."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, count, islice
-from operator import itemgetter
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from mentor_pyg._util.files import check_file
 from mentor_pyg.choices import SPLITS
-from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
+from mentor_pyg.datasets.delimited import read_rows
 from mentor_pyg.datasets.row_numbers import as_integers
 from mentor_pyg.errors import InputError, shown
 
@@ -91,29 +89,20 @@ def _read_columns(path: Path) -> dict[str, _Column]:
     """The three columns by name, read in pieces to bound the memory."""
     check_file(path, TABLE)
     code_of: list[defaultdict[str, int]] = [defaultdict(count().__next__) for _ in COLUMNS]
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            pieces = list(_read_pieces(path, file, code_of))
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise InputError(f"{path}: byte {byte:#04x} isn't UTF-8; expected a text file") from None
+    with closing(read_rows(path, COLUMNS, gaps=False, progress=False)) as rows:
+        pieces = list(_code(rows, code_of))
     if not pieces:
         raise InputError(f"{path}: has a header but no interactions; expected at least one")
     codes = np.concatenate(pieces, axis=1)
     return {name: _strip(name, *x) for name, *x in zip(COLUMNS, codes, code_of)}
 
 
-def _read_pieces(
-    path: Path, file: TextIO, code_of: list[defaultdict[str, int]], size: int = 2**16
+def _code(
+    rows: Iterator[tuple[int, list[str]]], code_of: list[defaultdict[str, int]], size: int = 2**16
 ) -> Iterator[np.ndarray]:
     """Codes [3, n] of some rows after the others; ``code_of`` has the texts they stand for."""
-    line = file.readline()
-    delimiter = find_delimiter(line)
-    header = _read_header(path, line, delimiter)
-    fields = itemgetter(*map(header.index, COLUMNS))
-    rows = _read_rows(path, file, delimiter, len(header))
     # Not as a list of rows, which Python's collector of garbage would go through again and again:
-    while piece := list(chain.from_iterable(map(fields, islice(rows, size)))):
+    while piece := list(chain.from_iterable(row for _, row in islice(rows, size))):
         yield np.array(
             [
                 list(map(codes.__getitem__, piece[k :: len(COLUMNS)]))
@@ -128,45 +117,6 @@ def _strip(name: str, codes: np.ndarray, code_of: Iterable[str]) -> _Column:
     again: defaultdict[str, int] = defaultdict(count().__next__)
     new = np.array([again[text.strip()] for text in code_of], dtype=np.int32)
     return _Column(name, codes if len(again) == len(new) else new[codes], list(again))
-
-
-def _read_rows(path: Path, lines: TextIO, delimiter: str, width: int) -> Iterator[list[str]]:
-    """The rows after the header; blank lines may follow them, but not come between them."""
-    blank = 0
-    for number, line in enumerate(lines, 2):
-        try:
-            row = split_row(line, delimiter, width)
-        except csv.Error as error:
-            raise InputError(f"{path}: line {number} has {error}; expected {EXPECTED}") from None
-        if len(row) == width and not blank:
-            yield row
-        elif line.isspace():
-            blank = blank or number
-        elif blank:
-            raise InputError(f"{path}: line {blank} is blank; expected a row")
-        else:
-            raise InputError(
-                f"{path}: line {number} has {len(row)} columns; expected {width} as in the header"
-            )
-
-
-def _read_header(path: Path, line: str, delimiter: str) -> list[str]:
-    if not line.strip():
-        raise InputError(f"{path}: is empty; expected a header with {', '.join(COLUMNS)}")
-    try:
-        header = [name.strip() for name in split_row(line, delimiter)]
-    except csv.Error as error:
-        raise InputError(f"{path}: line 1 has {error}; expected {EXPECTED}") from None
-    if len(header) == 1:
-        raise InputError(
-            f"{path}: line 1 has neither tab nor comma ('{line.strip()[:60]}'); "
-            "expected tab- or comma-separated columns"
-        )
-    for name in COLUMNS:
-        if header.count(name) != 1:
-            found = "twice" if header.count(name) else f"not among {', '.join(header)[:200]}"
-            raise InputError(f"{path}: column '{name}' is {found}; expected it once")
-    return header
 
 
 def _read_labels(path: Path, column: _Column) -> np.ndarray:

@@ -11,13 +11,13 @@ import numpy as np
 
 from mentor_pyg._util.files import check_file
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import checked
 from mentor_pyg.preparation.contents import Encode, ItemTexts
 from mentor_pyg.preparation.encoders import encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
 from mentor_pyg.preparation.interactions import InteractionTable
-from mentor_pyg.preparation.problems import BadValue
 from mentor_pyg.preparation.tables import kind_of
 
 REVIEWS = ("reviews_*_5.json*", "reviews_*.json*", "ratings_*.csv*")

@@ -12,13 +12,13 @@ import numpy as np
 
 from mentor_pyg._util.files import check_file, check_folder
 from mentor_pyg.datasets.arrays import open_array
+from mentor_pyg.datasets.lines import read_lines
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import checked
 from mentor_pyg.preparation.encoders import encode_images, encode_texts
 from mentor_pyg.preparation.features import Block, ItemRows
-from mentor_pyg.preparation.lines import read_lines
 from mentor_pyg.preparation.pictures import ENDINGS
-from mentor_pyg.preparation.problems import BadValue
 from mentor_pyg.preparation.tables import check_table, open_table
 from mentor_pyg.preparation.text import compose_text
 from mentor_pyg.preparation.values import as_id

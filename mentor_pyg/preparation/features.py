@@ -12,8 +12,8 @@ import numpy as np
 
 from mentor_pyg._util.files import naming
 from mentor_pyg.datasets.features import MASK_SUFFIX, SUFFIX
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.preparation.problems import BadValue, Problems
 
 
 class Block(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from mentor_pyg.choices import Duplicates
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
-from mentor_pyg.preparation.problems import BadValue, Problems
-from mentor_pyg.preparation.tables import Table, check_table, open_table
+from mentor_pyg.preparation.tables import RowStream, check_table, open_table
 from mentor_pyg.preparation.times import Time, TimeColumn
 from mentor_pyg.preparation.values import as_id, as_rating
 
@@ -152,7 +152,7 @@ class InteractionTable:
 
     def _pairs(
         self,
-        table: Table,
+        table: RowStream,
         users: dict[str, int],
         items: dict[str, int],
         times: TimeColumn,

@@ -11,13 +11,13 @@ from mentor_pyg._util.files import check_file
 from mentor_pyg.choices import SPLITS
 from mentor_pyg.datasets.features import SUFFIX
 from mentor_pyg.datasets.interactions import MAX_ROWS_PER_ID
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import checked
 from mentor_pyg.preparation.contents import ReadyFeatures, open_features
 from mentor_pyg.preparation.interactions import Pairs
-from mentor_pyg.preparation.problems import BadValue, Problems
-from mentor_pyg.preparation.records import parse_json
+from mentor_pyg.preparation.records import load_json
 
 
 @checked
@@ -138,7 +138,7 @@ def _check_gaps(folder: Path, what: str, rows: np.ndarray) -> None:
 def _load(path: Path) -> dict[str, Any]:
     check_file(path)
     try:
-        content = parse_json(path.read_bytes())
+        content = load_json(path.read_bytes())
     except BadValue as bad:
         raise InputError(f"{path}: {bad.found}; expected {bad.expected}") from None
     except (ValueError, RecursionError) as error:

@@ -6,8 +6,8 @@ from typing import Any
 
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.datasets.delimited import positions
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.preparation.header import positions
 
 ROWS_AT_ONCE = 2**10
 """Few, since a file may be packed so well that a row has megabytes."""

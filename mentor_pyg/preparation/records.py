@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from mentor_pyg._util.json_files import RepeatedKey, without_repeats
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.errors import shown
-from mentor_pyg.preparation.problems import BadValue
 
 
-def parse_json(content: str | bytes) -> Any:
+def load_json(content: str | bytes) -> Any:
     """What JSON says, if it says it once.
 
     Raises:
@@ -18,20 +19,14 @@ def parse_json(content: str | bytes) -> Any:
         ValueError: If it isn't JSON.
         RecursionError: If it is nested too deeply.
     """
-    return json.loads(content, object_pairs_hook=_once)
+    try:
+        return json.loads(content, object_pairs_hook=without_repeats)
+    except RepeatedKey as error:
+        raise _repeated(error.key) from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        _check_keys([key for key, _ in pairs])
-    return record
-
-
-def _check_keys(keys: list[Any]) -> None:
-    for position, key in enumerate(keys):
-        if key in keys[:position]:
-            raise BadValue("repeated key", f"has {shown(key)} twice", "each key once")
+def _repeated(key: Any) -> BadValue:
+    return BadValue("repeated key", f"has {shown(key)} twice", "each key once")
 
 
 def parse_record(line: str) -> dict[str, Any]:
@@ -41,7 +36,7 @@ def parse_record(line: str) -> dict[str, Any]:
         BadValue: If it is neither, or has a key twice.
     """
     try:
-        record = parse_json(line)
+        record = load_json(line)
     except BadValue:
         raise
     except (ValueError, RecursionError):
@@ -63,7 +58,9 @@ def _parse_literal(line: str) -> Any:
             "neither JSON nor a literal", f"is {shown(line)}", "a JSON or literal dict in a line"
         ) from None
     for node in dicts:
-        _check_keys([ast.literal_eval(key) for key in node.keys if key is not None])
+        keys = [ast.literal_eval(key) for key in node.keys if key is not None]
+        if twice := [key for n, key in enumerate(keys) if key in keys[:n]]:
+            raise _repeated(twice[0])
     return record
 
 

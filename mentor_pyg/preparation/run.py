@@ -16,6 +16,7 @@ from mentor_pyg._util.formats import label
 from mentor_pyg._util.json_files import write_json
 from mentor_pyg.choices import SPLITS, Duplicates, OnError, SplitMethod
 from mentor_pyg.datasets.features import IDS_SUFFIX, MODALITY_NAMES, check_modality
+from mentor_pyg.datasets.problems import Problems
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import NonNegativeInt, Seed, checked
 from mentor_pyg.preparation.cores import k_core
@@ -26,7 +27,6 @@ from mentor_pyg.preparation.interactions import (
     drop_duplicates,
     number_ids,
 )
-from mentor_pyg.preparation.problems import Problems
 from mentor_pyg.preparation.splits import HeldOut, check_split, split
 from mentor_pyg.preparation.summary import PreparationReport
 from mentor_pyg.preparation.times import time_texts

@@ -1,28 +1,24 @@
 """Streams the wanted columns of tables: CSV, TSV, JSON lines, Python literals, Parquet."""
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mentor_pyg._util.extras import optional as import_optional
 from mentor_pyg._util.files import check_file
-from mentor_pyg.datasets.delimited import EXPECTED, find_delimiter, split_row
-from mentor_pyg.errors import InputError
-from mentor_pyg.preparation.header import positions
-from mentor_pyg.preparation.lines import read_lines
+from mentor_pyg.datasets.delimited import read_rows
+from mentor_pyg.datasets.lines import read_lines
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.preparation.parquet import read_parquet
-from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.records import parse_record
 
 RECORDS, PARQUET = (".json", ".jsonl", ".ndjson"), (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
-class Table:
+class RowStream:
     """A stream of rows: ``rows`` yields their numbers in the file and their values."""
 
     path: Path
@@ -43,7 +39,7 @@ def open_table(
     header: Sequence[str] | None = None,
     skip_line: Callable[[str], bool] | None = None,
     progress: bool = True,
-) -> Iterator[Table]:
+) -> Iterator[RowStream]:
     """Opens a table for a ``with`` block, by the ending of its name.
 
     A last ``.gz`` is taken off, and capitals and small letters are the same.
@@ -68,19 +64,17 @@ def open_table(
     kind = kind_of(path)
     if kind in PARQUET:
         with closing(read_parquet(path, [*columns, *optional], progress)) as records:
-            yield Table(path, "row", records)
+            yield RowStream(path, "row", records)
         return
-    has_header = kind not in RECORDS and header is None
     # Closed here, since an error keeps the generators alive that it went through:
-    with closing(read_lines(path, problems, progress, has_header)) as lines:
-        if kind in RECORDS:
+    if kind in RECORDS:
+        with closing(read_lines(path, problems, progress)) as lines:
             wanted = (line for line in lines if not (skip_line and skip_line(line[1])))
-            rows: Iterator[tuple[int, Sequence[Any]]] = _read_records(
-                path, wanted, columns, optional, problems
-            )
-        else:
-            rows = _read_delimited(path, lines, [*columns, *optional], header, problems)
-        yield Table(path, "line", rows)
+            yield RowStream(path, "line", _read_records(path, wanted, columns, optional, problems))
+        return
+    every = [*columns, *optional]
+    with closing(read_rows(path, every, problems, header=header, progress=progress)) as rows:
+        yield RowStream(path, "line", rows)
 
 
 def check_table(path: Path) -> None:
@@ -119,43 +113,3 @@ def _read_records(
             problems.add(f"{path}: line {number}", bad)
         else:
             yield number, [record.get(name) for name in (*columns, *optional)]
-
-
-def _read_delimited(
-    path: Path,
-    lines: Iterator[tuple[int, str]],
-    columns: Sequence[str],
-    header: Sequence[str] | None,
-    problems: Problems,
-) -> Iterator[tuple[int, list[str]]]:
-    first = next(lines, None)
-    if first is None:
-        raise InputError(f"{path}: has no line that isn't blank; expected rows")
-    delimiter = find_delimiter(first[1])
-    if header is None:
-        try:
-            header = [name.strip() for name in split_row(first[1], delimiter)]
-        except csv.Error as error:
-            raise InputError(
-                f"{path}: line {first[0]} has {error}; expected a header, {EXPECTED}"
-            ) from None
-    else:
-        lines = chain([first], lines)
-    wanted = positions(path, columns, header)
-    for number, line in lines:
-        try:
-            row = _split(line, delimiter, len(header))
-        except BadValue as bad:
-            problems.add(f"{path}: line {number}", bad)
-        else:
-            yield number, [row[position] for position in wanted]
-
-
-def _split(line: str, delimiter: str, width: int) -> list[str]:
-    try:
-        row = split_row(line, delimiter, width)
-    except csv.Error as error:
-        raise BadValue("not a row", f"has {error}", EXPECTED) from None
-    if len(row) != width:
-        raise BadValue("wrong number of columns", f"has {len(row)} columns", f"{width} columns")
-    return row

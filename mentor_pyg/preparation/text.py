@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.errors import shown
-from mentor_pyg.preparation.problems import BadValue
 
 _words = re.compile(r"\w+").findall
 

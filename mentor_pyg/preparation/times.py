@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.errors import InputError, shown
-from mentor_pyg.preparation.problems import BadValue
 
 LIMIT = 2**63
 """No digits, and no sum of seconds, may be as large as this."""

@@ -4,8 +4,8 @@ import math
 import re
 from typing import Any
 
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.errors import shown
-from mentor_pyg.preparation.problems import BadValue
 from mentor_pyg.preparation.times import NUMBER
 
 MAX_ID = 2**16

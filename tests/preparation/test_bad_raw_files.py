@@ -12,6 +12,7 @@ from raw_files import ASINS, encode, image, lines, meta, record, review, reviews
 
 from mentor_pyg import InputError
 from mentor_pyg.datasets import MMRecDataset
+from mentor_pyg.datasets.problems import Problems
 from mentor_pyg.preparation import (
     AmazonImages,
     ImageFolder,
@@ -27,7 +28,6 @@ from mentor_pyg.preparation import (
     prepare,
 )
 from mentor_pyg.preparation.features import ItemRows, write_features
-from mentor_pyg.preparation.problems import Problems
 
 REVIEWS, META, IMAGES = "reviews_Toys_5.json.gz", "meta_Toys.json.gz", "image_features_Toys.b"
 GOOD = [json.dumps(row) for row in reviews()]

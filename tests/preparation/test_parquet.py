@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from mentor_pyg import InputError
+from mentor_pyg.datasets.problems import Problems
 from mentor_pyg.preparation import InteractionTable, ItemTexts, prepare
-from mentor_pyg.preparation.problems import Problems
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

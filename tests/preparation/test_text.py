@@ -1,7 +1,7 @@
 import pytest
 
+from mentor_pyg.datasets.problems import BadValue
 from mentor_pyg.preparation import compose_text
-from mentor_pyg.preparation.problems import BadValue
 
 
 @pytest.mark.parametrize(

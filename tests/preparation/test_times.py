@@ -5,8 +5,8 @@ import pytest
 from raw_files import lines, write
 
 from mentor_pyg import InputError
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.preparation import InteractionTable, PrepareSettings, prepare
-from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.times import TimeColumn, as_time, time_texts
 
 MAY = 1684877280  # 2023-05-23 21:28 UTC

@@ -8,9 +8,9 @@ from raw_files import lines, write
 
 from mentor_pyg import InputError
 from mentor_pyg.datasets import MMRecDataset
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.preparation import InteractionTable, prepare
 from mentor_pyg.preparation.features import ItemRows
-from mentor_pyg.preparation.problems import BadValue, Problems
 from mentor_pyg.preparation.values import MAX_ID, as_id, as_rating
 from mentor_pyg.typing import USER
 

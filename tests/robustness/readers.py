@@ -18,6 +18,7 @@ from mentor_pyg.datasets import MMRecDataset
 from mentor_pyg.datasets.features import read_features, read_ids
 from mentor_pyg.datasets.interactions import read_interactions
 from mentor_pyg.datasets.mmrec import to_hetero_data
+from mentor_pyg.datasets.problems import Problems
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.experiments import read_plan
 from mentor_pyg.plots.history import read_history
@@ -31,7 +32,6 @@ from mentor_pyg.preparation.folder import new_folder
 from mentor_pyg.preparation.interactions import InteractionTable
 from mentor_pyg.preparation.mmssl import MMSSLFolder
 from mentor_pyg.preparation.pretrained import ImageEncoder
-from mentor_pyg.preparation.problems import Problems
 from mentor_pyg.report.results import read_results
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import load_run, run_summary, train

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mentor_pyg._util.files import check_file
 from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.datasets.problems import BadValue, Problems
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.preparation.problems import BadValue, Problems
 
 LINES_PER_UPDATE = 1024
 MAX_LINE = 2**22
