@@ -19,8 +19,9 @@ from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 
 import mentor_pyg
-from mentor_pyg._util.files import check_file, fingerprint
+from mentor_pyg._util.files import check_file
 from mentor_pyg._util.formats import Kind
+from mentor_pyg._util.hashes import file_digest, fingerprint
 from mentor_pyg._util.tensor_files import content_hash, load_tensors, save_tensors
 from mentor_pyg.errors import InputError
 
@@ -31,8 +32,6 @@ VARIABLE = "MENTOR_PYG_CACHE"
 
 PACKAGES = ("mentor_pyg", "torch_geometric")
 """Whose transforms do what their class and their attributes say, in a given version."""
-
-CHUNK = 2**20
 
 CACHE, VALUE = Kind("cached result", 1), "value"
 
@@ -103,11 +102,7 @@ def file_hash(path: Path, expected: str = "a file") -> str:
         InputError: If it is none that can be read; ``expected`` says what should be there.
     """
     check_file(path, expected)
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_digest(path)
 
 
 class _Unsure(Exception):

@@ -9,18 +9,17 @@ from pathlib import Path
 from mentor_pyg._util.files import (
     check_target,
     check_writable,
-    hidden_beside,
     naming,
     sync,
-    temporary_beside,
 )
 from mentor_pyg._util.interrupts import deferring
+from mentor_pyg._util.temporary import hidden_beside, temporary_beside
 from mentor_pyg.errors import InputError
 
 Writer = Callable[[Path], object]
 
 
-def content(value: str | bytes) -> Writer:
+def whole(value: str | bytes) -> Writer:
     """Writes a text or bytes."""
     data = value.encode() if isinstance(value, str) else value
     return lambda path: path.write_bytes(data)

@@ -1,30 +1,18 @@
-"""Reading, writing and fingerprinting files safely."""
+"""Reading and writing files safely."""
 
-import hashlib
 import os
 import re
-import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+from mentor_pyg._util.hashes import fingerprint
+from mentor_pyg._util.temporary import temporary_beside
 from mentor_pyg.errors import InputError, brief, reason
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 MAX_SLUG = 100
 """Characters of a name of the user's in the name of a file, which may have 255 bytes."""
-
-TEMPORARY = ".mentor-pyg-tmp"
-"""How names of files end that are being written."""
 
 
 def check_file(path: Path, expected: str = "a file") -> None:
@@ -37,9 +25,7 @@ def check_file(path: Path, expected: str = "a file") -> None:
         FileNotFoundError: If there is nothing.
         InputError: If it is a folder, a pipe or a device, or may not be read.
     """
-    check_readable(path, expected)
-    if not path.is_file():
-        raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
+    check_readable(path, expected, Path.is_file)
 
 
 def check_folder(path: Path, expected: str) -> None:
@@ -49,13 +35,13 @@ def check_folder(path: Path, expected: str) -> None:
         FileNotFoundError: If there is nothing.
         InputError: If it is a file, a pipe or a device, or may not be read.
     """
-    check_readable(path, expected)
-    if not path.is_dir():
-        raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
+    check_readable(path, expected, Path.is_dir)
 
 
-def check_readable(path: Path, expected: str) -> None:
-    """Fails before any work if there is nothing, or nothing that may be read.
+def check_readable(
+    path: Path, expected: str, is_right: Callable[[Path], bool] = Path.exists
+) -> None:
+    """Fails before any work if there is nothing, nothing that may be read, or another kind.
 
     Raises:
         FileNotFoundError: If there is nothing.
@@ -74,16 +60,13 @@ def check_readable(path: Path, expected: str) -> None:
         raise FileNotFoundError(f"{path}: not found; expected {expected}")
     if not may_be_read:
         raise InputError(f"{path}: can't be read (Permission denied); expected {expected}")
+    if not is_right(path):
+        raise InputError(f"{path}: is {_kind(path)}; expected {expected}")
 
 
 def _kind(path: Path) -> str:
     kinds = {"a file": path.is_file, "a folder": path.is_dir, "a pipe": path.is_fifo}
     return next((kind for kind, is_of in kinds.items() if is_of()), "a device")
-
-
-def fingerprint(*parts: Any) -> str:
-    """A short stable key of the ``repr`` of all parts."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
 @contextmanager
@@ -109,96 +92,6 @@ def naming(path: Path | str, temporary: Path | None = None) -> Iterator[None]:
             f"{path}: can't be written ({error.strerror or reason(error)}); "
             "expected a disk that works and has room for it"
         ) from None
-
-
-@contextmanager
-def temporary_beside(
-    path: Path, is_folder: bool = False, rescue: Callable[[Path], object] = bool
-) -> Iterator[Path]:
-    """A new file or folder beside ``path``, which vanishes with the block unless it is renamed.
-
-    It is locked while the block runs. What a killed process left, whose locks ended with
-    it, is removed first; what another one is writing stays.
-
-    Args:
-        path: What it will become.
-        is_folder: Whether to make a folder.
-        rescue: Called with what a killed process left, before that is removed.
-    """
-    with suppress(PermissionError):  # of folders that may be written to but not listed
-        _remove_stale(path, rescue)
-    while True:
-        temporary = hidden_beside(path)
-        if is_folder:
-            temporary.mkdir()
-        else:
-            temporary.touch(exist_ok=False)  # with the usual permissions
-        # Until it is locked, another process may take it for stale and remove it:
-        lock = _lock(temporary, wait=True)
-        if temporary.exists():
-            break
-        _unlock(lock)
-    try:
-        yield temporary
-    finally:
-        _remove(temporary)
-        _unlock(lock)
-
-
-def hidden_beside(path: Path) -> Path:
-    """A new name for what becomes ``path``, or was it."""
-    return path.with_name(f"{_prefix(path)}{uuid.uuid4().hex[:8]}{TEMPORARY}")
-
-
-def _prefix(path: Path) -> str:
-    name = path.name if len(os.fsencode(path.name)) < 200 else fingerprint(path.name)
-    return f".{name}."
-
-
-def _remove_stale(path: Path, rescue: Callable[[Path], object]) -> None:
-    prefix = _prefix(path)
-    for name in os.listdir(path.parent):
-        token = name.removeprefix(prefix).removesuffix(TEMPORARY)
-        if name != f"{prefix}{token}{TEMPORARY}" or not re.fullmatch("[0-9a-f]{8}", token):
-            continue
-        stale = path.with_name(name)
-        lock = _lock(stale, wait=False)
-        if lock is not None:
-            with suppress(OSError):
-                rescue(stale)
-            with suppress(OSError):
-                _remove(stale)
-            _unlock(lock)
-
-
-def _lock(path: Path, wait: bool) -> int | None:
-    """Locks a file or folder until it is unlocked or the process ends.
-
-    Returns:
-        A handle; None if it is locked already, gone, or the system has no such locks.
-    """
-    if fcntl is None:
-        return None
-    handle = None
-    try:
-        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # for NFS
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        _unlock(handle)
-        return None
-    return handle
-
-
-def _unlock(lock: int | None) -> None:
-    if lock is not None:
-        os.close(lock)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

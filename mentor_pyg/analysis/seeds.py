@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mentor_pyg._util.files import fingerprint
+from mentor_pyg._util.hashes import fingerprint
 from mentor_pyg.analysis.runs import RunEvaluation
 from mentor_pyg.evaluation.per_user import UserMetrics, mean_over_runs
 from mentor_pyg.runs.config import RunConfig

@@ -1,36 +1,22 @@
 """Tables of figures as text, Markdown, LaTeX, HTML and CSV."""
 
-import html
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mentor_pyg._util.csv_files import csv_text
-from mentor_pyg._util.escaping import printable
+from mentor_pyg.analysis.drawn import (
+    Drawn,
+    decorate,
+    escape_html,
+    escape_latex,
+    escape_markdown,
+    one_line,
+)
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import checked
 
 Value = str | int | float | None
-
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~#&$!]|^[-+=:]|(?<=^\d)[.)])")
-LIGATURE = re.compile(r"([-'`])(?=\1)")
-"""What LaTeX makes one character of two, such as a dash of two hyphens."""
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    # After a line's end, these would be taken for its options:
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
-} | {character: f"\\{character}" for character in "&%$#_{}"}
-LATEX_NUMBER = {"-": "$-$", "±": r"$\pm$"}
 
 
 @checked
@@ -69,15 +55,6 @@ class Cell:
 Entry = Value | Cell
 
 
-class Drawn(NamedTuple):
-    """A cell before it is written in a format."""
-
-    text: str
-    is_number: bool = False
-    best: bool = False
-    star: bool = False
-
-
 @dataclass(frozen=True)
 class Table:
     """Columns, rows and what is written around them.
@@ -113,37 +90,35 @@ class Table:
         for column in zip(*grid):
             marks = ["^" * cell.best + "*" * cell.star for cell in column]
             room = max(map(len, marks))
-            texts = [_one_line(cell.text) + mark.ljust(room) for cell, mark in zip(column, marks)]
+            texts = [one_line(cell.text) + mark.ljust(room) for cell, mark in zip(column, marks)]
             width = max(map(len, texts))
             right = _is_numeric(column)
             columns.append([x.rjust(width) if right else x.ljust(width) for x in texts])
         lines = ["  ".join(row).rstrip() for row in zip(*columns)]
         lines.insert(1, "-" * max(map(len, lines)))
         legend = "^ best" if any(cell.best for row in grid for cell in row) else ""
-        note = "; ".join(filter(None, (legend, _one_line(self.note))))
-        return "\n".join(filter(None, (_one_line(self.title), *lines, note)))
+        note = "; ".join(filter(None, (legend, one_line(self.note))))
+        return "\n".join(filter(None, (one_line(self.title), *lines, note)))
 
     def to_markdown(self) -> str:
         """A table in GitHub's Markdown; the best values are bold."""
         grid = self._grid()
-        rows = [
-            [_decorate(cell, _escape_markdown, "**{}**", r"\*") for cell in row] for row in grid
-        ]
+        rows = [[decorate(cell, escape_markdown, "**{}**", r"\*") for cell in row] for row in grid]
         rules = ["---:" if _is_numeric(column) else "---" for column in zip(*grid)]
         lines = [f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:])]
-        around = [_escape_markdown(Drawn(text)) for text in (self.title, self.note)]
+        around = [escape_markdown(Drawn(text)) for text in (self.title, self.note)]
         return "\n\n".join(filter(None, (around[0], "\n".join(lines), around[1])))
 
     def to_latex(self) -> str:
         """A floating table with the rules of the package booktabs."""
         grid = self._grid()
         rows = [
-            [_decorate(cell, _escape_latex, r"\textbf{{{}}}", "$^{*}$") for cell in row]
+            [decorate(cell, escape_latex, r"\textbf{{{}}}", "$^{*}$") for cell in row]
             for row in grid
         ]
         lines = [f"    {' & '.join(row)} \\\\" for row in rows]
         align = "".join("r" if _is_numeric(column) else "l" for column in zip(*grid))
-        caption = _escape_latex(Drawn(". ".join(filter(None, (self.title, self.note)))))
+        caption = escape_latex(Drawn(". ".join(filter(None, (self.title, self.note)))))
         return "\n".join(
             [
                 r"\begin{table}",
@@ -167,14 +142,13 @@ class Table:
 
         def row(cells: Sequence[Drawn], tag: str) -> str:
             texts = [
-                _decorate(cell, _escape_html, "<strong>{}</strong>", "<sup>*</sup>")
-                for cell in cells
+                decorate(cell, escape_html, "<strong>{}</strong>", "<sup>*</sup>") for cell in cells
             ]
             styles = [' style="text-align: right"' if r else "" for r in right]
             inner = (f"<{tag}{style}>{x}</{tag}>" for x, style in zip(texts, styles))
             return f"<tr>{''.join(inner)}</tr>"
 
-        title, note = (_escape_html(Drawn(text)) for text in (self.title, self.note))
+        title, note = (escape_html(Drawn(text)) for text in (self.title, self.note))
         lines = [
             "<table>",
             *([f"<caption>{title}</caption>"] if title else []),
@@ -244,30 +218,6 @@ def _draw(entry: Entry, column: Column, best: Value) -> Drawn:
 def _is_numeric(column: Sequence[Drawn]) -> bool:
     """Whether all of a column under its heading are numbers."""
     return len(column) > 1 and all(cell.is_number for cell in column[1:])
-
-
-def _decorate(cell: Drawn, escape: Callable[[Drawn], str], bold: str, star: str) -> str:
-    text = escape(cell)
-    return (bold.format(text) if cell.best else text) + star * cell.star
-
-
-def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
-
-
-def _escape_markdown(cell: Drawn) -> str:
-    text = _one_line(cell.text)
-    return text if cell.is_number else MARKDOWN.sub(r"\\\1", text)
-
-
-def _escape_latex(cell: Drawn) -> str:
-    table = LATEX_NUMBER if cell.is_number else LATEX
-    text = "".join(table.get(character, character) for character in _one_line(cell.text))
-    return LIGATURE.sub(r"\1{}", text)
-
-
-def _escape_html(cell: Drawn) -> str:
-    return html.escape(_one_line(cell.text))
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

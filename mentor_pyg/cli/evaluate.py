@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from mentor_pyg._util.environment import choose_device
-from mentor_pyg._util.file_sets import Writer, check_targets, content, write_together
+from mentor_pyg._util.file_sets import Writer, check_targets, whole, write_together
 from mentor_pyg.analysis import Findings, RunEvaluation, aggregate, evaluate_runs, find, make_tables
 from mentor_pyg.cli import Output, integers
 from mentor_pyg.errors import InputError
@@ -62,7 +62,7 @@ def _write(args: argparse.Namespace, text: str, evaluations: list[RunEvaluation]
     """Both files or neither."""
     writers: dict[Path, Writer] = {}
     if args.out:
-        writers[Path(args.out)] = content(text + "\n")
+        writers[Path(args.out)] = whole(text + "\n")
     if args.per_user:
         runs = {str(e.folder): e.overall for e in evaluations}
         ids = evaluations[0].user_ids

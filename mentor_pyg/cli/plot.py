@@ -16,7 +16,7 @@ from mentor_pyg.plots.history import curves, read_history, run_names
 from mentor_pyg.plots.items import embeddings
 from mentor_pyg.plots.sample import sample_items
 from mentor_pyg.plots.settings import heat_map, read_grid
-from mentor_pyg.plots.style import check_format, save_figure
+from mentor_pyg.plots.style import image_suffix, save_figure
 from mentor_pyg.runs.run import load_run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> Output:
     out = args.out or f"{args.kind}.png"
-    check_format(out)
+    image_suffix(out)
     check_writable(Path(out).parent)
     _check_options(args)
     save_figure(_figure(args), out)

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData, InMemoryDataset
 
 from mentor_pyg._util.cache import cache_dir, cached, file_hash, transform_key
-from mentor_pyg._util.files import check_folder, fingerprint
+from mentor_pyg._util.files import check_folder
+from mentor_pyg._util.hashes import fingerprint
 from mentor_pyg.datasets.arrays import EXPECTED as ARRAY
 from mentor_pyg.datasets.features import (
     IDS,

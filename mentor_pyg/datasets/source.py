@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from mentor_pyg._util.files import fingerprint
+from mentor_pyg._util.hashes import fingerprint
 from mentor_pyg._util.tensor_files import content_hash
 from mentor_pyg.datasets import MMRecDataset, SyntheticDataset
 from mentor_pyg.datasets.amazon import BY_NAME

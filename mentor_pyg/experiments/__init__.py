@@ -1,7 +1,8 @@
 """Many models on many datasets under many seeds, and what comes of it."""
 
 from .comparison import Comparison, collect
-from .plan import Plan, Variant, plan_names, read_plan
+from .plan import Plan, Variant
+from .plan_files import plan_names, read_plan
 from .published import Published, published_figures
 from .runner import compare
 

@@ -1,35 +1,23 @@
-"""What to compare: a YAML file of models, datasets and seeds."""
+"""What to compare: models, datasets and seeds."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import product
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import MinLen
 
-from mentor_pyg._util.files import slug
-from mentor_pyg._util.named_yaml import PLANS, PRESETS, SPACES, beside
+from mentor_pyg._util.files import MAX_SLUG, slug
 from mentor_pyg._util.option_words import Words
-from mentor_pyg.datasets.source import KNOWN
-from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.evaluation.metrics import metric_names
-from mentor_pyg.experiments.plan_keys import (
-    check_dataset_names,
-    count,
-    folders_by_name,
-    optional_text,
-    sweep_values,
-    texts,
-)
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import NonNegativeInt, Seed, checked, different
-from mentor_pyg.runs.config import RunConfig, load_config, preset_names
-from mentor_pyg.training.config import check_seeds
+from mentor_pyg.runs.config import RunConfig, load_config
 from mentor_pyg.tuning import Search, space_of
-from mentor_pyg.tuning.space import as_changes
 
-KEYS = ("datasets", "seeds", "trials", "set", "models", "sweep", "reference", "metrics")
-MODEL_KEYS = ("name", "preset", "set", "space")
+RESULT_SUFFIXES = (".json", ".csv", ".md", ".tex", ".html", ".png")
+
+"""What the results of a dataset end in, which lie beside its folder."""
+
 Seeds = Annotated[
     tuple[Seed, ...],
     MinLen(1),
@@ -123,147 +111,27 @@ class Plan:
         )
 
 
-def plan_names() -> list[str]:
-    """Plans that come with the package."""
-    return PLANS.names()
-
-
-@checked
-def read_plan(
-    name: str | Path,
-    datasets: Mapping[str, str] | None = None,
-    changes: Sequence[str] = (),
-) -> Plan:
-    """Reads a plan and checks all of its configurations.
-
-    ===============  =========================================================
-    ``datasets``     folders by name, from the folder of the file
-    ``seeds``        a list, [0, 1, 2] if there is none
-    ``trials``       trials of each model's search, 0 if there is none
-    ``set``          settings of all models, e.g. ``[train.epochs=30]``
-    ``models``       names of presets, or mappings with ``name``, ``preset``,
-                     ``set`` and ``space``; files are named from the folder
-                     of the file
-    ``sweep``        values by setting; every model is taken with every
-                     combination of them
-    ``reference``    name of the model that the others are tested against
-    ``metrics``      what tables show, ``[recall@20, ndcg@20]`` if not given
-    ===============  =========================================================
-
-    Args:
-        name: A YAML file, or the name of a plan of the package.
-        datasets: Folders by name, in place of the plan's.
-        changes: Settings of all models, after those of ``set``; a model's own come last.
+def check_dataset_names(where: str, names: Iterable[Any]) -> None:
+    """Makes sure that each is the name of a file, and that no two would share one.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it can't be used.
+        InputError: If they can't be used.
     """
-    content = PLANS.read(name)
-    for key in content:
-        if key not in KEYS:
-            raise InputError(f"{name}: unknown key '{brief(key)}'; expected {', '.join(KEYS)}")
-    models = content.get("models")
-    if not isinstance(models, list) or not models:
-        raise InputError(f"{name}: models are {shown(models)}; expected a list of presets")
-    common = (*texts(f"{name}: set", content.get("set"), "train.lr=1e-3"), *changes)
-    sweep = sweep_values(f"{name}: sweep", content.get("sweep"))
-    values: dict[str, Any] = {
-        "datasets": _datasets(name, content.get("datasets"), datasets),
-        "variants": tuple(
-            v for model in models for v in _swept(_variant(name, model, common), sweep)
-        ),
-        "seeds": tuple(_seeds(name, content.get("seeds", [0, 1, 2]))),
-        "trials": count(f"{name}: trials", content.get("trials")),
-        "reference": optional_text(f"{name}: reference", content.get("reference")),
-        "metrics": texts(f"{name}: metrics", content.get("metrics"), "recall@20") or Plan.metrics,
-    }
-    try:
-        plan = Plan(**values)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    _check(name, plan)
-    return plan
-
-
-def _datasets(file: str | Path, value: Any, instead: Mapping[str, str] | None) -> dict[str, str]:
-    """The folders by name; what ``open_source`` knows by name stays, unless it is a folder."""
-    where = f"{file}: datasets"
-    if instead:
-        return folders_by_name(where, instead)
-    folders = folders_by_name(where, value)
-    paths = {name: beside(file, folder) for name, folder in folders.items()}
-    return {
-        name: folder if folder in KNOWN and not Path(paths[name]).exists() else paths[name]
-        for name, folder in folders.items()
-    }
-
-
-def _variant(where: str | Path, model: Any, changes: tuple[str, ...]) -> Variant:
-    if isinstance(model, str):
-        model = {"name": model}
-    if not isinstance(model, dict) or not isinstance(model.get("name"), str):
-        raise InputError(f"{where}: model {shown(model)}; expected a name, or a mapping with one")
-    file, where = where, f"{where}: model '{brief(model['name'])}'"
-    for key in model:
-        if key not in MODEL_KEYS:
+    taken: dict[str, str] = {}
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", name, re.ASCII):
             raise InputError(
-                f"{where} has an unknown key '{brief(key)}'; expected {', '.join(MODEL_KEYS)}"
+                f"{where}: name {shown(name)}; expected letters, digits and any of .=+-_"
             )
-    preset = PRESETS.beside(file, str(model.get("preset") or model["name"].lower()))
-    if not preset.endswith((".yaml", ".yml")) and preset not in preset_names():
-        raise InputError(
-            f"{where} has no preset '{brief(preset)}'; "
-            f"expected one of {', '.join(preset_names())}, or a .yaml file"
-        )
-    space = optional_text(f"{where}, space", model.get("space"))
-    return Variant(
-        name=model["name"],
-        preset=preset,
-        changes=changes + texts(f"{where}, set", model.get("set"), "train.lr=1e-3"),
-        space=None if space is None else SPACES.beside(file, space),
-        model=model["name"],
-    )
-
-
-def _swept(model: Variant, sweep: Mapping[str, list[Any]]) -> list[Variant]:
-    """A model with every combination of the values of the settings."""
-    if not sweep:
-        return [model]
-    variants = []
-    for values in product(*sweep.values()):
-        settings = dict(zip(sweep, values))
-        short = ", ".join(f"{key.rpartition('.')[2]}={v}" for key, v in settings.items())
-        changes = model.changes + tuple(as_changes(settings))
-        name = f"{model.name} {short}"
-        variants.append(replace(model, name=name, changes=changes, settings=settings))
-    return variants
-
-
-def _seeds(where: str | Path, seeds: Any) -> list[int]:
-    check_seeds(f"{where}: seeds", seeds)
-    return seeds
-
-
-def _check(where: str | Path, plan: Plan) -> None:
-    """Makes sure that everything that a plan names is there, before anything is trained."""
-    names = [variant.name for variant in plan.variants]
-    if plan.reference is not None and plan.reference not in names:
-        raise InputError(
-            f"{where}: reference {shown(plan.reference)} isn't among the models; "
-            f"expected one of {', '.join(names)}"
-        )
-    for variant in plan.variants:
-        try:
-            config = variant.config()
-            if plan.trials:
-                plan.search(variant).check()
-        except InputError as error:
-            raise InputError(f"{where}: model '{brief(variant.name)}': {error}") from None
-        measured = metric_names(config.train.ks)
-        for metric in plan.metrics:
-            if metric not in measured:
-                raise InputError(
-                    f"{where}: metrics name {shown(metric)}, which '{brief(variant.name)}' doesn't "
-                    f"measure; expected one of {', '.join(measured)}"
-                )
+        if len(name) > MAX_SLUG:
+            raise InputError(f"{where}: name {shown(name)}; expected at most {MAX_SLUG} characters")
+        if name.lower().endswith(RESULT_SUFFIXES):
+            raise InputError(
+                f"{where}: name {shown(name)} ends like a file of results; expected another"
+            )
+        if name.lower() in taken:
+            raise InputError(
+                f"{where}: names {shown(taken[name.lower()])} and {shown(name)} are one on file "
+                "systems that know no capitals; expected names that differ in more"
+            )
+        taken[name.lower()] = name

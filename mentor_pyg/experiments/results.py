@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mentor_pyg._util.extras import is_installed, pip_install
-from mentor_pyg._util.file_sets import Writer, content, write_together
+from mentor_pyg._util.file_sets import Writer, whole, write_together
 from mentor_pyg._util.files import slug
 from mentor_pyg._util.json_files import read_json
 from mentor_pyg.analysis import Findings
@@ -45,17 +45,17 @@ def write_results(comparison: Comparison, findings: Findings | None, out: Path) 
     writers: dict[Path, Writer] = {}
     for format, suffix in SUFFIXES.items():
         parts = [table.render(format)] + [published.render(format)] * bool(published.rows)
-        writers[out / f"{comparison.dataset}{suffix}"] = content("\n\n".join(parts) + "\n")
+        writers[out / f"{comparison.dataset}{suffix}"] = whole("\n\n".join(parts) + "\n")
     numbers = {
         "reference": comparison.reference.variant.name,
         "models": {r.variant.name: _numbers(r) for r in comparison.results},
         "significance": None if findings is None else findings.to_dict(),
     }
-    writers[_json(out, comparison.dataset)] = content(json.dumps(numbers, indent=2) + "\n")
+    writers[_json(out, comparison.dataset)] = whole(json.dumps(numbers, indent=2) + "\n")
     if is_installed("matplotlib"):
         for name, figure in _figures(comparison):
             path = out / f"{comparison.dataset}-{name}.png"
-            writers[path] = content(render(figure, path.suffix))
+            writers[path] = whole(render(figure, path.suffix))
     else:
         logger.info(f"nothing is plotted: that takes {pip_install('matplotlib')}")
     write_together(writers)

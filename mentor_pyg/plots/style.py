@@ -156,7 +156,7 @@ def render(figure: "Figure", suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def check_format(path: str | Path) -> str:
+def image_suffix(path: str | Path) -> str:
     """The suffix of a file for a plot.
 
     Raises:
@@ -175,6 +175,6 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     Raises:
         InputError: If it says something else, or the folder can't be written to.
     """
-    content = render(figure, check_format(path))
+    content = render(figure, image_suffix(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

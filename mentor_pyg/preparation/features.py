@@ -102,7 +102,7 @@ class Content(Protocol):
     def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]: ...
 
 
-class Coverage(NamedTuple):
+class Filled(NamedTuple):
     """How many items have content of a modality, and the width D_m of the features."""
 
     items: int
@@ -111,7 +111,7 @@ class Coverage(NamedTuple):
 
 def write_features(
     folder: Path, content: Content, items: ItemRows, progress: bool = True
-) -> Coverage:
+) -> Filled:
     """Writes ``<stem>_feat.npy`` and ``<stem>_mask.npy``; items without content become zeros.
 
     Raises:
@@ -136,7 +136,7 @@ def write_features(
     path = folder / f"{content.stem}{MASK_SUFFIX}"
     with naming(path), open(path, "wb") as file:
         np.save(file, mask)
-    return Coverage(int(mask.sum()), width)
+    return Filled(int(mask.sum()), width)
 
 
 class _Table:

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mentor_pyg._util.file_sets import replace_together
-from mentor_pyg._util.files import TEMPORARY, check_writable, naming, sync, temporary_beside
+from mentor_pyg._util.files import check_writable, naming, sync
 from mentor_pyg._util.formats import Kind
 from mentor_pyg._util.json_files import read_json
 from mentor_pyg._util.locks import LOCK, OWNER, sole_writer
+from mentor_pyg._util.temporary import TEMPORARY, temporary_beside
 from mentor_pyg.datasets.features import IDS_SUFFIX, MASK_SUFFIX, SUFFIX
 from mentor_pyg.errors import InputError
 from mentor_pyg.typing import ITEM, USER

@@ -20,7 +20,7 @@ from mentor_pyg.datasets.problems import Problems
 from mentor_pyg.errors import InputError, reason, shown
 from mentor_pyg.options import NonNegativeInt, Seed, checked
 from mentor_pyg.preparation.cores import k_core
-from mentor_pyg.preparation.features import Content, Coverage, ItemRows, write_features
+from mentor_pyg.preparation.features import Content, Filled, ItemRows, write_features
 from mentor_pyg.preparation.folder import PREPARATION, REPORT, new_folder
 from mentor_pyg.preparation.interactions import (
     Pairs,
@@ -215,7 +215,7 @@ def _write_pairs(folder: Path, name: str, pairs: Pairs) -> None:
 def _report(
     name: str,
     pairs: Pairs,
-    coverage: dict[str, Coverage],
+    coverage: dict[str, Filled],
     problems: Problems,
     settings: PrepareSettings,
 ) -> PreparationReport:

@@ -17,7 +17,7 @@ from mentor_pyg.plots.models import bars
 from mentor_pyg.plots.sample import ItemSample, has_modality_embeddings, sample_items
 from mentor_pyg.plots.style import render
 from mentor_pyg.report.results import RunResult, baseline
-from mentor_pyg.report.tables import Table, results_table, statistics_table
+from mentor_pyg.report.tables import PageTable, results_table, statistics_table
 from mentor_pyg.runs.run import load_run
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Section:
     """
 
     dataset: str
-    results: Table
-    statistics: Table
+    results: PageTable
+    statistics: PageTable
     images: list[Image]
     data_images: list[Image]
 
@@ -57,7 +57,7 @@ class _Group:
     """The runs on one dataset, as they are read."""
 
     dataset: str
-    statistics: Table
+    statistics: PageTable
     data_image: Image
     runs: list[RunResult] = field(default_factory=list)
     samples: list[ItemSample] = field(default_factory=list)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mentor_pyg.analysis.drawn import Drawn
 from mentor_pyg.datasets.sizes import DatasetStatistics
 from mentor_pyg.report.results import RunResult, baseline, flatten
 
@@ -11,24 +12,16 @@ MISSING = "n/a"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A text, and whether it is the best of its row."""
-
-    text: str
-    is_best: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
+class PageRow:
     """Cells under one heading; ``differs`` if they tell the runs apart."""
 
     name: str
-    cells: list[Cell]
+    cells: list[Drawn]
     differs: bool = False
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """What the template draws.
 
     Attributes:
@@ -41,12 +34,12 @@ class Table:
 
     caption: str
     columns: list[str]
-    rows: list[Row]
+    rows: list[PageRow]
     groups: list[tuple[str, int]] = field(default_factory=list)
     is_numeric: bool = False
 
 
-def overview_table(runs: Sequence[RunResult]) -> Table:
+def overview_table(runs: Sequence[RunResult]) -> PageTable:
     """Model, data, times and versions of every run."""
     properties: dict[str, Callable[[dict[str, Any]], str]] = {
         "model": lambda m: m["model"],
@@ -61,15 +54,15 @@ def overview_table(runs: Sequence[RunResult]) -> Table:
         "device": lambda m: m["device"],
     }
     rows = [
-        Row(name, [Cell(describe(run.metrics)) for run in runs])
+        PageRow(name, [Drawn(describe(run.metrics)) for run in runs])
         for name, describe in properties.items()
     ]
     packages = list(dict.fromkeys(name for run in runs for name in run.metrics["versions"]))
     rows += [
-        Row(name, [Cell(str(run.metrics["versions"].get(name, MISSING))) for run in runs])
+        PageRow(name, [Drawn(str(run.metrics["versions"].get(name, MISSING))) for run in runs])
         for name in packages
     ]
-    return Table("The runs", ["", *(run.name for run in runs)], rows)
+    return PageTable("The runs", ["", *(run.name for run in runs)], rows)
 
 
 def duration(seconds: float) -> str:
@@ -86,12 +79,12 @@ def memory(megabytes: float | None) -> str:
     return MISSING if megabytes is None else f"{megabytes:,.0f} MB"
 
 
-def results_table(runs: Sequence[RunResult]) -> Table:
+def results_table(runs: Sequence[RunResult]) -> PageTable:
     """All metrics of runs on the same data, on validation and test, the best marked."""
     popularity = baseline(runs)
     names = list(dict.fromkeys(name for run in runs for name in run.metrics["test"]))
     rows = [
-        Row(
+        PageRow(
             name,
             [
                 *_marked([run.metrics["val"].get(name) for run in runs]),
@@ -102,7 +95,7 @@ def results_table(runs: Sequence[RunResult]) -> Table:
         for name in names
     ]
     headings = [run.name for run in runs]
-    return Table(
+    return PageTable(
         "Results",
         ["metric", *headings, *headings, "by popularity"],
         rows,
@@ -111,29 +104,29 @@ def results_table(runs: Sequence[RunResult]) -> Table:
     )
 
 
-def _marked(values: Sequence[float | None]) -> list[Cell]:
+def _marked(values: Sequence[float | None]) -> list[Drawn]:
     """Cells of numbers; of two or more, the highest is the best."""
     known = [value for value in values if value is not None]
     best = max(known) if len(known) > 1 else None
     return [_number(value, value is not None and value == best) for value in values]
 
 
-def _number(value: float | None, is_best: bool = False) -> Cell:
-    return Cell(MISSING if value is None else f"{value:.4f}", is_best)
+def _number(value: float | None, is_best: bool = False) -> Drawn:
+    return Drawn(MISSING if value is None else f"{value:.4f}", best=is_best)
 
 
-def settings_table(runs: Sequence[RunResult]) -> Table:
+def settings_table(runs: Sequence[RunResult]) -> PageTable:
     """All settings, those that differ between the runs first."""
     settings = [flatten(run.config.to_dict()) for run in runs]
     names = list(dict.fromkeys(name for flat in settings for name in flat))
     rows = [_settings_row(name, settings) for name in names]
     rows.sort(key=lambda row: not row.differs)
-    return Table("Settings", ["setting", *(run.name for run in runs)], rows)
+    return PageTable("Settings", ["setting", *(run.name for run in runs)], rows)
 
 
-def _settings_row(name: str, settings: Sequence[Mapping[str, Any]]) -> Row:
-    cells = [Cell(_setting(flat[name]) if name in flat else MISSING) for flat in settings]
-    return Row(name, cells, differs=len({cell.text for cell in cells}) > 1)
+def _settings_row(name: str, settings: Sequence[Mapping[str, Any]]) -> PageRow:
+    cells = [Drawn(_setting(flat[name]) if name in flat else MISSING) for flat in settings]
+    return PageRow(name, cells, differs=len({cell.text for cell in cells}) > 1)
 
 
 def _setting(value: Any) -> str:
@@ -145,7 +138,7 @@ def _setting(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def statistics_table(statistics: DatasetStatistics) -> Table:
+def statistics_table(statistics: DatasetStatistics) -> PageTable:
     """Sizes of a dataset."""
     values = {
         "users": f"{statistics.users:,}",
@@ -163,5 +156,5 @@ def statistics_table(statistics: DatasetStatistics) -> Table:
             for name, width in statistics.widths.items()
         },
     }
-    rows = [Row(name, [Cell(value)]) for name, value in values.items()]
-    return Table("Data", ["", "value"], rows)
+    rows = [PageRow(name, [Drawn(value)]) for name, value in values.items()]
+    return PageTable("Data", ["", "value"], rows)

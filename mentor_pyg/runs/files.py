@@ -1,6 +1,5 @@
 """The files of a run: their names, what some of them hold, and that they belong together."""
 
-import hashlib
 import os
 import reprlib
 import shlex
@@ -11,6 +10,7 @@ from typing import Any
 
 from mentor_pyg._util.files import check_file
 from mentor_pyg._util.formats import Kind, check_kind, label
+from mentor_pyg._util.hashes import file_digest
 from mentor_pyg._util.json_files import read_json, write_json
 from mentor_pyg.errors import InputError, brief, shown
 from mentor_pyg.options import checked
@@ -27,7 +27,7 @@ OLD_BEST = "best.pt"
 RESULT = Kind("result of a run", 1)
 
 TEXTS = ("dataset", "data_source", "data", "model", "preset", "device")
-SPLITS = ("val", "test", "popularity")
+MEASURED = ("val", "test", "popularity")
 LARGEST = 2.0**63
 ROUNDING = 1e-5
 """By how much a mean of shares in float32 may exceed 1."""
@@ -39,7 +39,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     It has digests of the run's other files, so that none of another run is taken for one
     of this.
     """
-    files = {name: _digest(folder / name) for name in (CONFIG, HISTORY, BEST)}
+    files = {name: file_digest(folder / name) for name in (CONFIG, HISTORY, BEST)}
     content = {**label(RESULT), **metrics, "files": files}
     write_json(folder / METRICS, content)
     return content
@@ -57,10 +57,10 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     metrics = read_json(path, "a finished run")
     check_kind(path, RESULT, metrics)
     _check_values(path, metrics)
-    for split in SPLITS:
+    for split in MEASURED:
         values = metrics.get(split)
         _expect(isinstance(values, dict), path, split, values, "metrics by name")
-    for split in SPLITS:
+    for split in MEASURED:
         for metric, value in metrics[split].items():
             fits = type(value) in (int, float) and 0 <= value <= 1 + ROUNDING
             _expect(fits, path, f"{split} {metric}", value, "a number from 0 to 1")
@@ -137,19 +137,11 @@ def check_files(folder: str | Path, metrics: Mapping[str, Any], *names: str) -> 
     for name in names:
         path = Path(folder) / name
         check_file(path, "a file of a finished run")
-        if metrics["files"].get(name) != _digest(path):
+        if metrics["files"].get(name) != file_digest(path):
             raise InputError(
                 f"{path}: isn't the file that {METRICS} beside it was written with; "
                 "expected all files of one run, unchanged"
             )
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def read_weights(folder: str | Path) -> Weights:

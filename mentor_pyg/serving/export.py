@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from mentor_pyg._util.extras import optional
-from mentor_pyg._util.file_sets import Writer, content, write_together
+from mentor_pyg._util.file_sets import Writer, whole, write_together
 from mentor_pyg.datasets.features import IDS_SUFFIX
 from mentor_pyg.options import checked
 from mentor_pyg.serving.ids import IdMap
@@ -55,7 +55,7 @@ def save_faiss(recommender: Recommender, path: Path | str) -> None:
     index.add(recommender.item_emb.cpu().numpy())
     file, ids = faiss_files(path)
     index_bytes = faiss.serialize_index(index).tobytes()
-    write_together({file: content(index_bytes), ids: _lines(recommender.items)})
+    write_together({file: whole(index_bytes), ids: _lines(recommender.items)})
 
 
 def faiss_files(path: Path | str) -> list[Path]:
@@ -65,7 +65,7 @@ def faiss_files(path: Path | str) -> list[Path]:
 
 
 def _lines(ids: IdMap) -> Writer:
-    return content("".join(f"{label}\n" for label in ids.ids))
+    return whole("".join(f"{label}\n" for label in ids.ids))
 
 
 def _array(x: Tensor) -> Writer:

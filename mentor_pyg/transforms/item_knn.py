@@ -9,7 +9,7 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import coalesce
 
 from mentor_pyg._util.cache import cached
-from mentor_pyg._util.files import fingerprint
+from mentor_pyg._util.hashes import fingerprint
 from mentor_pyg._util.tensor_files import content_hash
 from mentor_pyg.errors import InputError
 from mentor_pyg.options import Count, NonNegative, checked

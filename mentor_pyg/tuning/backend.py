@@ -62,6 +62,21 @@ def reporting(path: Path) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def opened_once(path: Path) -> Iterator[None]:
+    """Keeps a second study of this process, which the lock lets in, out of a file."""
+    if path in _open_files:
+        raise InputError(f"{path}: is open in another study; expected that to be closed before")
+    _open_files.add(path)
+    try:
+        yield
+    finally:
+        _open_files.remove(path)
+
+
+_open_files: set[Path] = set()
+
+
 def close_storage(storage: Any) -> None:
     """Closes the SQLite file of a study."""
     storage.remove_session()

@@ -27,10 +27,11 @@ from mentor_pyg.tuning.backend import (
     import_optuna,
     median_pruner,
     open_storage,
+    opened_once,
     reporting,
 )
 from mentor_pyg.tuning.space import SearchSpace
-from mentor_pyg.tuning.trials import Trial, best_trial, describe
+from mentor_pyg.tuning.trials import Trial, best_trial, trial_line
 
 logger = logging.getLogger("mentor_pyg")
 
@@ -46,7 +47,7 @@ PROPOSALS = 5
 FEW_TRIALS = 10
 """With fewer complete trials, the importance of parameters can't be told."""
 
-Objective = Callable[[dict[str, Any], Callback], FitResult]
+TrialFunction = Callable[[dict[str, Any], Callback], FitResult]
 """Trains with settings by name, and with a callback."""
 
 
@@ -108,7 +109,7 @@ class Study:
         }
         with ExitStack() as stack:  # closes what is open if the study can't be used
             stack.enter_context(sole_writer(path.parent))
-            stack.enter_context(_opened_once(path.resolve()))
+            stack.enter_context(opened_once(path.resolve()))
             self.storage = open_storage(self.optuna, path)
             stack.callback(close_storage, self.storage)
             with reporting(path):
@@ -139,7 +140,7 @@ class Study:
         return [Trial(number, **o) for number, o in enumerate(filter(None, outcomes))]
 
     def run(
-        self, objective: Objective, count: int | None = None, progress: bool = True
+        self, objective: TrialFunction, count: int | None = None, progress: bool = True
     ) -> list[Trial]:
         """Goes on until there are ``count`` trials, or no point is left to try.
 
@@ -167,7 +168,7 @@ class Study:
                 best = best_trial(trials)
                 if best is not None:
                     bar.set_postfix({f"best {self.monitor}": f"{best.value:.4f}"})
-                logger.info(describe(trials[-1], self.monitor, best))
+                logger.info(trial_line(trials[-1], self.monitor, best))
                 bar.update()
         return trials
 
@@ -181,7 +182,7 @@ class Study:
             return {}
         return dict(self.optuna.importance.get_param_importances(self.study))
 
-    def _run_trial(self, objective: Objective, earlier: Sequence[Trial]) -> Trial:
+    def _run_trial(self, objective: TrialFunction, earlier: Sequence[Trial]) -> Trial:
         running = self._ask({_key(t.settings) for t in earlier})
         trial = self._try(objective, self.space.settings(running.params), running)
         outcome = {key: value for key, value in asdict(trial).items() if key != "number"}
@@ -206,7 +207,7 @@ class Study:
             self.study.enqueue_trial(point)  # unless one waits, of a process that was killed
         return self.study.ask(self.distributions)
 
-    def _try(self, objective: Objective, settings: dict[str, Any], running: Any) -> Trial:
+    def _try(self, objective: TrialFunction, settings: dict[str, Any], running: Any) -> Trial:
         reports = _Reports(running, self.monitor, self.optuna.TrialPruned)
         state, why = "complete", ""
         try:
@@ -269,21 +270,6 @@ class _Reports(Callback):
             self.running.report(row[self.monitor], int(row["epoch"]))
             if self.running.should_prune():
                 raise self.pruned
-
-
-@contextmanager
-def _opened_once(path: Path) -> Iterator[None]:
-    """Keeps a second study of this process, which the lock lets in, out of a file."""
-    if path in _open_files:
-        raise InputError(f"{path}: is open in another study; expected that to be closed before")
-    _open_files.add(path)
-    try:
-        yield
-    finally:
-        _open_files.remove(path)
-
-
-_open_files: set[Path] = set()
 
 
 def _key(settings: Mapping[str, Any]) -> str:

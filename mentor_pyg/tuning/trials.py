@@ -84,7 +84,7 @@ def trials_csv(trials: Sequence[Trial], monitor: str) -> str:
     return csv_text([head, *rows])
 
 
-def describe(trial: Trial, monitor: str, best: Trial | None) -> str:
+def trial_line(trial: Trial, monitor: str, best: Trial | None) -> str:
     """A line for the log."""
     settings = "  ".join(f"{key}={_text(value)}" for key, value in trial.settings.items())
     found = {

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg._util.files import TEMPORARY, write_text
+from mentor_pyg._util.files import write_text
 from mentor_pyg._util.formats import label
+from mentor_pyg._util.temporary import TEMPORARY
 from mentor_pyg.preparation.folder import PREPARATION, new_folder
 
 

@@ -31,8 +31,8 @@ import numpy as np
 import torch
 import yaml
 
-from mentor_pyg._util.files import TEMPORARY
 from mentor_pyg._util.locks import GRACE
+from mentor_pyg._util.temporary import TEMPORARY
 from mentor_pyg.cli.main import main as mentor_pyg
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.files import BEST, LAST, METRICS, read_last, read_metrics

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from mentor_pyg import InputError, TrainConfig
-from mentor_pyg.experiments.plan import read_plan
+from mentor_pyg.experiments import read_plan
 from mentor_pyg.nn import models
 from mentor_pyg.runs.config import PRESETS, RunConfig, check_config, load_config, preset_names
 from mentor_pyg.transforms import ItemKNN

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mentor_pyg.tuning.trials import Trial, best_grid, best_trial, describe, trials_csv
+from mentor_pyg.tuning.trials import Trial, best_grid, best_trial, trial_line, trials_csv
 
 
 def trial(number, value, state="complete", reason="", **settings):
@@ -64,9 +64,9 @@ def test_table_of_trials():
 
 
 def test_lines_of_the_log():
-    assert describe(TRIALS[1], "recall@20", TRIALS[1]) == (
+    assert trial_line(TRIALS[1], "recall@20", TRIALS[1]) == (
         "trial    1  recall@20 0.3000 *  p=0.5  f=1  other=b"
     )
-    assert "0.2000  p=" in describe(TRIALS[2], "recall@20", TRIALS[1])
-    assert "pruned after epoch 0" in describe(TRIALS[4], "recall@20", None)
-    assert "failed (nan, at once)" in describe(TRIALS[5], "recall@20", None)
+    assert "0.2000  p=" in trial_line(TRIALS[2], "recall@20", TRIALS[1])
+    assert "pruned after epoch 0" in trial_line(TRIALS[4], "recall@20", None)
+    assert "failed (nan, at once)" in trial_line(TRIALS[5], "recall@20", None)

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from mentor_pyg import InputError
-from mentor_pyg._util.file_sets import check_targets, content, write_together
+from mentor_pyg._util.file_sets import check_targets, whole, write_together
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def contents(folder):
 
 
 def test_all(paths, tmp_path):
-    write_together(dict(zip(paths, map(content, ("ä", b"1", "2")))))
+    write_together(dict(zip(paths, map(whole, ("ä", b"1", "2")))))
     assert contents(tmp_path) == {"a.txt": "ä", "b.txt": "1", "new/c.txt": "2"}
 
 
@@ -33,7 +33,7 @@ def test_none_if_one_cannot_be_made(paths, tmp_path):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        write_together({paths[0]: content("new"), paths[1]: fail})
+        write_together({paths[0]: whole("new"), paths[1]: fail})
     assert contents(tmp_path) == {"a.txt": "old", "b.txt": "old"}
 
 
@@ -50,7 +50,7 @@ def test_none_if_one_cannot_take_its_place(paths, tmp_path, monkeypatch, number,
 
     monkeypatch.setattr("mentor_pyg._util.file_sets.os.rename", rename)
     with pytest.raises((InputError, KeyboardInterrupt)):
-        write_together(dict.fromkeys(paths, content("new")))
+        write_together(dict.fromkeys(paths, whole("new")))
     assert contents(tmp_path) == {"a.txt": "old", "b.txt": "old"}
 
 
@@ -61,7 +61,7 @@ def test_signals_wait(paths, tmp_path, monkeypatch):
 
     monkeypatch.setattr("mentor_pyg._util.file_sets.os.rename", rename)
     with pytest.raises(KeyboardInterrupt):
-        write_together(dict.fromkeys(paths, content("new")))
+        write_together(dict.fromkeys(paths, whole("new")))
     assert contents(tmp_path) == dict.fromkeys(("a.txt", "b.txt", "new/c.txt"), "new")
 
 

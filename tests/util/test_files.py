@@ -8,15 +8,14 @@ import pytest
 
 from mentor_pyg import InputError
 from mentor_pyg._util.files import (
-    TEMPORARY,
     atomic_path,
     check_file,
     check_folder,
     naming,
-    temporary_beside,
     write_text,
 )
 from mentor_pyg._util.json_files import read_json, write_json
+from mentor_pyg._util.temporary import TEMPORARY, temporary_beside
 
 
 def names(folder):
