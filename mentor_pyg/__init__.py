@@ -54,34 +54,23 @@ __all__ = [
     "write_report",
 ]
 
-_MODULES = {
-    "Adjacency": "sparse",
-    "Batch": "typing",
-    "Evaluator": "evaluation",
-    "FitResult": "training",
-    "InputError": "errors",
-    "Recommendations": "serving",
-    "Recommender": "serving",
-    "BaseRecommender": "nn.models",
-    "RunConfig": "runs",
-    "Search": "tuning",
-    "Source": "datasets.source",
-    "TrainConfig": "training",
-    "TrainedRun": "runs",
-    "compare": "experiments",
-    "evaluate": "evaluation",
-    "evaluate_runs": "analysis",
-    "fit": "training",
-    "load_config": "runs",
-    "load_run": "runs",
-    "open_source": "datasets.source",
-    "prepare": "preparation",
-    "read_plan": "experiments",
-    "top_k": "evaluation",
-    "train": "runs",
-    "tune": "tuning",
-    "write_report": "report",
+_ROOMS = {
+    "analysis": "evaluate_runs",
+    "datasets.source": "Source open_source",
+    "errors": "InputError",
+    "evaluation": "Evaluator evaluate top_k",
+    "experiments": "compare read_plan",
+    "nn.models": "BaseRecommender",
+    "preparation": "prepare",
+    "report": "write_report",
+    "runs": "RunConfig TrainedRun load_config load_run train",
+    "serving": "Recommendations Recommender",
+    "sparse": "Adjacency",
+    "training": "FitResult TrainConfig fit",
+    "tuning": "Search tune",
+    "typing": "Batch",
 }
+_MODULES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,12 +6,33 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mentor_pyg.cli import expanded
 from mentor_pyg.errors import InputError, shown
 
 
 def identifier(text: str) -> str:
     """The type of options that take original ids, which may begin with a dash."""
     return text
+
+
+COMMON: dict[str, dict[str, Any]] = {
+    "--data": {"type": expanded, "help": "folder of the data, where it isn't at its old place"},
+    "--device": {"default": "auto", "help": "auto, cpu or cuda"},
+    "--set": {
+        "action": "append",
+        "default": [],
+        "metavar": "KEY=VALUE",
+        "help": "change a setting",
+    },
+    "runs": {"nargs": "+", "metavar": "RUN", "type": expanded, "help": "folders of trained runs"},
+}
+"""Arguments of several commands."""
+
+
+def add_common(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Adds some of :data:`COMMON`."""
+    for name in names:
+        parser.add_argument(name, **COMMON[name])
 
 
 class Parser(argparse.ArgumentParser):

@@ -106,12 +106,7 @@ def fit(
 
 @checked
 class Trainer:
-    """The loop behind :func:`fit`, and all of its state.
-
-    Args:
-        model, data, config, sampler, optimizer, scheduler, max_grad_norm, callbacks, reset,
-            progress, checkpoint: As for :func:`fit`.
-    """
+    """The loop behind :func:`fit`, whose arguments it takes, and all of its state."""
 
     def __init__(
         self,

@@ -16,15 +16,12 @@ from typing import get_args
 
 from mentor_pyg.choices import GROUPINGS, MMSSL_BOUNDS, SPLITS, PairedTest, TableFormat
 from mentor_pyg.cli import expanded
+from mentor_pyg.cli.parser import add_common
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     bounds = ",".join(map(str, MMSSL_BOUNDS))
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", type=expanded, help="folder of a trained run"
-    )
-    parser.add_argument("--data", type=expanded, help="folder of the data, if it has moved")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_common(parser, "runs", "--data", "--device")
     parser.add_argument("--split", choices=SPLITS[1:], default="test")
     parser.add_argument("--ks", default="10,20", help="lengths of the lists (default: 10,20)")
     parser.add_argument("--metrics", default="", help="to show, e.g. recall,ndcg (default: all)")

@@ -16,15 +16,12 @@ import argparse
 
 from mentor_pyg.choices import SPLITS
 from mentor_pyg.cli import expanded
-from mentor_pyg.cli.parser import identifier
+from mentor_pyg.cli.parser import add_common, identifier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="RUN", type=expanded, help="folder of a trained run")
-    parser.add_argument(
-        "--data", type=expanded, help="folder of its data, where it isn't at its old place"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_common(parser, "--data", "--device")
     whom = parser.add_argument_group("for whom").add_mutually_exclusive_group()
     whom.add_argument(
         "--user", nargs="+", action="extend", type=identifier, metavar="ID", help="these users"

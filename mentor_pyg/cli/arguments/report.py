@@ -12,19 +12,15 @@ import argparse
 
 from mentor_pyg.choices import NUM_SAMPLED
 from mentor_pyg.cli import expanded
+from mentor_pyg.cli.parser import add_common
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", type=expanded, help="folders of finished runs"
-    )
+    add_common(parser, "runs", "--data")
     parser.add_argument(
         "--out", type=expanded, default="report.html", help="a .html file (default: %(default)s)"
     )
     parser.add_argument("--title", help="title of the page (default: the runs' names)")
-    parser.add_argument(
-        "--data", type=expanded, help="folder of the data, where it isn't at its old place"
-    )
     parser.add_argument(
         "--items",
         type=int,

@@ -13,6 +13,7 @@ import argparse
 
 from mentor_pyg._util.named_yaml import PRESETS
 from mentor_pyg.cli import expanded
+from mentor_pyg.cli.parser import add_common
 
 DEFAULT_DATA = "data/baby"
 """Where Baby lies, and where it is downloaded to."""
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", type=int, help="epochs at most")
     parser.add_argument("--seed", type=int, help="seed of everything random")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_common(parser, "--device", "--set")
     parser.add_argument("--precision", choices=["fp32", "bf16"], help="bf16 for quick products")
     parser.add_argument(
         "--compile", action="store_true", default=None, help="run the losses by torch.compile"
@@ -43,9 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results (default: runs/<dataset>/<preset>-seed<seed>)",
     )
     parser.add_argument("--force", action="store_true", help="replace the run that is there")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
-    )
     parser.add_argument(
         "--init",
         metavar="RUN",

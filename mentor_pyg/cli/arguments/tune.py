@@ -20,6 +20,7 @@ from typing import get_args
 from mentor_pyg._util.named_yaml import PRESETS, SPACES
 from mentor_pyg.choices import Sampler
 from mentor_pyg.cli import expanded
+from mentor_pyg.cli.parser import add_common
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search-only", action="store_true", help="write best.yaml and don't look at test"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_common(parser, "--device", "--set")
     parser.add_argument(
         "--out", type=expanded, help="folder for the results (default: runs/tune-<dataset>)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
     )
     pruning = parser.add_mutually_exclusive_group()
     pruning.add_argument(
