@@ -48,14 +48,14 @@ class RandomStream:
 
     def _swap(self) -> None:
         mine, self._kept = self._kept, global_states(self.device)
-        set_global_states(mine)
+        set_global_states(mine, self.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         return global_states(self.device) if self._depth else self._kept
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if self._depth:
-            set_global_states(state)
+            set_global_states(state, self.device)
         else:
             self._kept = dict(state)
 
@@ -80,7 +80,7 @@ def global_states(device: torch.device) -> dict[str, Tensor]:
     return states
 
 
-def set_global_states(states: Mapping[str, Tensor]) -> None:
+def set_global_states(states: Mapping[str, Tensor], device: torch.device) -> None:
     """Sets the global generators to what :func:`global_states` returned."""
     torch.set_rng_state(states["torch"])
     words, gauss = _unpack(states["numpy"])
@@ -89,7 +89,7 @@ def set_global_states(states: Mapping[str, Tensor]) -> None:
     words, gauss = _unpack(states["python"])
     random.setstate((3, tuple(words), gauss))
     if "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"])
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def is_state(name: str, value: Tensor) -> bool:
