@@ -1,9 +1,9 @@
 """Every code block of README and docs/ runs, in the order of its page.
 
 Python blocks of a page share one namespace. Of shell blocks, lines that start with
-``mentor-pyg`` or ``python`` run; installing and make don't. A block with a title is a file,
-which is written. Each page starts in a folder with ``data/toys``, a small dataset in the
-MMRec layout, and ``raw``, raw Amazon files.
+``mentor-pyg`` or ``python`` run, and so does installing a folder of the page; make doesn't.
+A block with a title is a file, which is written. Each page starts in a folder with
+``data/toys``, a small dataset in the MMRec layout, and ``raw``, raw Amazon files.
 """
 
 import importlib
@@ -75,15 +75,17 @@ def test_code_blocks_run(page, folder, capsys):
         elif language == "python":
             exec(compile(code, page.name, "exec"), namespace)
         elif language == "bash":
-            run_shell(code)
+            run_shell(code, folder)
         else:
             assert language in SHOWN, language
     capsys.readouterr()
 
 
-def run_shell(code):
+def run_shell(code, folder):
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
+        if words[:2] == ["pip", "install"] and words[2].startswith("./"):
+            install(folder / words[2], folder)
         if not words or words[0] in NOT_RUN:
             continue
         if words[0] == "mentor-pyg":
@@ -94,6 +96,15 @@ def run_shell(code):
             command = [sys.executable, "-W", "ignore", *words[1:]]
             done = subprocess.run(command, capture_output=True, text=True, env=os.environ.copy())
             assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+def install(package, target):
+    """Installs a folder with what is at hand, without a network, where Python finds it."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--disable-pip-version-check", "--target", target, package]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    importlib.invalidate_caches()
 
 
 def test_every_page_is_in_the_navigation():

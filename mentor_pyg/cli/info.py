@@ -12,6 +12,7 @@ from mentor_pyg.datasets.source import open_source
 from mentor_pyg.nn import models
 from mentor_pyg.runs.config import preset_names
 from mentor_pyg.runs.files import LAST, METRICS, read_last, read_metrics
+from mentor_pyg.runs.registry import describe_plugin, plugins
 from mentor_pyg.runs.run import run_summary
 
 
@@ -38,6 +39,7 @@ def _environment() -> Output:
         "gpus": gpus,
         "optional": found,
         "models": list(models.classes),
+        "plugins": {name: list(map(describe_plugin, e)) for name, e in plugins().items()},
         "presets": preset_names(),
     }
     lines = [f"{name:<16} {version}" for name, version in versions().items()]
@@ -48,6 +50,10 @@ def _environment() -> Output:
         for name, here in found.items()
     ]
     lines.append(f"{'models':<16} {', '.join(models.classes)}")
+    lines += [
+        f"{'plug-in':<16} {name}: {' and '.join(map(describe_plugin, entries))}"
+        for name, entries in plugins().items()
+    ]
     lines.append(f"{'presets':<16} {', '.join(preset_names())}")
     return Output("\n".join(lines), data)
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import yaml
 
 from mentor_pyg._util.named_yaml import PRESETS, Refused, parse_yaml
 from mentor_pyg.errors import InputError, brief, shown
-from mentor_pyg.nn import models
 from mentor_pyg.options import check_options, checked, parameters
+from mentor_pyg.runs.registry import find_model
 from mentor_pyg.training.config import TrainConfig
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, UserCooccurrence
 
@@ -38,7 +39,8 @@ class RunConfig:
 
     Attributes:
         preset: Name of the preset it started from.
-        model: A name out of ``mentor_pyg.nn.models.classes``.
+        model: A name out of ``mentor_pyg.nn.models.classes``, one of an entry point of the
+            group ``mentor_pyg.models``, or ``module:Class``.
         options: Arguments of the model.
         content: Arguments of :class:`~mentor_pyg.transforms.ContentVariant`; None to take
             the items' content as it is.
@@ -70,7 +72,6 @@ class RunConfig:
             raise InputError(f"init: is {shown(self.init)}; expected the folder of a run, or null")
         if not isinstance(self.preset, str):
             raise InputError(f"preset: is {shown(self.preset)}; expected a text")
-        _check_model(self.model, "RunConfig")
         values = {"options": check_options(self.model_class, self.options, "options", DERIVED)}
         for name, transform in TRANSFORMS.items():
             if (section := getattr(self, name)) is not None:
@@ -81,9 +82,9 @@ class RunConfig:
             train = TrainConfig(**check_options(TrainConfig, self.train, "train"))
             object.__setattr__(self, "train", train)
 
-    @property
+    @cached_property
     def model_class(self) -> Any:
-        return getattr(models, self.model)
+        return find_model(self.model, "RunConfig")
 
     @property
     def needs_content(self) -> bool:
@@ -132,12 +133,18 @@ def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunCo
     return check_config(content, preset, **train)
 
 
-def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunConfig:
+def check_config(
+    content: Mapping[str, Any],
+    where: str,
+    made_with: Mapping[str, Any] | None = None,
+    **train: Any,
+) -> RunConfig:
     """A configuration from what a preset or a saved run says.
 
     Args:
         content: Settings by section.
         where: Where they are from, for messages.
+        made_with: Packages that a saved run was made with, with their versions.
         **train: As for :func:`load_config`.
 
     Raises:
@@ -148,7 +155,7 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
     for key in content:
         if key not in SECTIONS:
             raise InputError(f"{where}: unknown key '{brief(key)}'; expected {', '.join(SECTIONS)}")
-    _check_model(content.get("model"), where)
+    find_model(content.get("model"), where, made_with)
     if "preset" not in content:
         raise InputError(f"{where}: has no preset; expected the name of the one it started from")
     values = dict(content)
@@ -158,13 +165,6 @@ def check_config(content: Mapping[str, Any], where: str, **train: Any) -> RunCon
     if isinstance(values["train"], dict):
         values["train"] = values["train"] | {k: v for k, v in train.items() if v is not None}
     return RunConfig(**values)
-
-
-def _check_model(name: Any, where: str) -> None:
-    if name not in models.classes:
-        raise InputError(
-            f"{where}: model is {shown(name)}; expected one of {', '.join(models.classes)}"
-        )
 
 
 def _read_preset(preset: str, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def read_last(folder: str | Path) -> SavedRun:
     history = result.get("history") if isinstance(result, dict) else None
     if not isinstance(history, list):
         raise InputError(f"{path}: has no history; expected a list of epochs")
-    config = check_config(saved["identity"].get("config"), str(path))
+    config = check_config(saved["identity"].get("config"), str(path), versions)
     return SavedRun(config, source["name"], source["origin"], data, versions, len(history))
 
 

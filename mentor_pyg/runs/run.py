@@ -34,6 +34,7 @@ from mentor_pyg.runs.files import (
     remove_run,
     write_metrics,
 )
+from mentor_pyg.runs.registry import model_versions
 from mentor_pyg.runs.weights import save_weights
 from mentor_pyg.training.callbacks import Callback
 from mentor_pyg.training.checkpoint import Checkpoint
@@ -201,10 +202,11 @@ def _train(
     data = prepare_graphs(config, raw, device)
     model = build_model(config, data).to(device)
     test = Evaluator(data, "test", config.train.ks)
+    packages = versions() | model_versions(config.model)
     about = {
         "source": {"name": source.name, "origin": source.origin},
         "data": data_key,
-        "versions": versions(),
+        "versions": packages,
     }
     identity = {"config": config.to_dict(), "data": data_key}
     checkpoint = Checkpoint(out / LAST, identity, about)
@@ -244,7 +246,7 @@ def _train(
         "seconds_per_epoch": round(result.seconds_per_epoch, 3),
         "peak_memory_mb": None if memory is None else round(memory),
         "device": device.type,
-        "versions": versions(),
+        "versions": packages,
     }
     return write_metrics(out, metrics)
 
@@ -304,7 +306,7 @@ def load_run(
     """
     path = Path(folder) / BEST
     state, about = read_weights(folder)
-    config = check_config(about["config"], str(path))
+    config = check_config(about["config"], str(path), about["versions"])
     origin = about["source"]["origin"]
     source = open_source(origin if data is None else data)
     raw = source.dataset[0]

@@ -1,6 +1,6 @@
 """Show what a dataset or a trained run holds, or what is installed.
 
-mentor-pyg info                  # versions, devices, optional packages, presets
+mentor-pyg info                  # versions, devices, optional packages, models, presets
 mentor-pyg info data/tiktok      # sizes, splits and modalities of a dataset
 mentor-pyg info runs/tiktok      # settings and results of a run
 """
