@@ -2,7 +2,7 @@
 
 from mentor_pyg.sparse import edge_softmax, weighted_sum
 
-from .adversarial import Critic, gradient_penalty, gumbel_rows
+from .adversarial import Adversary, Critic, gradient_penalty, gumbel_rows
 from .attention import ModalityAttention
 from .clustering import Prototypes, kmeans
 from .contrast import info_nce
@@ -34,10 +34,11 @@ from .multimodal import Encoding, MultimodalEncoder
 from .neighbors import NeighborGraph
 from .projection import ContentProjection, ModalityProjections
 from .pruning import EdgeDropout, MaskedGraph, PrunedGraph
-from .self_supervision import Alignment, FeatureMasking, GraphContrast
+from .self_supervision import Alignment, FeatureMasking, GraphContrast, ModalityContrast
 from .spectrum import SpectrumFusion
 
 __all__ = [
+    "Adversary",
     "Alignment",
     "ContentGathering",
     "ContentProjection",
@@ -53,6 +54,7 @@ __all__ = [
     "MMGCNConv",
     "MaskedGraph",
     "ModalityAttention",
+    "ModalityContrast",
     "ModalityEncoder",
     "ModalityProjections",
     "Moments",

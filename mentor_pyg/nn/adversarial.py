@@ -11,9 +11,9 @@ from torch.nn import BatchNorm1d, Linear, ModuleList
 from torch_geometric.nn.inits import reset
 
 from mentor_pyg._util.shapes import check_shapes
-from mentor_pyg.nn.functional import at_least_float, check_temperature
+from mentor_pyg.nn.functional import at_least_float, check_temperature, normalize
 from mentor_pyg.nn.random import STEPS, uniform
-from mentor_pyg.options import Count, Probability, checked
+from mentor_pyg.options import Count, NonNegative, Positive, Probability, checked
 
 NEGATIVE_SLOPE = 0.2
 """Of the critic's LeakyReLU, as in the DCGAN paper (arXiv 1511.06434)."""
@@ -149,3 +149,79 @@ def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = No
     draws = uniform(rows.shape, rows, generator).clamp_(min=0.5 / STEPS)  # log(0) is infinite
     gumbel = draws.log_().neg_().log_().neg_()
     return torch.softmax(gumbel.add_(rows).div_(tau), dim=1).to(rows.dtype)
+
+
+@checked
+class Adversary(torch.nn.Module):
+    r"""A critic that learns to tell generated rows of an interaction matrix from observed ones,
+    and a task for whatever generates them, Eq. 3-7 of the `"MMSSL"
+    <https://arxiv.org/abs/2302.10632>`_ paper.
+
+    .. math::
+        A^m_{ui} = \cos(\mathbf{f}_u^m, \mathbf{f}_i^m), \qquad
+        \mathcal{L}_D = \mathbb{E} [D(\mathbf{A}^m_u)] - \mathbb{E} [D(\mathbf{r}_u)]
+        + \lambda_1 \mathcal{L}_{GP}, \qquad
+        \mathbf{r}_u \propto \mathrm{softmax}((\mathbf{a}_u + \mathbf{g}) / \tau_g)
+        + \zeta \cos(\mathbf{h}_u, \mathbf{h}_{\cdot})
+
+    with zeros for observed pairs in A, and rows of length one.
+
+    Args:
+        num_items: Number of items I.
+        hidden_channels: Width of the critic's hidden layer.
+        dropout: Its dropout ratio.
+        gumbel: Whether observed rows :math:`\mathbf{a}` are transformed.
+        temperature: :math:`\tau_g`.
+        collaborative_weight: :math:`\zeta`.
+        penalty_weight: :math:`\lambda_1`.
+
+    Shapes:
+        of n users ``observed`` [n, I], ``content`` [n, M, D] and ``out`` [n, D]; of all items
+        ``content`` [I, M, D] and ``out`` [I, D]
+    """
+
+    def __init__(
+        self,
+        num_items: Count,
+        hidden_channels: Count = 64,
+        dropout: Probability = 0.3,
+        gumbel: bool = True,
+        temperature: Positive = 0.5,
+        collaborative_weight: NonNegative = 1.0,
+        penalty_weight: NonNegative = 1.0,
+    ) -> None:
+        super().__init__()
+        self.critic = Critic(num_items, hidden_channels, dropout)
+        self.gumbel, self.temperature = gumbel, temperature
+        self.collaborative_weight, self.penalty_weight = collaborative_weight, penalty_weight
+
+    def reset_parameters(self) -> None:
+        self.critic.reset_parameters()
+
+    def forward(self, fake: Tensor) -> Tensor:
+        r"""The task of whatever made the rows, :math:`-\mathbb{E} [D(\mathbf{A}^m_u)]`."""
+        return -self.critic.judge(fake).mean()
+
+    def generate(self, user_content: Tensor, item_content: Tensor, observed: Tensor) -> Tensor:
+        """The users' rows of all A^m [M n, I], of content of length one."""
+        products = user_content.transpose(0, 1) @ item_content.permute(1, 2, 0)
+        return normalize((products * (1 - observed)).flatten(0, 1))
+
+    def transform(self, observed: Tensor, user_out: Tensor, item_out: Tensor) -> Tensor:
+        """Observed rows as the critic is shown them, r [n, I]."""
+        rows = gumbel_rows(observed, self.temperature) if self.gumbel else observed
+        if self.collaborative_weight > 0:
+            cosine = normalize(user_out) @ normalize(item_out).t()
+            rows = rows + self.collaborative_weight * cosine
+        return normalize(rows)
+
+    def losses(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Terms of the critic's own objective; no gradient reaches the rows."""
+        fake, real = fake.detach(), real.detach()
+        scores = self.critic(torch.cat([fake, real]))
+        losses = {"critic": scores[: len(fake)].mean() - scores[len(fake) :].mean()}
+        if self.penalty_weight > 0:
+            real = real.repeat(len(fake) // len(real), 1)
+            penalty = gradient_penalty(self.critic.judge, real, fake, self.critic.gradient)
+            losses["penalty"] = self.penalty_weight * penalty
+        return losses

@@ -1,4 +1,4 @@
-"""The three self-supervised tasks of MENTOR, for any model."""
+"""The self-supervised tasks of MENTOR, and the contrast of MMSSL, for any model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -145,4 +145,25 @@ class GraphContrast(torch.nn.Module):
             for name in view1
             for rows1, rows2 in zip(view1[name], view2[name])
         ]
+        return torch.stack(terms).sum()
+
+
+@checked
+class ModalityContrast(torch.nn.Module):
+    r"""InfoNCE between nodes and what each modality knows of them, Eq. 10 of the `"MMSSL"
+    <https://arxiv.org/abs/2302.10632>`_ paper, summed over modalities.
+
+    Args:
+        temperature: :math:`\tau`.
+
+    Shapes:
+        ``out`` [n, D], ``modal`` [n, M, D]
+    """
+
+    def __init__(self, temperature: Positive = 0.5) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, out: Tensor, modal: Tensor) -> Tensor:
+        terms = [info_nce(out, view, self.temperature) for view in modal.unbind(dim=1)]
         return torch.stack(terms).sum()

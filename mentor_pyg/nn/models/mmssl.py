@@ -7,9 +7,8 @@ from torch.nn import ModuleDict
 from torch.optim import Adam, AdamW
 from torch_geometric.data import HeteroData
 
-from mentor_pyg.nn.adversarial import Critic, gradient_penalty, gumbel_rows
+from mentor_pyg.nn.adversarial import Adversary
 from mentor_pyg.nn.attention import ModalityAttention
-from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
@@ -19,6 +18,7 @@ from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content
 from mentor_pyg.nn.neighbors import NeighborGraph, gather
 from mentor_pyg.nn.random import subset
+from mentor_pyg.nn.self_supervision import ModalityContrast
 from mentor_pyg.options import (
     Count,
     NonNegative,
@@ -144,11 +144,9 @@ class MMSSL(BaseRecommender):
         super().__init__()
         self.link_observed = link_observed
         self.attention_weight, self.content_weight = attention_weight, content_weight
-        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.contrast_weight, self.contrast = contrast_weight, ModalityContrast(temperature)
         self.augmentation = augmentation if augmentation_weight > 0 else "none"
         self.augmentation_weight = augmentation_weight
-        self.gumbel, self.gumbel_temperature = gumbel, gumbel_temperature
-        self.collaborative_weight, self.penalty_weight = collaborative_weight, penalty_weight
         self.critic_lr, self.critic_limit = critic_lr, critic_limit
         self.weight_decay, self.reg_weight = weight_decay, reg_weight
         self.content = ContentGathering(in_channels, hidden_channels, dropout)
@@ -158,9 +156,17 @@ class MMSSL(BaseRecommender):
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.attention = ModalityAttention(hidden_channels, num_heads)
         self.propagation = Propagation(num_layers, readout="mean")
-        self.critic = None
+        self.adversary = None
         if self.augmentation == "adversarial":
-            self.critic = Critic(num_items, critic_channels, critic_dropout)
+            self.adversary = Adversary(
+                num_items,
+                critic_channels,
+                critic_dropout,
+                gumbel,
+                gumbel_temperature,
+                collaborative_weight,
+                penalty_weight,
+            )
 
     def start_epoch(self, data: HeteroData) -> None:
         """Links users to the items that their content suggests by now."""
@@ -179,8 +185,8 @@ class MMSSL(BaseRecommender):
 
     def objectives(self) -> list[Objective]:
         """The critic's objective, and that of all else."""
-        critics = [] if self.critic is None else list(self.critic.parameters())
-        others = [p for name, p in self.named_parameters() if not name.startswith("critic.")]
+        critics = [] if self.adversary is None else list(self.adversary.parameters())
+        others = [p for name, p in self.named_parameters() if not name.startswith("adversary.")]
         main = Objective(self.losses, others, AdamW, {"weight_decay": self.weight_decay})
         if not critics:
             return [main]
@@ -198,7 +204,7 @@ class MMSSL(BaseRecommender):
             "contrast": (self.contrast_weight, lambda: self._contrast(user, batch)),
         }
         weight = self.augmentation_weight
-        if self.critic is not None:
+        if self.adversary is not None:
             terms["adversarial"] = weight, lambda: self._fool_critic(data, user, item, batch)
         elif self.augmentation == "autoencoder":
             terms["autoencoder"] = weight, lambda: self._reconstruct(user, item, batch)
@@ -206,19 +212,13 @@ class MMSSL(BaseRecommender):
 
     def critic_losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         """Terms of the critic's objective."""
-        assert self.critic is not None
+        assert self.adversary is not None
         with torch.no_grad():
             user, item = self._represent(data)
             users, observed = self._observe(data, batch)
-            fake = self._generate(user, item, users, observed)
-            real = self._transform(user, item, users, observed)
-        scores = self.critic(torch.cat([fake, real]))
-        losses = {"critic": scores[: len(fake)].mean() - scores[len(fake) :].mean()}
-        if self.penalty_weight > 0:
-            real = real.repeat(len(fake) // len(real), 1)
-            penalty = gradient_penalty(self.critic.judge, real, fake, self.critic.gradient)
-            losses["penalty"] = self.penalty_weight * penalty
-        return losses
+            fake = self.adversary.generate(user.unit[users], item.unit, observed)
+            real = self.adversary.transform(observed, user.out[users], item.out)
+        return self.adversary.losses(fake, real)
 
     def _represent(self, data: HeteroData) -> tuple[Representations, Representations]:
         """What is known of all users, and of all items."""
@@ -245,16 +245,14 @@ class MMSSL(BaseRecommender):
 
     def _contrast(self, user: Representations, batch: Batch) -> Tensor:
         users = batch.user.unique()
-        out, modal = user.out[users], user.modal[users]
-        terms = [info_nce(out, view, self.temperature) for view in modal.unbind(dim=1)]
-        return torch.stack(terms).sum()
+        return self.contrast(user.out[users], user.modal[users])
 
     def _fool_critic(
         self, data: HeteroData, user: Representations, item: Representations, batch: Batch
     ) -> Tensor:
-        assert self.critic is not None
-        fake = self._generate(user, item, *self._observe(data, batch))
-        return -self.critic.judge(fake).mean()
+        assert self.adversary is not None
+        users, observed = self._observe(data, batch)
+        return self.adversary(self.adversary.generate(user.unit[users], item.unit, observed))
 
     def _observe(self, data: HeteroData, batch: Batch) -> tuple[Tensor, Tensor]:
         """Users of the batch [B] and their rows of the training pairs [B, I]."""
@@ -264,23 +262,6 @@ class MMSSL(BaseRecommender):
         observed = adj.weight.new_zeros(users.numel(), adj.num_sources)
         observed[adj.entries(users)] = 1
         return users, observed
-
-    def _generate(
-        self, user: Representations, item: Representations, users: Tensor, observed: Tensor
-    ) -> Tensor:
-        """The users' rows of all A^m [M B, I]."""
-        products = user.unit[users].transpose(0, 1) @ item.unit.permute(1, 2, 0)
-        return normalize((products * (1 - observed)).flatten(0, 1))
-
-    def _transform(
-        self, user: Representations, item: Representations, users: Tensor, observed: Tensor
-    ) -> Tensor:
-        """Observed rows as the critic is shown them [B, I]."""
-        rows = gumbel_rows(observed, self.gumbel_temperature) if self.gumbel else observed
-        if self.collaborative_weight > 0:
-            cosine = normalize(user.out[users]) @ normalize(item.out).t()
-            rows = rows + self.collaborative_weight * cosine
-        return normalize(rows)
 
     def _reconstruct(self, user: Representations, item: Representations, batch: Batch) -> Tensor:
         """Cross-entropy of the batch's pairs by the content of either modality."""

@@ -104,12 +104,14 @@ def test_losses_equal_the_dense_equations(make, data, batch):
     users = batch.user.unique()
     contrast = 0.0
     for part, _ in modal:
-        logits = F.normalize(user[users]) @ F.normalize(part[users]).t() / model.temperature
+        logits = (
+            F.normalize(user[users]) @ F.normalize(part[users]).t() / model.contrast.temperature
+        )
         contrast += F.cross_entropy(logits, torch.arange(len(users))).item()
     assert found["contrast"].item() == pytest.approx(0.3 * contrast, rel=1e-4)
 
     rows = torch.cat([F.normalize(relation[users]) for relation in relations])
-    score = model.critic.judge(rows).mean().item()
+    score = model.adversary.critic.judge(rows).mean().item()
     assert found["adversarial"].item() == pytest.approx(-0.7 * score, rel=1e-4)
 
 
@@ -126,7 +128,7 @@ def test_critic_losses_equal_the_dense_equations(make, data, batch, gumbel):
     torch.manual_seed(5)
     real = gumbel_rows(pairs[users], 0.5) if gumbel else pairs[users]
     real = F.normalize(real + 0.4 * F.normalize(user[users]) @ F.normalize(item).t())
-    judge = model.critic.judge
+    judge = model.adversary.critic.judge
     expected = judge(fake).mean() - judge(real).mean()
     assert found["critic"].item() == pytest.approx(expected.item(), rel=1e-3, abs=1e-6)
     penalty = 0.2 * gradient_penalty(judge, real.repeat(3, 1), fake)
@@ -174,7 +176,7 @@ def changed_by(model, data, batch, index):
 
 def test_objectives_change_what_is_theirs(make, data, batch):
     model = make(num_neighbors=3)
-    critic = {f"critic.{name}" for name in model.critic.state_dict()}
+    critic = {f"adversary.critic.{name}" for name in model.adversary.critic.state_dict()}
     counters = {k for k in critic if k.endswith("num_batches_tracked")}
     assert changed_by(model, data, batch, 0) == critic - counters
     others = {name for name, _ in model.named_parameters()} - critic
@@ -192,7 +194,7 @@ def test_generator_gets_a_gradient_from_the_critic_alone(make, data, batch):
     model = make(**PLAIN)
     model.losses(data, batch)["adversarial"].backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None}
-    assert {name.split(".")[0] for name in reached} == {"critic", "content"}
+    assert {name.split(".")[0] for name in reached} == {"adversary", "content"}
     assert all(p.grad.abs().sum() > 0 for p in model.content.projections.parameters())
 
 
