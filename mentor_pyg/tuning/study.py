@@ -3,24 +3,21 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-import torch
 
 from mentor_pyg._util.locks import sole_writer
 from mentor_pyg._util.progress import progress_bar
 from mentor_pyg.choices import Sampler
-from mentor_pyg.errors import InputError, reason, shown
+from mentor_pyg.errors import InputError, shown
 from mentor_pyg.options import checked
-from mentor_pyg.training.callbacks import Callback
 from mentor_pyg.training.checkpoint import differences
-from mentor_pyg.training.config import FitResult
-from mentor_pyg.training.trainer import Trainer
+from mentor_pyg.tuning.attempt import TrialFunction, attempt
 from mentor_pyg.tuning.backend import (
     close_storage,
     distribution,
@@ -46,9 +43,6 @@ PROPOSALS = 5
 
 FEW_TRIALS = 10
 """With fewer complete trials, the importance of parameters can't be told."""
-
-TrialFunction = Callable[[dict[str, Any], Callback], FitResult]
-"""Trains with settings by name, and with a callback."""
 
 
 @checked
@@ -82,14 +76,10 @@ class Study:
         space: SearchSpace,
         monitor: str,
         identity: Mapping[str, Any] | None = None,
-        sampler: str = "tpe",
+        sampler: Sampler = "tpe",
         seed: int = 0,
         prune_after: int | None = 5,
     ) -> None:
-        if sampler not in get_args(Sampler):
-            raise InputError(
-                f"sampler {shown(sampler)} is unknown; expected {', '.join(get_args(Sampler))}"
-            )
         if sampler == "grid" and math.isinf(space.size):
             raise InputError(
                 f"{space.name}: has a range of fractions without a step; expected a grid"
@@ -184,7 +174,8 @@ class Study:
 
     def _run_trial(self, objective: TrialFunction, earlier: Sequence[Trial]) -> Trial:
         running = self._ask({_key(t.settings) for t in earlier})
-        trial = self._try(objective, self.space.settings(running.params), running)
+        settings = self.space.settings(running.params)
+        trial = attempt(objective, settings, running, self.monitor, self.optuna.TrialPruned)
         outcome = {key: value for key, value in asdict(trial).items() if key != "number"}
         running.set_user_attr("outcome", outcome)
         self._tell(running.number, outcome)
@@ -192,8 +183,8 @@ class Study:
 
     def _ask(self, tried: Set[str]) -> Any:
         """A new trial at a point that wasn't tried; it follows from the seed and ``tried``."""
-        for attempt in range(PROPOSALS if self.sampler == "tpe" else 0):
-            seed = np.random.SeedSequence([self.seed, len(tried), attempt]).generate_state(1)
+        for proposal in range(PROPOSALS if self.sampler == "tpe" else 0):
+            seed = np.random.SeedSequence([self.seed, len(tried), proposal]).generate_state(1)
             self.study.sampler = self.optuna.samplers.TPESampler(seed=int(seed[0]))
             running = self.study.ask(self.distributions)
             if _key(self.space.settings(running.params)) not in tried:
@@ -206,28 +197,6 @@ class Study:
         if not self.study.get_trials(states=[self.optuna.trial.TrialState.WAITING]):
             self.study.enqueue_trial(point)  # unless one waits, of a process that was killed
         return self.study.ask(self.distributions)
-
-    def _try(self, objective: TrialFunction, settings: dict[str, Any], running: Any) -> Trial:
-        reports = _Reports(running, self.monitor, self.optuna.TrialPruned)
-        state, why = "complete", ""
-        try:
-            with _without_log():
-                reports.result = objective(settings, reports)
-        except self.optuna.TrialPruned:
-            state = "pruned"
-        except (InputError, torch.OutOfMemoryError) as error:
-            state, why = "failed", reason(error)
-        result = reports.result
-        return Trial(
-            0,
-            state,
-            settings,
-            result.val.get(self.monitor),
-            result.best_epoch,
-            result.epochs_run,
-            sum(row["seconds"] for row in result.history),
-            why,
-        )
 
     def _tell(self, number: int, outcome: Mapping[str, Any] | None) -> None:
         """Ends a trial; one without an outcome, interrupted or turned down, doesn't count."""
@@ -256,33 +225,6 @@ class Study:
             )
 
 
-class _Reports(Callback):
-    """Tells Optuna the value of every epoch, and gives up a trial where that says so."""
-
-    def __init__(self, running: Any, monitor: str, pruned: type[Exception]) -> None:
-        self.running, self.monitor, self.pruned = running, monitor, pruned
-        self.result = FitResult()
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        self.result = trainer.result
-        row = self.result.history[-1]
-        if self.monitor in row:
-            self.running.report(row[self.monitor], int(row["epoch"]))
-            if self.running.should_prune():
-                raise self.pruned
-
-
 def _key(settings: Mapping[str, Any]) -> str:
     """Tells settings apart, 1 from 1.0 and from true too."""
     return json.dumps(settings, sort_keys=True)
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """Keeps the epochs of a trial out of the log."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
