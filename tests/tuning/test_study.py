@@ -88,7 +88,7 @@ def test_other_searches_have_thirty_trials_if_nobody_says_otherwise(study, monke
 def test_a_grid_needs_steps(study):
     with pytest.raises(InputError, match="line: has a range of fractions without a step"):
         study(LINE, sampler="grid")
-    with pytest.raises(InputError, match="Study.sampler: is 'gird'; expected one of 'tpe'"):
+    with pytest.raises(InputError, match=r"Study\.sampler: is 'gird'; expected one of 'tpe'"):
         study(LINE, sampler="gird")
 
 
