@@ -12,8 +12,8 @@ import torch_geometric
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.runs.build import build_model, prepare_graphs
 from mentor_pyg.runs.config import RunConfig, load_config
-from mentor_pyg.runs.run import build_model, prepare_graphs
 from mentor_pyg.training.sampler import BPRSampler
 
 SIZES = {

@@ -15,8 +15,8 @@ from reference import ReleasedStep, dense_info_nce
 
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.nn import info_nce
+from mentor_pyg.runs.build import build_model, prepare_graphs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import build_model, prepare_graphs
 from mentor_pyg.training.sampler import BPRSampler
 
 

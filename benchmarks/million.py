@@ -21,8 +21,8 @@ from machine import describe, peak_memory_gb
 from mentor_pyg._util.files import write_text
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation.metrics import Evaluator, encode
+from mentor_pyg.runs.build import build_model, prepare_graphs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import build_model, prepare_graphs
 from mentor_pyg.training.trainer import Trainer
 from mentor_pyg.typing import INTERACTS
 

@@ -23,7 +23,8 @@ from mentor_pyg.testing.subject import (
 )
 from mentor_pyg.training.checkpoint import Checkpoint
 from mentor_pyg.training.config import FitResult, TrainConfig
-from mentor_pyg.training.trainer import Trainer, fit
+from mentor_pyg.training.fitting import fit
+from mentor_pyg.training.trainer import Trainer
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 CHECKERBOARD = TrainConfig(epochs=40, batch_size=256, lr=1e-2, monitor="recall@1", ks=(1,))

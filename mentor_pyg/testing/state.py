@@ -22,7 +22,7 @@ from mentor_pyg.testing.subject import (
     snapshot,
 )
 from mentor_pyg.training.checkpoint import STATE, epoch_state
-from mentor_pyg.training.trainer import fit
+from mentor_pyg.training.fitting import fit
 from mentor_pyg.typing import INTERACTS
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch_geometric.data import HeteroData
 
+from mentor_pyg.runs.build import build_model, load_init, prepare_graphs
 from mentor_pyg.runs.config import RunConfig
-from mentor_pyg.runs.run import build_model, load_init, prepare_graphs
 from mentor_pyg.training.callbacks import Callback
 from mentor_pyg.training.config import FitResult
-from mentor_pyg.training.trainer import fit
+from mentor_pyg.training.fitting import fit
 from mentor_pyg.tuning.search import Search
 from mentor_pyg.typing import INTERACTS
 

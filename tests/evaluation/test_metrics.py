@@ -330,7 +330,7 @@ def test_metrics_of_the_usual_lengths(data, embeddings):
     data["user"].x, data["item"].x = embeddings
 
     class Given(torch.nn.Module):
-        def encode(self, data):
+        def forward(self, data):
             return data["user"].x, data["item"].x
 
     names = {"recall", "ndcg", "precision", "map", "mrr", "hit_ratio", "coverage"}

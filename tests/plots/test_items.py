@@ -7,8 +7,9 @@ from mentor_pyg.datasets.source import Source
 from mentor_pyg.errors import InputError
 from mentor_pyg.plots.items import density, embeddings, map_to_plane, mass_levels
 from mentor_pyg.plots.sample import ItemSample, modality_embeddings, sample_items
+from mentor_pyg.runs.build import build_model, prepare_graphs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import TrainedRun, build_model, prepare_graphs
+from mentor_pyg.runs.run import TrainedRun
 from mentor_pyg.typing import ITEM
 
 pytest.importorskip("matplotlib")

@@ -9,9 +9,10 @@ from mentor_pyg import InputError, evaluate
 from mentor_pyg._util.environment import choose_device, versions
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.source import Source, open_source
+from mentor_pyg.runs.build import prepare_graphs
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import read_metrics
-from mentor_pyg.runs.run import prepare_graphs, run_summary, train
+from mentor_pyg.runs.run import run_summary, train
 from mentor_pyg.runs.weights import load_weights
 from mentor_pyg.training import Callback
 from mentor_pyg.transforms import CompactFeatures, cosine_knn

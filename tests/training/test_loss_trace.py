@@ -13,8 +13,8 @@ import torch
 from mentor_pyg import fit
 from mentor_pyg._util.files import write_text
 from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.runs.build import build_model, prepare_graphs
 from mentor_pyg.runs.config import load_config
-from mentor_pyg.runs.run import build_model, prepare_graphs
 
 PATH = Path(__file__).parent.parent / "assets" / "loss_trace.json"
 CHANGES = ["train.lr=0.01", "train.batch_size=128", "train.epochs=4", "graph.k=5"]

@@ -127,8 +127,8 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(data):
 )
 def test_embeddings_without_scores_stop_with_the_epoch(data, size, found):
     class Growing(LightGCN):
-        def encode(self, data):
-            return tuple(size * emb.abs().clamp(min=1) for emb in super().encode(data))
+        def forward(self, data):
+            return tuple(size * emb.abs().clamp(min=1) for emb in super().forward(data))
 
         def losses(self, data, batch):
             return {"l2": self.embedding.user.square().sum()}
