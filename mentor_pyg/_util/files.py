@@ -65,7 +65,11 @@ def check_readable(
 
 
 def _kind(path: Path) -> str:
-    kinds = {"a file": path.is_file, "a folder": path.is_dir, "a pipe": path.is_fifo}
+    kinds: dict[str, Callable[[], bool]] = {
+        "a file": path.is_file,
+        "a folder": path.is_dir,
+        "a pipe": path.is_fifo,
+    }
     return next((kind for kind, is_of in kinds.items() if is_of()), "a device")
 
 

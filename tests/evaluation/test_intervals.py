@@ -3,7 +3,13 @@ import pytest
 from scipy import stats
 
 from mentor_pyg import InputError
-from mentor_pyg.evaluation import Sampling, UserMetrics, mean_intervals, metric_intervals
+from mentor_pyg.evaluation import (
+    Sampling,
+    UserMetrics,
+    mean_intervals,
+    mean_variance,
+    metric_intervals,
+)
 
 
 def share_that_holds(values, mean, confidence=0.95):
@@ -19,6 +25,28 @@ def test_of_a_share_it_is_the_interval_of_wilson():
         expected = stats.binomtest(hits, n).proportion_ci(0.9, method="wilson")
         assert found.value == hits / n
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=2e-3)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 3, 6])
+@pytest.mark.parametrize("n", [2, 3, 40])
+def test_equals_the_formula(num_seeds, n):
+    """With one user more, who has the variance of a hit."""
+    values = np.random.default_rng(n).random((num_seeds, n, 2)) ** 3
+    found = mean_variance(values)
+    for metric, estimate in enumerate(mean_intervals(values, Sampling(confidence=0.8))):
+        m = values[..., metric].mean()
+        variance = found.variance[metric] + m * (1 - m) / n**2
+        size, t = m * (1 - m) / variance, stats.t.ppf(0.9, found.df[metric])
+        middle = (m + t**2 / (2 * size)) / (1 + t**2 / size)
+        reach = t * np.sqrt(variance + t**2 / (4 * size**2)) / (1 + t**2 / size)
+        assert estimate == pytest.approx((m, middle - reach, middle + reach))
+
+
+def test_defaults_are_what_the_tables_say():
+    assert Sampling() == Sampling(10_000, 0.95, 0, "permutation")
+    values = np.random.default_rng(0).random((9, 1))
+    assert mean_intervals(values) == mean_intervals(values, Sampling(confidence=0.95))
+    assert mean_intervals(values[:, :0]) == []
 
 
 @pytest.mark.parametrize("n", [5, 20, 50, 500])

@@ -39,6 +39,13 @@ def test_permutation_equals_enumeration(difference, monkeypatch, block):
     assert (np.abs(paired_test(difference) - exact) < 4 * deviation + 1e-4).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"num_flips": 99}, {"num_flips": 1}])
+def test_no_p_value_is_below_that_of_what_was_found(options):
+    """It is one of the ways to flip the signs, beside those that were drawn."""
+    clear = np.linspace(1, 2, 100)[:, None]
+    assert paired_test(clear, **options) == 1 / (options.get("num_flips", 10_000) + 1)
+
+
 def test_permutation_holds_its_level():
     """Of 400 samples without a difference, 5% have p < 0.05."""
     skewed = np.random.default_rng(0).exponential(size=(2, 60, 400))
@@ -133,6 +140,15 @@ def test_real_differences_are_found(num_seeds, gain):
     assert share_below(rng, num_seeds, num_seeds, 0.005, repeats=60, gain=gain) > 0.9
 
 
+def test_metrics_without_any_difference_over_seeds():
+    runs = [metrics(np.full((4, 2), (0.5, 0.1 * seed))) for seed in range(3)]
+    (equal, _) = compare(runs, runs)
+    assert equal.over_seeds
+    assert equal[1:5] == (0, 0, 0, 1)
+    better = [metrics(np.full((4, 2), 0.75)) for _ in range(3)]
+    assert compare(runs, better)[0][1:5] == (0.25, 0.25, 0.25, 0)
+
+
 def test_seeds_and_users_give_the_interval_of_the_test():
     rng = np.random.default_rng(5)
     users = rng.random(80)
@@ -180,6 +196,6 @@ def test_no_runs_to_compare(runs):
 def test_holm_by_hand():
     # Sorted 0.01, 0.02, 0.03, 0.2 times 4, 3, 2, 1; none may be below the one before.
     assert holm([0.03, 0.01, 0.2, 0.02]) == pytest.approx([0.06, 0.04, 0.2, 0.06])
-    assert holm([0.5, 0.6]) == [1, 1]
+    assert holm([0.9, 0.8]) == [1, 1]
     assert holm([0.3]) == [0.3]
     assert holm([]) == []
