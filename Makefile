@@ -12,16 +12,17 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PY  := $(VENV)/bin/python
 EXTENSIONS := torch-scatter torch-sparse torch-cluster
 
-.PHONY: help install dev ext train test test-lowest bench docs lint format clean
+.PHONY: help install dev ext train test coverage test-lowest bench docs lint format clean
 
 help:
 	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...';"
 	@echo "             ARGS=--force to replace the run of an earlier make train)"
 	@echo "make test    install, then run the tests"
+	@echo "make coverage  the same, and fail if they leave out more than 3 % of the lines"
 	@echo "make test-lowest  run the core of the tests without extras, on the lowest versions allowed"
 	@echo "make bench   install, then run the benchmarks at Baby's size (three minutes)"
 	@echo "make docs    install, then build the site in build/site"
-	@echo "make lint    check style, format and types"
+	@echo "make lint    check style, format, types and the Pythons that the code runs on"
 	@echo "make format  format the code"
 	@echo "make ext     build torch-scatter, torch-sparse, torch-cluster from source (slow)"
 
@@ -53,15 +54,21 @@ train: install
 test: dev
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
+coverage: dev
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --cov $(ARGS)
+
 # What needs no extra, with the lowest versions that pyproject.toml allows (torch aside).
-CORE := tests/datasets tests/nn tests/serving tests/transforms tests/test_*.py
+CORE := tests/datasets tests/evaluation tests/nn tests/serving tests/sparse tests/training \
+	tests/transforms tests/test_*.py
 
 test-lowest: $(LOWEST)/.installed
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(CORE) --ignore tests/test_docs.py $(ARGS)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(CORE) --ignore tests/test_docs.py \
+		-n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 $(LOWEST)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/pip install -q '$(TORCH)' -e . $$($(PYTHON) .ci/lowest.py) pytest hypothesis
+	$(LOWEST)/bin/pip install -q '$(TORCH)' -e . $$($(PYTHON) .ci/lowest.py) \
+		pytest pytest-xdist hypothesis
 	@touch $@
 
 bench: dev
@@ -75,6 +82,9 @@ lint: dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --python-version 3.13
+	$(VENV)/bin/vermin -q -t=3.10- --no-tips --violations --exclude long \
+		mentor_pyg tests benchmarks examples .ci
 
 format: dev
 	$(VENV)/bin/ruff check --fix .

@@ -59,3 +59,10 @@ def test_equal_runs_and_single_users():
     same = np.full((3, 5, 1), 0.5)
     assert mean_variance(same, same)[:3] == (0, 0, 4)
     assert mean_variance(same[:, :1]).variance == np.inf
+
+
+@pytest.mark.parametrize("sides", [1, 2])
+def test_two_users_are_enough(runs, sides):
+    few = [run[:, :2] for run in runs[:sides]]
+    expected = [naive_variance(few, metric) for metric in (0, 1)]
+    assert mean_variance(*few).variance == pytest.approx(expected)
