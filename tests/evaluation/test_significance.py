@@ -142,11 +142,11 @@ def test_real_differences_are_found(num_seeds, gain):
 
 def test_metrics_without_any_difference_over_seeds():
     runs = [metrics(np.full((4, 2), (0.5, 0.1 * seed))) for seed in range(3)]
-    (equal, _) = compare(runs, runs)
+    (equal, _) = metric_differences(runs, runs)
     assert equal.over_seeds
     assert equal[1:5] == (0, 0, 0, 1)
     better = [metrics(np.full((4, 2), 0.75)) for _ in range(3)]
-    assert compare(runs, better)[0][1:5] == (0.25, 0.25, 0.25, 0)
+    assert metric_differences(runs, better)[0][1:5] == (0.25, 0.25, 0.25, 0)
 
 
 def test_seeds_and_users_give_the_interval_of_the_test():
