@@ -1,4 +1,4 @@
-"""Layers, losses and models. All but the models take tensors alone."""
+"""Layers, losses and models. Only the models take ``HeteroData``; the rest take tensors."""
 
 from mentor_pyg.sparse import edge_softmax, weighted_sum
 

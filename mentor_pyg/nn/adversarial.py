@@ -1,4 +1,4 @@
-"""Parts of a Wasserstein GAN over rows of an interaction matrix."""
+"""Modules of a Wasserstein GAN on rows of the interaction matrix."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,12 +16,12 @@ from mentor_pyg.nn.random import STEPS, uniform
 from mentor_pyg.options import Count, NonNegative, Positive, Probability, checked
 
 NEGATIVE_SLOPE = 0.2
-"""Of the critic's LeakyReLU, as in the DCGAN paper (arXiv 1511.06434)."""
+"""Negative slope of the critic's LeakyReLU, as in DCGAN (arXiv 1511.06434)."""
 
 
 @checked
 class Critic(torch.nn.Module):
-    r"""Tells observed rows of an interaction matrix from generated ones, Eq. 4 of the
+    r"""Discriminates observed from generated rows of an interaction matrix, Eq. 4 of the
     `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
 
     .. math::
@@ -29,16 +29,16 @@ class Critic(torch.nn.Module):
         \Gamma(\mathbf{a}) = \mathrm{dropout}(\mathrm{BN}(
         \mathrm{LeakyReLU}(\mathbf{W} \mathbf{a} + \mathbf{b})))
 
-    In training the batch has to hold rows of both kinds, since those of one alone would
-    be normalised to the same mean whatever they are.
+    A training batch must hold rows of both kinds. Batch normalisation would otherwise hide
+    the difference between their means.
 
     Args:
-        in_channels: Width of a row, the number of items.
+        in_channels: Width of a row (the number of items).
         hidden_channels: Width of the hidden layer.
         dropout: Dropout ratio.
 
     Shapes:
-        ``rows`` [N, in_channels], result [N] in (0, 1)
+        ``rows`` [N, in_channels]; result [N] in (0, 1)
     """
 
     def __init__(
@@ -58,13 +58,16 @@ class Critic(torch.nn.Module):
         return self._scores(rows, self.training)
 
     def judge(self, rows: Tensor) -> Tensor:
-        """Scores of single rows, whatever else is in the batch: without dropout, and
-        normalised by running statistics, in training, too."""
+        """Scores without dropout and with running statistics, even in training mode, so that
+        a row's score does not depend on the rest of the batch."""
         return self._scores(rows, training=False)
 
     def gradient(self, rows: Tensor) -> Tensor:
-        """Gradients of the scores of :meth:`judge` with respect to their rows
-        [N, in_channels], by the chain rule: compiled code knows no gradients of gradients."""
+        """Gradients of :meth:`judge` with respect to the rows [N, in_channels].
+
+        They are written out by the chain rule, since compiled code has no second-order
+        autograd.
+        """
         factors, x = [], rows
         for linear, norm in zip(self.linears, self.norms):
             assert isinstance(norm, BatchNorm1d)
@@ -76,7 +79,7 @@ class Critic(torch.nn.Module):
             x = (F.leaky_relu(x, NEGATIVE_SLOPE) - norm.running_mean) * scale + norm.bias
         score = x.sigmoid()
         (weight, last_weight), (factor, last_factor) = self._weights(), factors
-        grad = score * (1 - score) * last_factor * last_weight  # of a single row
+        grad = score * (1 - score) * last_factor * last_weight  # [N, hidden_channels]
         return at_least_float((grad * factor) @ weight)
 
     def _weights(self) -> list[Tensor]:
@@ -99,7 +102,7 @@ def gradient_penalty(
     fake: Tensor,
     gradient: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    r"""How far a critic is from slope one between real and fake rows (`"Improved Training
+    r"""Gradient penalty of a critic between real and fake rows (`"Improved Training
     of Wasserstein GANs" <https://arxiv.org/abs/1704.00028>`_).
 
     .. math::
@@ -109,11 +112,11 @@ def gradient_penalty(
         \quad \epsilon \sim \mathcal{U}(0, 1)
 
     Args:
-        critic: Maps rows [N, F] to scores [N], each of its row alone.
-        real: Rows [N, F].
-        fake: Rows [N, F]; no gradient reaches either.
-        gradient: Maps rows [N, F] to the gradients of their scores [N, F]; found from the
-            critic if not given, for which it is differentiated twice.
+        critic: Maps rows [N, F] to scores [N]; each score depends on its own row only.
+        real: Real rows [N, F]. No gradient flows into them.
+        fake: Fake rows [N, F]. No gradient flows into them either.
+        gradient: Maps rows [N, F] to the gradients of their scores [N, F]. If not given,
+            autograd differentiates the critic twice.
 
     Raises:
         InputError: If the shapes differ.
@@ -130,7 +133,7 @@ def gradient_penalty(
 
 
 def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
-    r"""Rows as draws of a dense distribution (`"Categorical Reparameterization with
+    r"""Gumbel-softmax of rows (`"Categorical Reparameterization with
     Gumbel-Softmax" <https://arxiv.org/abs/1611.01144>`_), Eq. 5 of MMSSL.
 
     .. math::
@@ -139,11 +142,11 @@ def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = No
 
     Args:
         rows: Rows a [N, F].
-        tau: Temperature; the smaller, the closer to one-hot rows.
-        generator: Source of randomness, the global one if not given.
+        tau: Temperature. Small values give nearly one-hot rows.
+        generator: Source of randomness; the global one if not given.
 
     Raises:
-        InputError: If tau isn't positive and finite.
+        InputError: If tau is not positive and finite.
     """
     check_temperature("gumbel_rows", tau)
     draws = uniform(rows.shape, rows, generator).clamp_(min=0.5 / STEPS)  # log(0) is infinite
@@ -153,9 +156,8 @@ def gumbel_rows(rows: Tensor, tau: float, generator: torch.Generator | None = No
 
 @checked
 class Adversary(torch.nn.Module):
-    r"""A critic that learns to tell generated rows of an interaction matrix from observed ones,
-    and a task for whatever generates them, Eq. 3-7 of the `"MMSSL"
-    <https://arxiv.org/abs/2302.10632>`_ paper.
+    r"""Adversarial training of generated against observed rows of the interaction matrix,
+    Eq. 3-7 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
 
     .. math::
         A^m_{ui} = \cos(\mathbf{f}_u^m, \mathbf{f}_i^m), \qquad
@@ -164,19 +166,19 @@ class Adversary(torch.nn.Module):
         \mathbf{r}_u \propto \mathrm{softmax}((\mathbf{a}_u + \mathbf{g}) / \tau_g)
         + \zeta \cos(\mathbf{h}_u, \mathbf{h}_{\cdot})
 
-    with zeros for observed pairs in A, and rows of length one.
+    where observed pairs are set to zero in A, and rows are L2-normalised.
 
     Args:
         num_items: Number of items I.
         hidden_channels: Width of the critic's hidden layer.
-        dropout: Its dropout ratio.
-        gumbel: Whether observed rows :math:`\mathbf{a}` are transformed.
+        dropout: Dropout ratio of the critic.
+        gumbel: Whether Gumbel-softmax is applied to the observed rows :math:`\mathbf{a}`.
         temperature: :math:`\tau_g`.
         collaborative_weight: :math:`\zeta`.
         penalty_weight: :math:`\lambda_1`.
 
     Shapes:
-        of n users ``observed`` [n, I], ``content`` [n, M, D] and ``out`` [n, D]; of all items
+        for n users ``observed`` [n, I], ``content`` [n, M, D] and ``out`` [n, D]; for all items
         ``content`` [I, M, D] and ``out`` [I, D]
     """
 
@@ -199,16 +201,16 @@ class Adversary(torch.nn.Module):
         self.critic.reset_parameters()
 
     def forward(self, fake: Tensor) -> Tensor:
-        r"""The task of whatever made the rows, :math:`-\mathbb{E} [D(\mathbf{A}^m_u)]`."""
+        r"""Generator loss :math:`-\mathbb{E} [D(\mathbf{A}^m_u)]`."""
         return -self.critic.judge(fake).mean()
 
     def generate(self, user_content: Tensor, item_content: Tensor, observed: Tensor) -> Tensor:
-        """The users' rows of all A^m [M n, I], of content of length one."""
+        """Generated rows of all modalities, A^m [M n, I], from L2-normalised content."""
         products = user_content.transpose(0, 1) @ item_content.permute(1, 2, 0)
         return normalize((products * (1 - observed)).flatten(0, 1))
 
     def transform(self, observed: Tensor, user_out: Tensor, item_out: Tensor) -> Tensor:
-        """Observed rows as the critic is shown them, r [n, I]."""
+        """Observed rows as the critic sees them, r [n, I]."""
         rows = gumbel_rows(observed, self.temperature) if self.gumbel else observed
         if self.collaborative_weight > 0:
             cosine = normalize(user_out) @ normalize(item_out).t()
@@ -216,7 +218,7 @@ class Adversary(torch.nn.Module):
         return normalize(rows)
 
     def losses(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """Terms of the critic's own objective; no gradient reaches the rows."""
+        """The critic's loss terms; no gradient flows into the rows."""
         fake, real = fake.detach(), real.detach()
         scores = self.critic(torch.cat([fake, real]))
         losses = {"critic": scores[: len(fake)].mean() - scores[len(fake) :].mean()}

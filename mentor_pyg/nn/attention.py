@@ -8,22 +8,22 @@ from mentor_pyg.options import Count, checked
 
 @checked
 class ModalityAttention(torch.nn.Module):
-    r"""Multi-head attention of a node's modalities to each other and the mean of what
-    they see, Eq. 9 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
+    r"""Multi-head attention between the modalities of a node, averaged over modalities,
+    Eq. 9 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
 
     .. math::
         \tilde{\mathbf{e}} = \frac{1}{M} \sum_m \big\Vert_{h=1}^{H} \sum_{m'}
         \mathrm{softmax}_{m'} \left( \frac{(\mathbf{W}^Q_h \mathbf{e}^m)^{\top}
         \mathbf{W}^K_h \mathbf{e}^{m'}}{\sqrt{D / H}} \right) \mathbf{e}^{m'}_h
 
-    Values aren't transformed: :math:`\mathbf{e}_h` are the D / H entries of head h.
+    Values are not transformed: :math:`\mathbf{e}_h` are the D / H entries of head h.
 
     Args:
         hidden_channels: Width D of a modality.
-        num_heads: Heads H, which divide D.
+        num_heads: Number of heads H; must divide D.
 
     Shapes:
-        ``x`` [N, M, D] of N nodes and M modalities; result [N, D]
+        ``x`` [N, M, D] for N nodes and M modalities; result [N, D]
     """
 
     def __init__(self, hidden_channels: Count, num_heads: Count = 4) -> None:
@@ -43,7 +43,7 @@ class ModalityAttention(torch.nn.Module):
         torch.nn.init.xavier_uniform_(self.key.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        # M is small, so that sums of products take half the time of batched matrices.
+        # M is small, and elementwise products take half the time of batched matrix products.
         query, key, value = (self._heads(z) for z in (self.query(x), self.key(x), x))
         scale = value.size(-1) ** -0.5
         scores = (scale * query.unsqueeze(2) * key.unsqueeze(1)).sum(dim=-1, keepdim=True)
@@ -51,5 +51,5 @@ class ModalityAttention(torch.nn.Module):
         return (weight * value).sum(dim=1).flatten(1)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """[N, M, D] as [N, M, H, D / H]."""
+        """Reshapes [N, M, D] to [N, M, H, D / H]."""
         return x.unflatten(2, (self.num_heads, -1))

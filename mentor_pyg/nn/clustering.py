@@ -1,4 +1,4 @@
-"""Clusters of rows, and a contrast with their centres."""
+"""k-means clustering and contrast with cluster centres."""
 
 import torch
 import torch.nn.functional as F
@@ -14,22 +14,22 @@ from mentor_pyg.sparse.products import block_rows
 @checked
 @torch.no_grad()
 def kmeans(x: Tensor, k: Count, num_iters: NonNegativeInt = 20) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from random rows, drawn by the global generator.
+    """Lloyd's k-means, initialised with random rows.
 
-    Distances are held for one block of rows at a time. A cluster that loses all of its
-    rows keeps its centre. Where the rows lie and how long they are makes no difference.
+    Distances are computed for one block of rows at a time. A cluster that loses all of its
+    rows keeps its centre. The result does not depend on the rows' offset or scale.
 
     Args:
         x: Rows [N, F].
-        k: Clusters, at most N.
-        num_iters: The most updates of the centres; it ends as soon as no row moves.
+        k: Number of clusters, at most N.
+        num_iters: Maximum number of updates; it stops early once no row changes its cluster.
 
     Returns:
-        Centres [k, F], and each row's nearest centre [N].
+        Centres [k, F] and the cluster of each row [N].
     """
     if k > x.size(0):
         raise InputError(f"kmeans: {k} clusters of {x.size(0)} rows; expected at most one a row")
-    # Squares of long rows leave the dtype, and those far from zero say little of distances:
+    # Centring and scaling avoids overflow, and cancellation in rows far from the origin.
     start, dtype = x.mean(dim=0), x.dtype
     x = at_least_float(x) - start
     scale = power_of_two(x.abs().amax())
@@ -47,11 +47,10 @@ def kmeans(x: Tensor, k: Count, num_iters: NonNegativeInt = 20) -> tuple[Tensor,
 
 
 def nearest_rows(x: Tensor, others: Tensor) -> Tensor:
-    """For each row of x [N, F] the row of ``others`` [M, F] at the least Euclidean distance,
-    [N]."""
+    """Indices [N] of the rows of ``others`` [M, F] nearest to the rows of x [N, F]."""
     square = others.square().sum(dim=1)
     block = block_rows(others.size(0), x.size(1), x.device)
-    # |x|^2 is the same for all of the others.
+    # |x|^2 is constant for each row.
     parts = [
         torch.addmm(square, rows, others.t(), alpha=-2).argmin(dim=1) for rows in x.split(block)
     ]
@@ -60,7 +59,7 @@ def nearest_rows(x: Tensor, others: Tensor) -> Tensor:
 
 @checked
 class Prototypes(torch.nn.Module):
-    r"""Contrast of rows with the prototypes of their clusters, Eq. 11-14 of the `"NCL"
+    r"""Contrast of rows with the centres of their clusters, Eq. 11-14 of the `"NCL"
     <https://arxiv.org/abs/2202.06200>`_ paper.
 
     .. math::
@@ -68,12 +67,12 @@ class Prototypes(torch.nn.Module):
         \frac{\exp(\hat{\mathbf{x}}_i^{\top} \hat{\mathbf{c}}_{z_i} / \tau)}
         {\sum_{j=1}^{k} \exp(\hat{\mathbf{x}}_i^{\top} \hat{\mathbf{c}}_j / \tau)}
 
-    with rows and centres of length one. Clusters are buffers, found by :meth:`fit`. Before
-    that the loss is a constant.
+    with L2-normalised rows and centres. Clusters are buffers that :meth:`fit` computes; until
+    then the loss is constant.
 
     Args:
         num_rows: Number of rows N.
-        num_prototypes: Number of clusters k; of fewer rows, every one is its own.
+        num_prototypes: Number of clusters k. With fewer rows, each row is its own cluster.
         channels: Width F.
 
     Shapes:
@@ -97,7 +96,7 @@ class Prototypes(torch.nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Clusters all rows afresh."""
+        """Clusters all rows again."""
         self._check(x)
         centers, cluster = kmeans(x, self.centers.size(0))
         self.centers.copy_(normalize(centers))

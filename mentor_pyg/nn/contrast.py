@@ -1,4 +1,4 @@
-"""InfoNCE over all pairs of rows in memory linear in the number of rows."""
+"""InfoNCE over all pairs of rows, in memory linear in the number of rows."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from mentor_pyg.nn.functional import at_least_float, check_temperature, normaliz
 from mentor_pyg.sparse.products import block_rows
 
 MIN_PLAIN_TAU = 1 / 40
-"""Temperature from which exponentials of cosines, and their sums, can't overflow."""
+"""Smallest temperature at which exponentials of cosines, and their sums, cannot overflow."""
 
 MAX_CERTAINTY = 0.7
-"""Mean probability of the positives up to which rounding P b to bfloat16 leaves gradients
-within 3 % of the exact ones; at 0.76 they were 7 % off, at 0.9 18 %."""
+"""Mean probability of the positives up to which rounding P b to bfloat16 keeps gradients
+within 3 % of the exact ones (7 % off at 0.76, 18 % at 0.9)."""
 
 
 def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
@@ -25,24 +25,24 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
         \frac{\exp(\hat{\mathbf{a}}_i^{\top} \hat{\mathbf{b}}_i / \tau)}
         {\sum_{j=1}^{N} \exp(\hat{\mathbf{a}}_i^{\top} \hat{\mathbf{b}}_j / \tau)}
 
-    with L2-normalised rows. The matrix of logits is never held as a whole: forward
-    and backward pass need O(N F) memory beside one block of rows.
+    with L2-normalised rows. The logits are computed block by block, so the forward and
+    backward pass need O(N F) memory beside one block.
 
-    Products are computed in the dtype of the views, or of autocast where that is on;
-    exponentials and sums, and the result, are float32 at least. A positive's logit is the
-    same one in the numerator and in the sum, so that rounding makes no loss negative.
+    Products use the dtype of the views, or of autocast where it is on. Exponentials, sums
+    and the result are at least float32. The positive logit is the same in the numerator and
+    the sum, so rounding cannot make the loss negative.
 
     Args:
         view1: Anchors a [N, F].
-        view2: Their positives b [N, F]; the other rows are the negatives.
-        tau: Temperature, positive.
+        view2: Positives b [N, F]; the other rows are in-batch negatives.
+        tau: Temperature.
 
     Raises:
-        InputError: If the shapes differ, or tau isn't positive and finite.
+        InputError: If the shapes differ, or tau is not positive and finite.
         ValueError: If there are no rows.
     """
     check_shapes("info_nce", view1=(view1, ("N", "F")), view2=(view2, ("N", "F")))
-    # How many rows there are may depend on a batch; compiled code can't branch on it.
+    # Compiled code cannot branch on the number of rows, which may depend on the batch.
     torch._check_value(view1.size(0) > 0, lambda: "info_nce: there are no rows; expected N > 0")
     check_temperature("info_nce", tau)
     device, dtype = view1.device.type, view1.dtype
@@ -54,8 +54,8 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
 
 
 class _InfoNCE(torch.autograd.Function):
-    """The loss is a scalar, so its gradients are known up to a factor as soon as the
-    softmax is: both come from one sweep, and nothing is computed again in backward."""
+    """Computes the gradients in the forward pass: the loss is a scalar, so they are known up
+    to a factor, and backward need not recompute the softmax."""
 
     @staticmethod
     def forward(ctx, anchors: Tensor, others: Tensor, tau: float) -> Tensor:  # type: ignore[no-untyped-def]
@@ -76,7 +76,7 @@ class _InfoNCE(torch.autograd.Function):
 def info_nce_with_grads(
     anchors: Tensor, others: Tensor, tau: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """InfoNCE of unit rows [N, F] and, if needed, its gradients times N tau for both."""
+    """InfoNCE of unit rows [N, F] and, if needed, both gradients times N tau."""
     in_cache = anchors.device.type == "cpu" and anchors.dtype == torch.bfloat16
     sweep = _sweep_attention if in_cache and tau >= MIN_PLAIN_TAU else _sweep_blocks
     total, grad_anchors, grad_others = sweep(anchors, others, tau, needs_grad)
@@ -96,12 +96,12 @@ def _(anchors, others, tau, needs_grad):  # type: ignore[no-untyped-def]
 def _sweep_blocks(
     anchors: Tensor, others: Tensor, tau: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Block by block of rows: :math:`-\sum_i \log P_{ii}` of the softmax P, and the
+    r"""Computes, block by block, :math:`-\sum_i \log P_{ii}` of the softmax P and the
     gradients :math:`(P - I)` b and :math:`(P - I)^{\top}` a.
 
-    In float32, P is never normalised as such; its sums Z divide the much smaller products,
-    from which b and a are subtracted. Rounded to half precision, those would differ from b
-    and a by little else than the rounding where P is nearly I.
+    In float32 P is not normalised: the much smaller products are divided by its row sums Z,
+    and b and a are subtracted from them. In half precision this difference would be mostly
+    rounding error where P is nearly I, so there P is normalised first.
     """
     num_rows, dtype = anchors.size(0), anchors.dtype
     wide = torch.promote_types(dtype, torch.float32)
@@ -110,13 +110,12 @@ def _sweep_blocks(
     loss = torch.zeros((), dtype=wide, device=anchors.device)
 
     block = min(num_rows, block_rows(num_rows, anchors.size(1), anchors.device))
-    buffer = anchors.new_empty(block, num_rows)  # fresh memory would cost a sixth of the time
+    buffer = anchors.new_empty(block, num_rows)  # allocating each time costs a sixth more
     for start in range(0, num_rows, block):
         rows = slice(start, min(start + block, num_rows))
         scaled = anchors[rows] / tau
         logits = torch.mm(scaled, others.t(), out=buffer[: len(scaled)]).to(wide)
-        # Unit rows give logits of 1 / tau at most, whose exponential fits as it is,
-        # but for a very small tau:
+        # Logits of unit rows are at most 1 / tau; exp() overflows only if tau is very small.
         if tau < MIN_PLAIN_TAU:
             logits -= logits.amax(dim=1, keepdim=True)
         positive = logits.diagonal(start).clone()
@@ -140,13 +139,12 @@ def _sweep_blocks(
 def _sweep_attention(
     anchors: Tensor, others: Tensor, tau: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""The same by the CPU's fused attention kernel, which keeps the logits in cache.
+    r"""Computes the same with the CPU's fused attention kernel, which keeps logits in cache.
 
-    Attention of a to b gives P b and :math:`\log Z`. With the roles swapped and
-    :math:`\mathbf{a}_i / Z_i` as values it gives :math:`P^{\top}` a, up to the softmax's
-    own denominator, which is known. In bfloat16 it takes half the time of the blocks,
-    in float32 a tenth more. P b is rounded, though, so that the blocks have to do it where
-    P is nearly I.
+    Attention of a to b gives P b and :math:`\log Z`. With the roles swapped and values
+    :math:`\mathbf{a}_i / Z_i` it gives :math:`P^{\top}` a up to the softmax's own
+    denominator, which is known. It takes half the time of the blocks in bfloat16, and a tenth
+    more in float32. It rounds P b, though, so it falls back to blocks where P is nearly I.
     """
     a, b = anchors[None, None], others[None, None]
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu

@@ -11,13 +11,13 @@ from mentor_pyg.options import Count, checked
 
 
 class Nodes(NamedTuple):
-    """Which users and items a graph has, for layers with a free vector of each.
+    """The users and items of a graph, for layers with an embedding table.
 
     Attributes:
         num_users: Number of users U.
-        num_items: Number of items I, those included that came after training.
-        user: Where the users stand in a table of all [U]; in its order if not given.
-        item: Where the items do [I]; in its order if not given.
+        num_items: Number of items I, including items added after training.
+        user: Row of each user in the table [U]; the table's order if not given.
+        item: Row of each item in the table [I]; the table's order if not given.
     """
 
     num_users: int
@@ -26,10 +26,10 @@ class Nodes(NamedTuple):
     item: OptTensor = None
 
     def users(self, table: Tensor) -> Tensor:
-        """Rows [U, F] of a table of all users.
+        """Rows [U, F] of the users' embedding table.
 
         Raises:
-            InputError: If the table is of other users.
+            InputError: If the table has another number of users.
         """
         if self.user is None and table.size(0) != self.num_users:
             raise InputError(
@@ -39,10 +39,10 @@ class Nodes(NamedTuple):
         return select(table, self.user)
 
     def items(self, table: Tensor) -> Tensor:
-        """Rows [I, F] of a table of all items of the training; zeros for those that came later.
+        """Rows [I, F] of the items' embedding table; zeros for items added after training.
 
         Raises:
-            InputError: If the table is of other items.
+            InputError: If the table has more items than the graph.
         """
         if self.item is None and table.size(0) > self.num_items:
             raise InputError(
@@ -54,7 +54,7 @@ class Nodes(NamedTuple):
 
 @checked
 class UserItemEmbedding(torch.nn.Module):
-    r"""Free vectors of all users and items, :math:`\mathbf{E}^{(0)}`.
+    r"""Embedding tables of users and items, :math:`\mathbf{E}^{(0)}`.
 
     Args:
         num_users: Number of users U.
@@ -62,8 +62,8 @@ class UserItemEmbedding(torch.nn.Module):
         hidden_channels: Embedding size D.
 
     Shapes:
-        ``user`` [U, D], ``item`` [I, D]; the result is a pair of them, or of the rows that a
-        graph's ``nodes`` have
+        ``user`` [U, D], ``item`` [I, D]; the result is a pair of both tables, or of the rows
+        selected by ``nodes``
     """
 
     def __init__(self, num_users: Count, num_items: Count, hidden_channels: Count) -> None:

@@ -17,12 +17,12 @@ from mentor_pyg.options import Count, NonNegativeInt, checked
 from mentor_pyg.sparse.adjacency import Adjacency
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
-"""Rows of users and of items."""
+"""Rows of users and rows of items."""
 
 
 @checked
 class Propagation(torch.nn.Module):
-    r"""A stack of LightGCN hops over a user-item graph with a read-out over all layers.
+    r"""LightGCN hops over a user-item graph, and a readout over all layers.
 
     .. math::
         \mathbf{E} = \sum_{l=0}^{L} \mathbf{E}^{(l)}, \qquad
@@ -32,7 +32,7 @@ class Propagation(torch.nn.Module):
     Args:
         num_layers: Number of hops L.
         readout: :obj:`"sum"`, or :obj:`"mean"` to divide by L + 1.
-        conv: One hop; it has no parameters, so all layers and both directions share it.
+        conv: The convolution. It has no parameters, so all layers and directions share it.
 
     Shapes:
         ``user`` [U, F], ``item`` [I, F]; ``adj`` [U, I]; result ``user`` [U, F] and ``item``
@@ -59,20 +59,20 @@ class Propagation(torch.nn.Module):
         noise: Sequence[Pair] | None = None,
         rows: Pair | None = None,
     ) -> Pair:
-        """Propagates the vectors of users and items and reads them out.
+        """Propagates user and item embeddings.
 
         Args:
-            user: Vectors of the users.
-            item: Vectors of the items.
+            user: Embeddings of the users.
+            item: Embeddings of the items.
             adj: The graph from items to users; see
                 :func:`~mentor_pyg.nn.user_item_adjacency`.
-            first_hop: The clean first hop, if it is already known.
-            noise: Uniform draws for each layer, for noisy convolutions.
-            rows: Users [n] and items [m] to read out; all if not given. Of the last hop no
-                others are perturbed, so the noise of that layer is of these.
+            first_hop: The first hop without noise, if it is already known.
+            noise: Uniform draws for each layer, for noisy convolutions. The draws of the last
+                layer are for ``rows`` only.
+            rows: Users [n] and items [m] to return; all if not given.
 
         Raises:
-            InputError: If the shapes don't fit.
+            InputError: If the shapes do not fit.
         """
         if noise is not None and len(noise) != self.num_layers:
             raise InputError(
@@ -112,18 +112,17 @@ class Propagation(torch.nn.Module):
 
 
 def select_pair(x: Pair, rows: Pair | None) -> Pair:
-    """These rows of users and of items, or all of them."""
+    """Selects rows of users and of items; all if none are given."""
     return x if rows is None else (select(x[0], rows[0]), select(x[1], rows[1]))
 
 
 @checked
 class ModalityEncoder(torch.nn.Module):
-    r"""Encodes users and items by one modality of the items' content.
+    r"""Encodes users and items from one modality of the items' content.
 
-    Item features :math:`\mathbf{X}_m` are projected by an MLP, users have a free
-    matrix :math:`\mathbf{P}_m`; rows are L2-normalised and propagated over the
-    user-item graph (Eq. 1-2 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_
-    paper):
+    Item features :math:`\mathbf{X}_m` are projected by an MLP, and users have an embedding
+    table :math:`\mathbf{P}_m`. Both are L2-normalised and propagated over the user-item
+    graph (Eq. 1-2 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper):
 
     .. math::
         \mathbf{E}_{U,m}^{(0)} = \frac{\mathbf{P}_m}{\lVert\cdot\rVert}, \quad
@@ -136,11 +135,11 @@ class ModalityEncoder(torch.nn.Module):
         hidden_channels: Embedding size D. (default: :obj:`64`)
         num_layers: Number of hops L. (default: :obj:`2`)
         readout: :obj:`"sum"` or :obj:`"mean"` over layers. (default: :obj:`"sum"`)
-        mlp_channels: Width of the MLP's hidden layer, 4 D if not given.
-        conv: The hop, :class:`LightGCNConv` or :class:`NoisyLightGCNConv`.
+        mlp_channels: Width of the MLP's hidden layer; 4 D if not given.
+        conv: The convolution, :class:`LightGCNConv` or :class:`NoisyLightGCNConv`.
         num_free_items: Set to the number of items I to give items without content a
-            free vector, as users have. Else they start at zero and receive only what
-            their users send. (default: :obj:`0`)
+            trainable embedding. Otherwise they start at zero and receive only messages
+            from their users. (default: :obj:`0`)
 
     Shapes:
         ``x`` [I, D_m]; ``mask`` bool [I], False where an item has no content;
@@ -179,12 +178,12 @@ class ModalityEncoder(torch.nn.Module):
         reset(self.mlp)
 
     def initial(self, x: Tensor, mask: OptTensor = None, nodes: Nodes | None = None) -> Pair:
-        """The embeddings before propagation, E^(0).
+        """Embeddings before propagation, E^(0).
 
         Args:
-            x: Features of the items.
+            x: Item features.
             mask: False where an item has no content.
-            nodes: Which users and items these are; all of the training if not given.
+            nodes: The graph's users and items; those of training if not given.
         """
         if not torch.is_autocast_enabled(x.device.type):
             x = x.to(self.user.dtype)  # features may be stored in half precision
@@ -217,17 +216,17 @@ def modality_encoders(
     free_items: Collection[str] = (),
     **kwargs: Any,
 ) -> ModuleDict:
-    """One :class:`ModalityEncoder` for each modality, in the order of their names.
+    """Creates one :class:`ModalityEncoder` per modality, sorted by name.
 
     Args:
         in_channels: Width of the item features by modality.
         num_users: Number of users U.
         num_items: Number of items I.
-        free_items: Modalities whose missing items get a free vector.
+        free_items: Modalities in which items without content get a trainable embedding.
         **kwargs: Further arguments of :class:`ModalityEncoder`.
 
     Raises:
-        InputError: If PyTorch can't name a module after a modality.
+        InputError: If a modality's name is not a valid name of a PyTorch module.
     """
     encoders = {
         name: ModalityEncoder(

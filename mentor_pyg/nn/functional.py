@@ -1,5 +1,5 @@
-"""Functions whose gradients, written by hand, take fewer passes over memory than those
-that autograd composes; on a CPU that is what their time goes to."""
+"""Functions with hand-written gradients, which pass over memory less often than autograd's
+composed ones. Memory traffic dominates their time on a CPU."""
 
 import math
 from typing import Any
@@ -13,35 +13,35 @@ from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.errors import InputError
 
 SMALLEST_NORM = 1e-12
-"""Length from which a row has a gradient when it is normalised."""
+"""Rows shorter than this get no gradient when they are normalised."""
 
 CACHED_ENTRIES = 2**16
-"""256 KiB in float32 stay in a core's own cache."""
+"""Entries (256 KiB in float32) that fit into the cache of one core."""
 
 
 def at_least_float(x: Tensor) -> Tensor:
-    """x in float32 if it is in half precision, in which sums lose what is small beside
-    them; else as it is."""
+    """Promotes half precision to float32, since sums in half precision lose small terms."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def select(x: Tensor, rows: OptTensor) -> Tensor:
-    """``x[rows]``, or all of ``x`` if no rows are given.
-
-    The gradient of an index_select takes a third of the time of that of an index.
-    """
+    """``x[rows]``, or ``x`` if no rows are given. The gradient of ``index_select`` takes a
+    third of the time of indexing."""
     return x if rows is None else x.index_select(0, rows)
 
 
 def normalize(x: Tensor) -> Tensor:
-    """:func:`torch.nn.functional.normalize` of rows [N, F] to length one at any scale, with a
-    gradient in a third of the time. Rows of zeros stay zero. They have no gradient, nor have
-    rows shorter than :obj:`SMALLEST_NORM`: that of 1e12 elsewhere drowns all others."""
+    """L2-normalises rows [N, F] of any scale, with a gradient in a third of the time of
+    :func:`torch.nn.functional.normalize`.
+
+    Rows of zeros stay zero. Rows shorter than :obj:`SMALLEST_NORM` get no gradient, since
+    theirs (up to 1e12) would drown all others.
+    """
     return _Normalize.apply(at_least_float(x))[0].to(x.dtype)
 
 
 class _Normalize(torch.autograd.Function):
-    """Returns inverse norms, too, so that they aren't computed again for the gradient."""
+    """Also returns the inverse norms, which the gradient needs."""
 
     @staticmethod
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class _Normalize(torch.autograd.Function):
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
-    """One over the norms of rows, zero for rows of zeros."""
+    """Inverse norms of rows; zero for rows of zeros."""
     scale = row_scale(x)
     norm = (x * scale).norm(dim=1, keepdim=True)
     inverse = scale / norm
@@ -69,16 +69,15 @@ def _inverse_norm(x: Tensor) -> Tensor:
 
 
 def row_scale(x: Tensor) -> Tensor:
-    """Powers of two [N, 1] that bring the largest entries of rows [N, F] near one.
+    """Powers of two [N, 1] that scale the largest entry of each row [N, F] to about one.
 
-    Squares of a row could be too large or small for the dtype; those of the row times this
-    aren't, and nothing is rounded by it.
+    Squares of scaled rows neither overflow nor underflow, and scaling causes no rounding.
     """
     return power_of_two(torch.maximum(x.amax(dim=1, keepdim=True), -x.amin(dim=1, keepdim=True)))
 
 
 def power_of_two(x: Tensor) -> Tensor:
-    """Powers of two that bring each entry of x, which is positive, near one."""
+    """Powers of two that scale each positive entry of x to about one."""
     limit = -int(math.log2(torch.finfo(x.dtype).tiny))
     exponent = x.detach().frexp().exponent.clamp(-limit, limit)
     return torch.ldexp(torch.ones_like(x), -exponent)
@@ -86,12 +85,12 @@ def power_of_two(x: Tensor) -> Tensor:
 
 @torch.library.custom_op("mentor_pyg::mean_and_squares", mutates_args=())
 def mean_and_squares(x: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The mean of all entries, and the sum of their squared differences from it,
-    :math:`\sum_n (x_n - \bar{x})^2`, in float32 at least.
+    r"""The mean of all entries and the sum of squared deviations
+    :math:`\sum_n (x_n - \bar{x})^2`, in at least float32.
 
-    A mean far from zero costs no accuracy. On a CPU, where :func:`torch.var_mean` takes
-    several times as long, parts that stay in its cache are summarised one by one (Chan et
-    al., "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
+    It stays accurate for means far from zero. On a CPU, where :func:`torch.var_mean` takes
+    several times as long, parts that fit into its cache are merged (Chan et al., "Updating
+    Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
     """
     flat = x.flatten()
     parts = flat.split(CACHED_ENTRIES if x.device.type == "cpu" else max(1, flat.numel()))
@@ -131,14 +130,14 @@ mean_and_squares.register_autograd(_squares_backward, setup_context=_save_mean)
 
 
 def refine(x: Tensor, unit: Tensor) -> Tensor:
-    r"""Rows of x [N, F], each times its cosine to a row of length one of ``unit`` [N, F].
+    r"""Scales each row of x [N, F] by its cosine with a unit row of ``unit`` [N, F].
 
     .. math::
         \mathbf{x}_n^{\prime} = \frac{\langle \mathbf{x}_n, \mathbf{u}_n \rangle}
         {\lVert \mathbf{x}_n \rVert} \, \mathbf{x}_n
 
-    It takes a quarter of the time of the composed one, gradients included. Rows of zeros
-    stay zero.
+    It takes a quarter of the time of the composed function, including gradients. Rows of
+    zeros stay zero.
 
     Raises:
         InputError: If the shapes differ.
@@ -171,17 +170,17 @@ def _cosine(x: Tensor, unit: Tensor, inverse_norm: Tensor) -> Tensor:
 
 
 def zero_missing(x: Tensor, mask: OptTensor) -> Tensor:
-    """x [N, F] with zeros in the rows where ``mask`` bool [N] is false, whatever stands there,
-    NaN included; x itself if there is no mask."""
+    """Sets rows of x [N, F] to zero, even if they hold NaN, where ``mask`` bool [N] is False.
+    Without a mask it returns x."""
     return x if mask is None else x.masked_fill(~mask.unsqueeze(1), 0)
 
 
 def pad_rows(x: Tensor, num_rows: int) -> Tensor:
-    """x [n, F] with rows of zeros after its own, [num_rows, F]; for items that came after
-    training and have no free vector.
+    """Pads x [n, F] with rows of zeros to [num_rows, F], for items added after training,
+    which have no embedding.
 
     Raises:
-        InputError: If x has more rows than that.
+        InputError: If x has more than ``num_rows`` rows.
     """
     num_new = num_rows - x.size(0)
     if num_new < 0:
@@ -190,17 +189,17 @@ def pad_rows(x: Tensor, num_rows: int) -> Tensor:
 
 
 def table_rows(x: Tensor, num_rows: int, index: OptTensor = None) -> Tensor:
-    """Rows of a table x [n, F] of free vectors for the nodes of a graph, [num_rows, F].
+    """Looks up the nodes of a graph in an embedding table x [n, F]; result [num_rows, F].
 
-    Nodes that came after training have no vector and get zeros.
+    Nodes added after training have no embedding and get zeros.
 
     Args:
         x: The table.
         num_rows: Number of nodes.
-        index: Their rows in the table [num_rows]; the first ones if not given.
+        index: Row of each node in the table [num_rows]; the first rows if not given.
 
     Raises:
-        InputError: If there are fewer nodes than vectors and nobody says which they are.
+        InputError: If there are fewer nodes than rows and no index.
     """
     if index is None:
         return pad_rows(x, num_rows)
@@ -209,20 +208,20 @@ def table_rows(x: Tensor, num_rows: int, index: OptTensor = None) -> Tensor:
 
 
 def neighbor_products(x: Tensor, neighbor: Tensor) -> Tensor:
-    r"""Inner products of every row of x [N, F] with k others of its own, [N, k].
+    r"""Inner products [N, k] of each row of x [N, F] with k neighbours.
 
     .. math::
         p_{nj} = \langle \mathbf{x}_n, \mathbf{x}_{b_{nj}} \rangle
 
-    It takes a quarter of the time of the composed one, gradients included, and never holds
-    all rows of the others [N, k, F].
+    It takes a quarter of the time of the composed function, including gradients, and never
+    materialises the neighbours' rows [N, k, F].
 
     Args:
         x: Rows [N, F].
-        neighbor: Which the others b are, [N, k].
+        neighbor: Indices b of the neighbours [N, k].
 
     Raises:
-        InputError: If the shapes don't fit.
+        InputError: If the shapes do not fit.
     """
     check_shapes("neighbor_products", x=(x, ("N", "F")), neighbor=(neighbor, ("N", "k")))
     return _NeighborProducts.apply(x, neighbor)
@@ -249,11 +248,11 @@ class _NeighborProducts(torch.autograd.Function):
 
 
 def check_temperature(where: str, tau: float) -> None:
-    """Refuses a temperature in functions that compiled code calls, which
-    :func:`~mentor_pyg.options.checked` would break up.
+    """Checks the temperature of functions called from compiled code, where
+    :func:`~mentor_pyg.options.checked` would break the graph.
 
     Raises:
-        InputError: If it isn't positive and finite.
+        InputError: If it is not positive and finite.
     """
     if not 0 < tau < math.inf:
         raise InputError(f"{where}.tau: is {tau}; expected more than 0 and finite")

@@ -12,7 +12,7 @@ from mentor_pyg.options import Count, checked
 
 @checked
 class GlobalFusion(torch.nn.Module):
-    r"""Concatenates representations under one trainable weight each, Eq. 7 of the
+    r"""Concatenates modalities, each scaled by a trainable weight, Eq. 7 of the
     `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
 
     .. math::
@@ -23,7 +23,7 @@ class GlobalFusion(torch.nn.Module):
     :math:`\alpha` and :math:`1 - \alpha`, starting at 0.5.
 
     Shapes:
-        of every modality ``users`` [U, D] and ``items`` [I, D]; results [U, |M| D], [I, |M| D]
+        for each modality ``users`` [U, D] and ``items`` [I, D]; results [U, |M| D], [I, |M| D]
     """
 
     def __init__(self, num_modalities: Count) -> None:
@@ -45,10 +45,10 @@ class GlobalFusion(torch.nn.Module):
 
 @checked
 class UserFusion(torch.nn.Module):
-    r"""Concatenates representations under free weights of every *user's*; item rows
-    are concatenated plainly. The fusion of MENTOR's released code.
+    r"""Concatenates modalities, scaled by trainable weights per *user*; items are
+    concatenated without weights. This is the fusion of MENTOR's released code.
 
-    The weights are drawn once from a softmax and unconstrained from then on.
+    The weights are initialised by a softmax and unconstrained afterwards.
 
     Shapes:
         as :class:`GlobalFusion`

@@ -1,4 +1,4 @@
-"""Items' content as the users see it, and the items in turn by their users."""
+"""Aggregation of item content over the user-item graph."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from mentor_pyg.sparse.adjacency import Adjacency
 
 @checked
 class ContentGathering(torch.nn.Module):
-    r"""What users gather of their items' content, and items of their users', Eq. 2 of the
+    r"""Aggregates item content to users, and users' content back to items, Eq. 2 of the
     `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
 
     .. math::
@@ -25,7 +25,7 @@ class ContentGathering(torch.nn.Module):
         \mathbf{f}_i^m = \frac{1}{\sqrt{|\mathcal{N}_i|}} \sum_{u \in \mathcal{N}_i}
         \mathbf{f}_u^m
 
-    What an item lacks adds nothing.
+    Missing content contributes nothing.
 
     Args:
         in_channels: Width D_m of the features by modality.
@@ -34,11 +34,11 @@ class ContentGathering(torch.nn.Module):
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
-        or None; ``adj`` the user-item graph [U, I], whose weights have no say; results
-        [U, M, D] and [I, M, D], modalities in the order of their names
+        or None; ``adj`` the user-item graph [U, I], whose weights are ignored; results
+        [U, M, D] and [I, M, D], modalities sorted by name
 
     Raises:
-        InputError: If shapes don't fit.
+        InputError: If the shapes do not fit.
     """
 
     def __init__(

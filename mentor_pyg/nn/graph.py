@@ -1,4 +1,4 @@
-"""User-item graphs, whole and pruned."""
+"""Construction and pruning of user-item graphs."""
 
 import torch
 from torch import Tensor
@@ -14,22 +14,23 @@ from mentor_pyg.sparse.adjacency import Adjacency
 def user_item_adjacency(
     edge_index: Tensor, num_users: int, num_items: int, edge_weight: OptTensor = None
 ) -> Adjacency:
-    r"""The normalised user-item graph, from items to users; its transpose leads back.
+    r"""The normalised user-item graph from items to users; its transpose leads from users to
+    items.
 
-    Its entries are :math:`w_{ui} / \sqrt{d_u d_i}`, with degrees that are sums of weights. A
-    hop of LightGCN is ``user, item = adj @ item, adj.t() @ user``.
+    Its entries are :math:`w_{ui} / \sqrt{d_u d_i}`, where degrees are sums of weights. One
+    LightGCN hop is ``user, item = adj @ item, adj.t() @ user``.
 
     Args:
         edge_index: Pairs [2, E] of user and item.
         num_users: Number of users U.
         num_items: Number of items I.
-        edge_weight: Weights [E] of the pairs before the normalisation, ones if not given.
+        edge_weight: Weights [E] of the pairs before normalisation; ones if not given.
 
     Returns:
         The matrix [U, I].
 
     Raises:
-        InputError: If the shapes don't fit, or a pair is of a user or item that isn't there.
+        InputError: If the shapes do not fit, or a user or item is out of range.
     """
     edge_index = check_edge_index("user_item_adjacency", edge_index, (num_users, num_items))
     if edge_weight is not None:
@@ -40,25 +41,25 @@ def user_item_adjacency(
 
 @checked
 def sample_edges(edge_index: Tensor, num_users: Count, num_items: Count, p: Probability) -> Tensor:
-    r"""Which pairs a degree-sensitive pruning keeps, bool [E].
+    r"""Samples the pairs that degree-sensitive pruning keeps, bool [E].
 
-    A share 1 - p of the pairs is drawn without replacement with probabilities
-    proportional to :math:`1 / \sqrt{d_u d_i}`, so that pairs of popular nodes are pruned
-    most, as in the `"LayerGCN" <https://arxiv.org/abs/2207.11088>`_ and `"FREEDOM"
+    A share 1 - p of the pairs is sampled without replacement with probabilities
+    proportional to :math:`1 / \sqrt{d_u d_i}`, so pairs of popular nodes are pruned most
+    often, as in the `"LayerGCN" <https://arxiv.org/abs/2207.11088>`_ and `"FREEDOM"
     <https://arxiv.org/abs/2211.06924>`_ papers.
 
     Args:
         edge_index: Pairs [2, E] of user and item.
         num_users: Number of users U.
         num_items: Number of items I.
-        p: Share that is pruned, at least 0 and less than 1.
+        p: Share of pairs to prune.
 
     Raises:
-        InputError: If p is out of its range, or the shapes don't fit.
+        InputError: If p is out of range, or the shapes do not fit.
     """
     weight = light_gcn_norm(edge_index, None, num_users, num_items)
     num_kept = min(max(1, round((1 - p) * weight.numel())), weight.numel())
-    # The largest of u^(1/w) are such a draw (Efraimidis and Spirakis, 2006); in logarithms:
+    # Weighted sampling takes the largest u^(1/w) (Efraimidis and Spirakis, 2006), here as logs.
     key = torch.rand_like(weight).log() / weight
     kept = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
     kept[key.topk(num_kept).indices] = True

@@ -9,8 +9,8 @@ from mentor_pyg.options import Count, NonNegativeInt, Probability, checked
 
 @checked
 class LowRankHypergraph(torch.nn.Module):
-    r"""A hypergraph of which nodes belong to which hyperedge that is learned from their
-    vectors, Eq. 3-6 of the `"HCCF" <https://arxiv.org/abs/2204.12200>`_ paper.
+    r"""A hypergraph whose node-hyperedge weights are learned from node embeddings,
+    Eq. 3-6 of the `"HCCF" <https://arxiv.org/abs/2204.12200>`_ paper.
 
     .. math::
         \mathbf{H} = \mathbf{E}^{(0)} \mathbf{W}, \qquad
@@ -19,14 +19,14 @@ class LowRankHypergraph(torch.nn.Module):
         + \boldsymbol{\Lambda}^{(c - 1)}, \qquad
         \boldsymbol{\Gamma} = \sigma(\mathbf{H} \boldsymbol{\Lambda}^{(C)})
 
-    with :math:`\sigma` a LeakyReLU. In training, entries of H are dropped.
+    with :math:`\sigma` a LeakyReLU. In training, dropout is applied to H.
 
     Args:
-        channels: Width D of the vectors.
-        num_hyperedges: Hyperedges K.
-        num_levels: Mappings C among hyperedges.
+        channels: Embedding size D.
+        num_hyperedges: Number of hyperedges K.
+        num_levels: Number of mappings C between hyperedges.
         dropout: Dropout ratio of H.
-        negative_slope: Slope of the LeakyReLU.
+        negative_slope: Negative slope of the LeakyReLU.
 
     Shapes:
         ``x``, ``start`` [N, D]; ``member`` [N, K]; result [N, D]
@@ -53,11 +53,11 @@ class LowRankHypergraph(torch.nn.Module):
             torch.nn.init.xavier_uniform_(parameter)
 
     def members(self, start: Tensor) -> Tensor:
-        """How much nodes with the vectors ``start`` belong to every hyperedge, H [N, K]."""
+        """Node-hyperedge weights H [N, K] for node embeddings ``start``."""
         return start @ self.weight
 
     def forward(self, x: Tensor, member: Tensor) -> Tensor:
-        """Messages of the vectors x by the hyperedges."""
+        """Propagates x from nodes to hyperedges and back."""
         member = dropout(member, self.dropout, self.training)
         edge = F.leaky_relu(member.t() @ x, self.negative_slope)
         for level in self.levels:

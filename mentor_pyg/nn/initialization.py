@@ -1,4 +1,4 @@
-"""How linear maps are drawn afresh."""
+"""Initialisation of linear layers."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from torch.nn.init import kaiming_uniform_, xavier_normal_, xavier_uniform_
 from mentor_pyg.options import checked
 
 Init: TypeAlias = Literal["linear", "xavier_uniform", "xavier_normal"]
-"""Name of a distribution of weights, see :func:`draw_weight`."""
+"""Name of an initialisation; see :func:`draw_weight`."""
 
 _DRAWS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": partial(kaiming_uniform_, a=math.sqrt(5)),  # as torch.nn.Linear does
+    "linear": partial(kaiming_uniform_, a=math.sqrt(5)),  # default of torch.nn.Linear
     "xavier_uniform": xavier_uniform_,
     "xavier_normal": xavier_normal_,
 }
@@ -23,7 +23,7 @@ _DRAWS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @checked
 def draw_weight(weight: Tensor, init: Init) -> None:
-    r"""Draws the weights of a linear map from a named distribution.
+    r"""Initialises the weights of a linear layer from a named distribution.
 
     =======================  ==================================================================
     :obj:`"linear"`          :math:`\mathcal{U}(-1/\sqrt{F_{in}}, 1/\sqrt{F_{in}})`, the default
@@ -43,16 +43,16 @@ def draw_weight(weight: Tensor, init: Init) -> None:
 
 
 def reset_linear(linear: Linear, init: Init = "xavier_uniform") -> None:
-    """Draws a linear map afresh: its weights as :func:`draw_weight` does, and its bias from
-    the default of :class:`torch.nn.Linear`.
+    """Resets a linear layer: its weight by :func:`draw_weight`, and its bias by the default of
+    :class:`torch.nn.Linear`.
 
-    Code that initialises ``linear.weight`` by Xavier's distributions leaves the bias as
-    PyTorch drew it. It matters: a bias of zero leaves items whose features are zeros without
-    a direction, and what is normalised afterwards starts from the features' scale alone.
+    Released code that initialises ``linear.weight`` by Xavier leaves the bias at PyTorch's
+    default. This matters: with a zero bias, items whose features are zeros have no direction
+    to normalise.
 
     Args:
-        linear: The map, changed in place.
-        init: Name of the weights' distribution.
+        linear: The layer, changed in place.
+        init: Name of the weight's initialisation.
     """
     linear.reset_parameters()
     draw_weight(linear.weight, init)

@@ -1,4 +1,4 @@
-"""A graph of items whose learned vectors are similar."""
+"""Item graph learned from embeddings."""
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +12,21 @@ from mentor_pyg.sparse.products import top_k_products
 
 @checked
 class LatentGraph(torch.nn.Module):
-    r"""Links every item to the k of highest cosine, itself included, to be rebuilt as the
-    vectors are learned; Eq. 4-7 of the `"LATTICE" <https://arxiv.org/abs/2104.09036>`_ paper.
+    r"""Links each item to its k nearest items by cosine, itself included, Eq. 4-7 of the
+    `"LATTICE" <https://arxiv.org/abs/2104.09036>`_ paper.
 
     .. math::
         \mathbf{h}^{\prime} = \mathbf{D}^{-1/2} \mathbf{S} \mathbf{D}^{-1/2} \mathbf{h},
         \qquad S_{ab} = \max(0, \cos(\mathbf{x}_a, \mathbf{x}_b)), \quad b \in \mathcal{N}_a
 
-    with the sums of rows in :math:`\mathbf{D}`. Which items are neighbours is a buffer, so
-    that a run goes on from the middle of an epoch; their weights are those of the vectors
-    given, with gradients. Before it is first built, an item is all of its neighbours.
-    Vectors of zeros have no part in it.
+    where :math:`\mathbf{D}` holds row sums. The neighbours are a buffer, so that a run can be
+    resumed within an epoch; edge weights are computed from the given embeddings, with
+    gradients. Before the first :meth:`rebuild`, each item is linked only to itself. Embeddings
+    of zeros send and receive nothing.
 
     Args:
         num_items: Number of items I.
-        k: Neighbours of an item, all at most.
+        k: Neighbours per item, at most I.
 
     Shapes:
         ``x`` [I, F]; ``hidden`` and result [I, D]; ``neighbor`` [I, k]
@@ -44,14 +44,14 @@ class LatentGraph(torch.nn.Module):
 
     @torch.no_grad()
     def rebuild(self, x: Tensor) -> None:
-        """Links the items by their vectors."""
+        """Recomputes the neighbours from item embeddings."""
         check_shapes("LatentGraph", x=(x, (self.neighbor.size(0), "F")))
         unit = normalize(x)
         k = self.neighbor.size(1)
         self.neighbor.copy_(top_k_products(unit, unit, k, lambda products, rows: None)[1])
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """One hop."""
+        """Propagates ``hidden`` by one hop."""
         num_items = self.neighbor.size(0)
         check_shapes("LatentGraph", x=(x, (num_items, "F")), hidden=(hidden, (num_items, "D")))
         weight = neighbor_products(normalize(x), self.neighbor).clamp(min=0)

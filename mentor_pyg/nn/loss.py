@@ -1,4 +1,4 @@
-r"""Losses as pure functions of tensors. All return a scalar unless they say otherwise."""
+r"""Losses as pure functions of tensors. All return a scalar unless stated otherwise."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -34,15 +34,15 @@ __all__ = [
 
 
 def triple_rows(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of a batch's users, positive and negative items, [B, C] or [B, D] each.
+    """Embeddings of a batch's users, positive and negative items, [B, C] or [B, D] each.
 
     Args:
-        user: Rows of all users [U, C].
-        item: Rows of all items [I, D].
+        user: Embeddings of all users [U, C].
+        item: Embeddings of all items [I, D].
         batch: The triples.
 
     Raises:
-        InputError: If the shapes don't fit.
+        InputError: If the shapes do not fit.
     """
     check_shapes("rows of triples", user=(user, ("U", "C")), item=(item, ("I", "D")))
     check_shapes("triples", **{name: (ids, ("B",)) for name, ids in batch._asdict().items()})
@@ -54,8 +54,8 @@ def triple_rows(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tenso
 
 
 def score_triples(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Inner products of each user with its positive and its negative item, [B] each;
-    float32 at least.
+    """Scores of each user's positive and negative item by inner products, [B] each, in at
+    least float32.
 
     Args:
         user: Embeddings of all users [U, C].
@@ -63,7 +63,7 @@ def score_triples(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Ten
         batch: The triples.
 
     Raises:
-        InputError: If the shapes don't fit.
+        InputError: If the shapes do not fit.
     """
     check_shapes("score_triples", user=(user, ("U", "C")), item=(item, ("I", "C")))
     anchor, pos, neg = (at_least_float(x) for x in triple_rows(user, item, batch))
@@ -71,7 +71,7 @@ def score_triples(user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Ten
 
 
 def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tensor:
-    r"""Bayesian personalised ranking (`paper <https://arxiv.org/abs/1205.2618>`_).
+    r"""Bayesian personalised ranking loss (`paper <https://arxiv.org/abs/1205.2618>`_).
 
     .. math::
         \mathcal{L} = -\frac{1}{B} \sum_{b=1}^{B}
@@ -81,7 +81,7 @@ def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tens
         ``pos_score``, ``neg_score`` [B]
 
     Raises:
-        InputError: If the shapes differ, or the base isn't more than 1 and finite.
+        InputError: If the shapes differ, or the base is not finite and greater than 1.
     """
     if not 1 < base < math.inf:
         raise InputError(f"bpr_loss.base: is {base}; expected more than 1 and finite")
@@ -91,22 +91,22 @@ def bpr_loss(pos_score: Tensor, neg_score: Tensor, base: float = math.e) -> Tens
 
 
 def batch_bpr(user: Tensor, item: Tensor, batch: Batch, base: float = math.e) -> Tensor:
-    """:func:`bpr_loss` of a batch by inner products.
+    """:func:`bpr_loss` of a batch, with inner products as scores.
 
     Args:
         user: Embeddings of all users [U, C].
         item: Embeddings of all items [I, C].
         batch: The triples.
-        base: Of the logarithm.
+        base: Base of the logarithm.
     """
     return bpr_loss(*score_triples(user, item, batch), base)
 
 
 def weighted(**terms: tuple[float, Callable[[], Tensor]]) -> dict[str, Tensor]:
-    """Terms of an objective times their weights; those of weight zero aren't computed.
+    """Multiplies loss terms by their weights; terms of weight zero are not computed.
 
     Args:
-        **terms: For each name a weight and a function that computes the term.
+        **terms: For each name, a weight and a function that computes the term.
     """
     return {
         name: term() if weight == 1 else weight * term()
@@ -118,14 +118,13 @@ def weighted(**terms: tuple[float, Callable[[], Tensor]]) -> dict[str, Tensor]:
 def batch_info_nce(
     view1: tuple[Tensor, Tensor], view2: tuple[Tensor, Tensor], batch: Batch, tau: float
 ) -> Tensor:
-    """InfoNCE over the distinct users of a batch plus InfoNCE over its distinct positive
-    items; see :func:`info_nce`.
+    """:func:`info_nce` over the distinct users of a batch plus over its distinct positive items.
 
     Args:
-        view1: Anchors of all users [U, C] and of all items [I, C].
+        view1: Anchors, all users [U, C] and all items [I, C].
         view2: Their positives.
         batch: The triples.
-        tau: Temperature, positive.
+        tau: Temperature.
     """
     rows = batch.user.unique(), batch.pos_item.unique()
     terms = [info_nce(select(a, i), select(b, i), tau) for a, b, i in zip(view1, view2, rows)]
@@ -133,20 +132,20 @@ def batch_info_nce(
 
 
 class Moments(NamedTuple):
-    """A representation summarised as a Gaussian: scalar mean and variance."""
+    """Scalar mean and variance of a representation, seen as a Gaussian."""
 
     mean: Tensor
     var: Tensor
 
 
 def moments(*parts: Tensor, repeats: int = 1) -> Moments:
-    """Mean and unbiased variance over all entries of the parts together.
+    """Mean and unbiased variance over all entries of all parts.
 
     Args:
-        *parts: A representation in parts of any shapes, e.g. users and items; half precision
-            is summed in float32.
-        repeats: Counts the entries as if they were there this many times, which only
-            touches the correction n / (n - 1) of the variance.
+        *parts: Parts of a representation of any shape, e.g. users and items. Half precision
+            is accumulated in float32.
+        repeats: Counts each entry this many times, which only changes the correction
+            n / (n - 1) of the variance.
     """
     parts = tuple(x for x in parts if x.numel())
     count = sum(x.numel() for x in parts)
@@ -162,15 +161,17 @@ def content_moments(
     fused: tuple[Tensor, Tensor],
     present: Mapping[str, Tensor],
 ) -> tuple[dict[str, Moments], Moments]:
-    """Moments of each modality and of the fused representation, over users, and items with
-    content.
+    """Moments of each modality and of the fused representation, over users and over items
+    that have content.
 
-    Each modality counts as if repeated to the width of the fused one.
+    Each modality counts as if repeated to the width of the fused representation.
 
     Args:
-        content: By modality, users [U, D] and items [I, D].
-        fused: Fused users [U, |M| D] and items [I, |M| D]; without items that lack everything.
-        present: Bool [I], False where an item lacks a modality; for those that any lacks.
+        content: Users [U, D] and items [I, D] by modality.
+        fused: Fused users [U, |M| D] and items [I, |M| D]. Items without any content are
+            excluded.
+        present: Masks bool [I], False where an item lacks the modality, for incomplete
+            modalities.
     """
     for m, mask in present.items():
         check_mask("content_moments", fused[1].size(0), **{m: mask})
@@ -214,10 +215,9 @@ def alignment_levels(
 
 
 def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
-    r"""Mean of :math:`1 - \cos` between online rows and targets, Eq. 23-24 of MENTOR.
+    r"""Mean of :math:`1 - \cos` between online rows and target rows, Eq. 23-24 of MENTOR.
 
-    No gradient reaches ``target``. Rows of zeros, or shorter than 1e-12, have cosine 0 and
-    no gradient.
+    No gradient flows into ``target``. Rows shorter than 1e-12 have cosine 0 and no gradient.
 
     Shapes:
         ``online``, ``target`` [N, F]
@@ -228,9 +228,9 @@ def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
     where = "feature_masking_loss"
     check_shapes(where, online=(online, ("N", "F")), target=(target, ("N", "F")))
     online, target = at_least_float(online), at_least_float(target.detach())
-    # What F.cosine_similarity computes, in half its time:
+    # Equals F.cosine_similarity, in half the time.
     norm, target_norm = online.norm(dim=1), target.norm(dim=1)
-    # A row without direction has none to turn to; its gradient would be 1 / SMALLEST_NORM.
+    # A very short row would have a gradient of up to 1 / SMALLEST_NORM.
     is_short = (norm < SMALLEST_NORM) | (target_norm < SMALLEST_NORM)
     norms = (norm * target_norm).masked_fill(is_short, 1.0)
     cosine = (online * target).sum(dim=1) / norms
@@ -238,20 +238,20 @@ def feature_masking_loss(online: Tensor, target: Tensor) -> Tensor:
 
 
 def sum_of_squares(tensors: Sequence[Tensor]) -> Tensor:
-    r"""Squared L2 norm :math:`\lVert\theta\rVert^2_2` over all tensors together."""
+    r"""Squared L2 norm :math:`\lVert\theta\rVert^2_2` of all tensors together."""
     return torch.stack([at_least_float(x).pow(2).sum() for x in tensors]).sum()
 
 
 def triple_norm(user: Tensor, item: Tensor, batch: Batch) -> Tensor:
-    r"""Half the mean squared norm of a batch's free vectors, the usual regulariser.
+    r"""Half the mean squared norm of a batch's embeddings, the usual regulariser.
 
     .. math::
         \frac{1}{2B} \sum_{b=1}^{B} \lVert \mathbf{e}_{u_b} \rVert^2
         + \lVert \mathbf{e}_{i_b} \rVert^2 + \lVert \mathbf{e}_{j_b} \rVert^2
 
     Args:
-        user: Vectors of all users [U, D].
-        item: Vectors of all items [I, D].
+        user: Embedding table of the users [U, D].
+        item: Embedding table of the items [I, D].
         batch: The triples.
     """
     return sum_of_squares(triple_rows(user, item, batch)) / (2 * batch.user.numel())

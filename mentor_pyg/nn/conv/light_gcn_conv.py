@@ -20,21 +20,21 @@ def light_gcn_norm(
     num_targets: int,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    r"""Symmetric normalisation of LightGCN, for bipartite and homogeneous graphs.
+    r"""Symmetric normalisation of LightGCN for bipartite and homogeneous graphs.
 
     .. math::
         \hat{w}_{ji} = \frac{w_{ji}}{\sqrt{d_j^{\mathrm{out}} d_i^{\mathrm{in}}}}
 
-    where the degrees are sums of edge weights, in float32 at least: half precision holds
-    neither the sums nor the products of popular nodes. Nodes of degree zero stay without
-    messages. The scale of the weights makes no difference.
+    where degrees are sums of edge weights in at least float32, since half precision holds
+    neither the sums nor the products of popular nodes. Isolated nodes receive no messages.
+    Scaling all weights does not change the result.
 
     Shapes:
         ``edge_index`` [2, num_edges], ``edge_weight`` [num_edges] (ones if ``None``),
         result [num_edges]
 
     Raises:
-        InputError: If the shapes don't fit, or ``edge_index`` has no integers.
+        InputError: If shapes do not fit, or ``edge_index`` does not hold integers.
     """
     src, dst = check_edge_index("light_gcn_norm", edge_index)
     if edge_weight is None:
@@ -50,9 +50,9 @@ def light_gcn_norm(
 
 
 def _split_degree(degree: Tensor) -> tuple[Tensor, Tensor]:
-    """Degrees as a part from 1/2 to 2 times the square of a power of two, which is returned
-    as it is: products of two degrees could be too large or small for their dtype, and to
-    multiply by powers of two rounds nothing."""
+    """Splits degrees into a factor between 1/2 and 2 and the square of a power of two, so
+    that products of two degrees neither overflow nor underflow. Returns the factor and the
+    power. Powers of two cause no rounding."""
     exponent = degree.detach().frexp().exponent
     root = torch.ldexp(torch.ones_like(degree), exponent // 2)
     return degree / root / root, root
@@ -68,31 +68,31 @@ class LightGCNConv(MessagePassing):
         \mathbf{x}^{\prime}_i = \sum_{j \in \mathcal{N}(i)}
         \frac{w_{ji}}{\sqrt{d_j d_i}} \, \mathbf{x}_j
 
-    On undirected graphs it equals :class:`torch_geometric.nn.LGConv`, which knows no
-    bipartite graphs. An :class:`~mentor_pyg.Adjacency` is the quick road for training:
-    it is taken as already normalised, and neither sorts nor transposes anything again.
+    On undirected graphs it equals :class:`torch_geometric.nn.LGConv`, which does not support
+    bipartite graphs. An :class:`~mentor_pyg.Adjacency` is the fastest input in training: it
+    is taken as normalised, and nothing is sorted or transposed again.
 
     Args:
-        normalize (bool, optional): If set to :obj:`False`, edge weights are used as
-            they are given. (default: :obj:`True`)
+        normalize (bool, optional): If set to :obj:`False`, edge weights are used without
+            normalisation. (default: :obj:`True`)
         **kwargs (optional): Additional arguments of
             :class:`torch_geometric.nn.conv.MessagePassing`.
 
-    Gradients reach the features and the weights, whatever form those are given in. Half
-    precision is summed in float32.
+    Gradients flow into features and edge weights for every form of the graph. Half precision
+    is accumulated in float32.
 
     Shapes:
         - **input:** node features :math:`(|\mathcal{V}|, F)` or
           :math:`((|\mathcal{V}_s|, F), (|\mathcal{V}_t|, F))` if bipartite, where the
-          second entry may be :obj:`None` if the adjacency says how many targets
-          there are; edge indices :math:`(2, |\mathcal{E}|)` or a transposed sparse
-          matrix of any layout; edge weights :math:`(|\mathcal{E}|)` *(optional, for edge
-          indices alone)*; the targets wanted, :math:`(n)` *(optional, all if not given)*
+          second entry may be :obj:`None` if the adjacency holds the number of targets;
+          edge indices :math:`(2, |\mathcal{E}|)` or a transposed sparse matrix of any
+          layout; edge weights :math:`(|\mathcal{E}|)` *(optional, with edge indices
+          only)*; indices of the targets to return :math:`(n)` *(optional, default: all)*
         - **output:** node features :math:`(|\mathcal{V}_t|, F)` or :math:`(n, F)`
 
     Raises:
-        InputError: If shapes don't fit, weights come beside a matrix, which has its own, or
-            an :class:`~mentor_pyg.Adjacency` is to be aggregated by anything but sums.
+        InputError: If shapes do not fit, edge weights are given beside a matrix, or
+            an :class:`~mentor_pyg.Adjacency` is used with an aggregation other than the sum.
     """
 
     SUPPORTS_FUSED_EDGE_INDEX = True
@@ -182,8 +182,7 @@ def _check_targets(where: str, x: Tensor | tuple[Tensor, OptTensor], num_targets
 
 
 def _edges(where: str, adj: Tensor | SparseTensor) -> tuple[Tensor, OptTensor]:
-    """Edges from sources to targets, sorted by targets, and the values of a matrix whose rows
-    are the targets."""
+    """Edges and values of a matrix whose rows are the targets, sorted by target."""
     if isinstance(adj, SparseTensor):
         row, col, value = adj.coo()
         return torch.stack([col, row]), value
@@ -196,9 +195,9 @@ def _edges(where: str, adj: Tensor | SparseTensor) -> tuple[Tensor, OptTensor]:
 def _quickest(
     adj: Adj, index: Tensor, weight: OptTensor, size: tuple[int, int], dtype: torch.dtype
 ) -> tuple[Adj, OptTensor]:
-    """The form of a graph, and the weights beside it, that is multiplied in the least time."""
+    """The form of the graph and its weights with the fastest product."""
     if isinstance(adj, EdgeIndex):
-        # PyG's product guesses sizes it isn't told, and its gradient needs both equal.
+        # PyG infers missing sizes, and its gradient needs a square matrix.
         return (adj if adj.sparse_size() == (size[0], size[0]) else index), weight
     if not _is_matrix(adj) or (weight is not None and weight.requires_grad):
         return index, weight

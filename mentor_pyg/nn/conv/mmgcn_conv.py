@@ -17,8 +17,8 @@ class MMGCNConv(torch.nn.Module):
     r"""One layer of the `"MMGCN: Multi-modal Graph Convolution Network for Personalized
     Recommendation of Micro-video" <https://doi.org/10.1145/3343031.3351034>`_ paper.
 
-    What the neighbours say of one modality is combined with the node's own part, to which
-    an ID vector :math:`\mathbf{v}_n` that all modalities share is added:
+    The aggregated neighbours of one modality are combined with the node's own features and
+    its ID embedding :math:`\mathbf{v}_n`, which all modalities share:
 
     .. math::
         \mathbf{h}_n = \sigma \Big( \frac{1}{|\mathcal{N}_n|} \sum_{j \in \mathcal{N}_n}
@@ -30,20 +30,20 @@ class MMGCNConv(torch.nn.Module):
         + \mathbf{b}_3) \quad \text{or} \quad
         \sigma(\mathbf{W}_3 \mathbf{h}_n + \mathbf{b}_3 + \hat{\mathbf{h}}_n)
 
-    with LeakyReLU for :math:`\sigma`. A node without neighbours hears zeros.
+    with LeakyReLU for :math:`\sigma`. Isolated nodes aggregate zeros.
 
     Args:
         in_channels: Width F of the features.
-        out_channels: Width D of the result and of the ID vectors.
-        combine: :obj:`"concat"` or :obj:`"sum"`, the first or the second form.
+        out_channels: Width D of the result and of the ID embeddings.
+        combine: :obj:`"concat"` or :obj:`"sum"`, for the first or the second form.
 
     Shapes:
         ``x`` [N, F], or [N_s, F] and [N, F] of sources and targets; ``id_embedding`` [N, D];
-        ``adj`` an :class:`~mentor_pyg.Adjacency` [N, N] or [N, N_s], whose weights have no say;
-        result [N, D]
+        ``adj`` an :class:`~mentor_pyg.Adjacency` [N, N] or [N, N_s], whose weights are
+        ignored; result [N, D]
 
     Raises:
-        InputError: If shapes don't fit, or ``adj`` is a graph of another form.
+        InputError: If shapes do not fit, or ``adj`` is not an ``Adjacency``.
     """
 
     def __init__(

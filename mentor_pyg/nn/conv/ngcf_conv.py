@@ -21,19 +21,19 @@ class NGCFConv(torch.nn.Module):
         + (\mathbf{X} \odot \hat{\mathbf{A}} \mathbf{X}) \mathbf{W}_2 \right)
 
     with :math:`\hat{\mathbf{A}}` as in :class:`~mentor_pyg.nn.LightGCNConv`, which takes any
-    form of a homogeneous or bipartite graph; of the latter, :math:`\mathbf{X}` alone is that
-    of the targets.
+    form of a homogeneous or bipartite graph. In a bipartite graph, :math:`\mathbf{X}` alone
+    denotes the targets.
 
     Args:
         in_channels: Width F of the features.
         out_channels: Width of the result.
-        negative_slope: Slope of LeakyReLU.
+        negative_slope: Negative slope of LeakyReLU.
 
     Shapes:
         ``x`` [N, F], or [N_s, F] and [N, F] of sources and targets; result [N, out_channels]
 
     Raises:
-        InputError: If shapes don't fit; see :class:`~mentor_pyg.nn.LightGCNConv`.
+        InputError: If shapes do not fit; see :class:`~mentor_pyg.nn.LightGCNConv`.
     """
 
     def __init__(

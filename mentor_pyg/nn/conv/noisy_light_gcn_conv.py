@@ -25,8 +25,7 @@ class NoisyLightGCNConv(LightGCNConv):
 
     where :math:`\mathbf{x}^{\prime}_i` is the output of :class:`LightGCNConv`. The
     perturbation has length :math:`\epsilon` and keeps every vector in its orthant.
-    In :meth:`eval` mode, or with ``eps=0``, the layer equals :class:`LightGCNConv`
-    bit for bit.
+    In :meth:`eval` mode, or with ``eps=0``, the output equals that of :class:`LightGCNConv`.
 
     Args:
         eps (float, optional): Length of the noise. (default: :obj:`0.1`)
@@ -59,12 +58,12 @@ class NoisyLightGCNConv(LightGCNConv):
         noise: OptTensor = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """The noise alone, for hops whose clean output is already known.
+        """Adds the noise to the output of a hop that is already known.
 
         Args:
-            x: Output of a clean hop, [num_nodes, F].
-            noise: Uniform draws [num_nodes, F] to use in place of new ones.
-            generator: Where new draws come from; the global one if not given.
+            x: Output of a hop without noise, [num_nodes, F].
+            noise: Uniform draws [num_nodes, F] to use instead of new ones.
+            generator: Source of randomness; the global one if not given.
         """
         if not self.training or self.eps == 0:
             return x

@@ -1,4 +1,4 @@
-"""The models. ``classes`` is the registry: a model listed here can be trained by name."""
+"""The models. Those listed in ``classes`` can be trained by name."""
 
 from .base import BaseRecommender
 from .bm3 import BM3

@@ -1,4 +1,4 @@
-"""What all models have in common."""
+"""The base class of all models."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -23,23 +23,22 @@ FROM_DATA: dict[str, Callable[[HeteroData], Any]] = {
     "in_channels": inputs.content_widths,
     "missing": inputs.incomplete,
 }
-"""What :meth:`BaseRecommender.from_data` finds in the data, by the names of arguments."""
+"""Constructor arguments that :meth:`BaseRecommender.from_data` takes from the data."""
 
 
 class BaseRecommender(torch.nn.Module):
-    r"""A model that embeds users and items so that inner products are scores.
+    r"""Base class of models that embed users and items, and score pairs by inner products.
 
-    A subclass has a constructor, whose annotations say what each option may be, and
-    :meth:`forward` and :meth:`losses`; the rest has defaults. :func:`mentor_pyg.fit`,
-    :func:`mentor_pyg.evaluate` and :class:`mentor_pyg.Recommender` know models by these
-    methods alone.
+    A subclass needs a constructor, whose annotations give the valid values of each option, and
+    :meth:`forward` and :meth:`losses`. All other methods have defaults.
+    :func:`mentor_pyg.fit`, :func:`mentor_pyg.evaluate` and :class:`mentor_pyg.Recommender`
+    use only these methods.
 
     Attributes:
-        uses_content: Whether :meth:`forward` embeds every item that the data has by its
-            features, even if there were fewer at training, so that new ones can be
-            recommended.
-        whole_graph: Whether :meth:`forward` needs all users and items at once. If not, it
-            also takes a part that one of PyG's loaders sampled, and returns its rows.
+        uses_content: Whether :meth:`forward` embeds all items of the data from their features,
+            including items added after training, so that new items can be recommended.
+        whole_graph: Whether :meth:`forward` needs all users and items. If not, it also accepts
+            a subgraph sampled by one of PyG's loaders, and returns embeddings of its nodes.
     """
 
     uses_content: ClassVar[bool] = False
@@ -51,17 +50,17 @@ class BaseRecommender(torch.nn.Module):
 
     @classmethod
     def from_data(cls: type[Model], data: HeteroData, **options: Any) -> Model:
-        """A model for the users, items and modalities of ``data``.
+        """Creates a model for the users, items and modalities of ``data``.
 
-        What the constructor asks for as ``num_users``, ``num_items``, ``in_channels`` or
-        ``missing`` is taken from there.
+        The constructor arguments ``num_users``, ``num_items``, ``in_channels`` and ``missing``
+        are taken from the data.
 
         Args:
             data: The graph.
             **options: Further arguments of the constructor.
 
         Raises:
-            InputError: If an option can't be used, or the data lacks what the model needs.
+            InputError: If an option is invalid, or the data lacks what the model needs.
         """
         check_data(data)
         check_graph(data)
@@ -70,11 +69,11 @@ class BaseRecommender(torch.nn.Module):
         return cls(**found, **options)
 
     def reset_parameters(self) -> None:
-        """Draws all parameters afresh: those of all layers. A model with parameters of its
-        own extends it.
+        """Resets the parameters of all layers. A model with parameters of its own must
+        extend this method.
 
         Raises:
-            NotImplementedError: If it has some and doesn't.
+            NotImplementedError: If it has such parameters and does not extend the method.
         """
         own = [name for name, _ in self.named_parameters(recurse=False)]
         if own and type(self).reset_parameters is BaseRecommender.reset_parameters:
@@ -86,37 +85,37 @@ class BaseRecommender(torch.nn.Module):
             reset(child)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Embeddings of all users [U, C] and all items [I, C]; C is the model's own."""
+        """Embeddings of all users [U, C] and all items [I, C]; the width C is up to the model."""
         raise NotImplementedError
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        """Weighted scalar terms of the objective by name; the loop minimises their sum."""
+        """Weighted scalar loss terms by name; training minimises their sum."""
         raise NotImplementedError
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Called in training mode before every epoch, to draw or rebuild what holds for it.
+        """Called in training mode before each epoch, e.g. to resample or rebuild a graph.
 
-        What it leaves are buffers. Those that :meth:`forward` needs in evaluation belong to
-        the ``state_dict``. All others, and all whose size depends on the number of training
-        pairs, don't (``register_buffer(..., persistent=False)``), so that weights fit data
-        with other pairs. ``last.pt`` holds both kinds, so that a run can be resumed from the
-        middle of an epoch.
+        State for the epoch is stored in buffers. Buffers that :meth:`forward` needs in
+        evaluation belong to the ``state_dict``. All others, and those whose size depends on
+        the number of training pairs, do not (``register_buffer(..., persistent=False)``), so
+        that weights can be loaded for data with other pairs. ``last.pt`` holds both kinds, so
+        that a run can be resumed within an epoch.
         """
 
     def objectives(self) -> list[Objective]:
-        """Objectives that take turns in every step: :meth:`losses` of all parameters, unless
-        there is an adversary, or an optimiser of the model's own."""
+        """Objectives to minimise in turn in each step. By default this is :meth:`losses` over
+        all parameters; override it for adversarial training or a custom optimiser."""
         return [Objective(self.losses, list(self.parameters()))]
 
     def score(self, user: Tensor, item: Tensor) -> Tensor:
-        """Scores [B] of rows of users and items [B, C], inner products."""
+        """Scores [B] of pairs of user and item embeddings [B, C] by inner products."""
         return (user * item).sum(dim=-1)
 
     def interactions(self, data: HeteroData) -> Adjacency:
-        """The normalised graph from items to users [U, I], whose transpose leads back.
+        """The normalised graph [U, I] from items to users; its transpose leads back.
 
         Raises:
-            InputError: If the data has none, or is a part and the model needs the whole.
+            InputError: If the data has none, or is sampled and the model needs the whole graph.
         """
         if self.whole_graph and inputs.is_sampled(data):
             raise InputError(

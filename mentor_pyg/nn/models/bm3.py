@@ -17,8 +17,8 @@ from mentor_pyg.typing import Batch
 
 class BM3(BaseRecommender):
     r"""The model from the `"Bootstrap Latent Representations for Multi-modal
-    Recommendation" <https://arxiv.org/abs/2207.05969>`_ paper. It learns from pairs alone,
-    without negative items.
+    Recommendation" <https://arxiv.org/abs/2207.05969>`_ paper, which learns from positive
+    pairs only, without negative sampling.
 
     .. math::
         \mathbf{E} = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l \mathbf{E}^{(0)},
@@ -26,11 +26,11 @@ class BM3(BaseRecommender):
         \mathbf{h}_i = \mathbf{e}_i + \mathbf{e}_i^{(0)}, \qquad
         \mathbf{h}_i^m = \mathbf{W}_m \mathbf{x}_i^m + \mathbf{b}_m
 
-    A predictor :math:`\tilde{\mathbf{h}} = \mathbf{W}_p \mathbf{h} + \mathbf{b}_p` has to
-    find targets :math:`\dot{\mathbf{h}} = \mathrm{dropout}(\mathbf{h})`, which receive no
-    gradient: of a user by the item and the other way round, of an item by its content, and
-    of its content by the same. With :math:`C(\mathbf{a}, \mathbf{b}) = 1 -
-    \cos(\mathbf{a}, \mathbf{b})`, averaged over the pairs of a batch:
+    A predictor :math:`\tilde{\mathbf{h}} = \mathbf{W}_p \mathbf{h} + \mathbf{b}_p` predicts
+    targets :math:`\dot{\mathbf{h}} = \mathrm{dropout}(\mathbf{h})` without gradient: users
+    from items and items from users, items from their content, and content from itself. With
+    :math:`C(\mathbf{a}, \mathbf{b}) = 1 - \cos(\mathbf{a}, \mathbf{b})`, averaged over the
+    pairs of a batch:
 
     .. math::
         \mathcal{L} = C(\tilde{\mathbf{h}}_u, \dot{\mathbf{h}}_i)
@@ -43,14 +43,14 @@ class BM3(BaseRecommender):
     .. math::
         s_{ui} = \langle \tilde{\mathbf{h}}_u, \tilde{\mathbf{h}}_i \rangle
 
-    An item without content m counts C = 1 there.
+    Items without content m contribute C = 1 to its terms.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
+        num_layers: Number of hops L.
         dropout: Dropout ratio of the targets.
         content_weight: :math:`\mu`.
         reg_weight: :math:`\lambda`.
@@ -114,7 +114,7 @@ class BM3(BaseRecommender):
     def _content_losses(
         self, data: HeteroData, items: Tensor, item_target: Tensor
     ) -> dict[str, Tensor]:
-        """How well items' content finds the items, and itself."""
+        """Predicts items from their content, and content from itself."""
         assert self.projections is not None
         x, mask = content(data, self.projections.modalities, items)
         align, masked = [], []

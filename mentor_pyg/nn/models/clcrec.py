@@ -19,17 +19,18 @@ class CLCRec(BaseRecommender):
     r"""The model from the `"Contrastive Learning for Cold-start Recommendation"
     <https://arxiv.org/abs/2107.05315>`_ paper.
 
-    Items have free vectors :math:`\mathbf{z}_i` and encoded content, of features
-    :math:`\mathbf{x}_i^m` of length one,
+    Items have embeddings :math:`\mathbf{z}_i` and encoded content, computed from L2-normalised
+    features :math:`\mathbf{x}_i^m`:
 
     .. math::
         \mathbf{f}_i = \mathbf{W}_2 \, \mathrm{LeakyReLU}\big(\mathbf{W}_1 \,
         \Vert_m \, \mathbf{x}_i^m\big) + \mathbf{b}
 
     The score is :math:`\langle \mathbf{z}_u, \mathbf{z}_i \rangle` for items with training
-    pairs and :math:`\langle \mathbf{z}_u, \mathbf{f}_i \rangle` for the rest. Users are
-    contrasted with items (U-I), of which a share :math:`\rho`, drawn for the step, is
-    represented by content, :math:`\tilde{\mathbf{z}}_i`; free vectors with content (R-E):
+    pairs and :math:`\langle \mathbf{z}_u, \mathbf{f}_i \rangle` for cold items. Users are
+    contrasted with items (U-I), where content replaces the embeddings of a random share
+    :math:`\rho` of items, giving :math:`\tilde{\mathbf{z}}_i`. Item embeddings are contrasted
+    with content (R-E):
 
     .. math::
         \mathcal{L}_{UI} = -\frac{1}{B} \sum_{b=1}^{B} \log \frac{
@@ -45,8 +46,8 @@ class CLCRec(BaseRecommender):
         + \frac{\eta}{2B} \sum_{b=1}^{B} \lVert \mathbf{z}_{u_b} \rVert^2
         + \lVert \mathbf{z}_{i_b} \rVert^2 + \lVert \mathbf{z}_{j_b} \rVert^2
 
-    N are the first negative items of the batch. With a single negative, U-I is BPR of
-    scores over :math:`\tau`, so that this term is called ``bpr``.
+    N are the first negative items of the batch. With a single negative, U-I equals BPR with
+    scores divided by :math:`\tau`, which is why the term is called ``bpr``.
 
     Args:
         num_users: Number of users U.
@@ -54,9 +55,9 @@ class CLCRec(BaseRecommender):
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
         mlp_channels: Width of the encoder's hidden layer.
-        num_negatives: Size of N.
+        num_negatives: Number of negatives, the size of N.
         temperature: :math:`\tau`.
-        content_weight: :math:`\lambda`, from 0 to 1.
+        content_weight: :math:`\lambda`.
         content_share: :math:`\rho`.
         reg_weight: :math:`\eta`.
     """
@@ -85,7 +86,7 @@ class CLCRec(BaseRecommender):
         self.reg_weight = reg_weight
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Vectors of users [U, D], copied, and items [I, D], of content for those without pairs."""
+        """Embeddings of users [U, D] (a copy) and items [I, D]; encoded content for cold items."""
         user, free = self.embedding(nodes(data))
         degree = self.interactions(data).rowptr_t.diff()
         return user.clone(), torch.where(degree.unsqueeze(1) > 0, free, self._content(data))
@@ -107,19 +108,19 @@ class CLCRec(BaseRecommender):
         )
 
     def _content(self, data: HeteroData, items: OptTensor = None) -> Tensor:
-        """Encoded content of some items [n, D], or of all."""
+        """Encoded content of the given items [n, D]; all if not given."""
         features = unit_content(data, self.projection.modalities, items)
         out = self.linear(F.leaky_relu(self.projection(*features)))
         return out.to(self.embedding.item.dtype)
 
     def _mix(self, free: Tensor, content: Tensor) -> Tensor:
-        """Content in place of a share of the free vectors."""
+        """Replaces a random share of the embeddings by content."""
         by_content = torch.rand(free.size(0), 1, device=free.device) < self.content_share
         return torch.where(by_content, content, free)
 
     def _contrast(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        """Softmax loss of anchors [B, D] among their own candidates, the first B, and those
-        after them, which are everyone's negatives."""
+        """Softmax loss of anchors [B, D]. The first B candidates are their positives; the rest
+        are shared negatives."""
         own, negatives = candidates.tensor_split([anchors.size(0)])
         positive = (anchors * own).sum(dim=1, keepdim=True)
         logits = torch.cat([positive, anchors @ negatives.t()], dim=1) / self.temperature

@@ -18,11 +18,10 @@ class DualGNN(BaseRecommender):
     r"""The model from the `"DualGNN: Dual Graph Neural Network for Multimedia
     Recommendation" <https://doi.org/10.1109/TMM.2021.3138298>`_ paper.
 
-    Every modality is encoded on the user-item graph
-    (:class:`~mentor_pyg.nn.ModalityEncoder`). A user sums what comes of it under weights
-    :math:`\alpha_{um}` of its own and hears on the graph :math:`\mathbf{C}` of
-    :class:`~mentor_pyg.transforms.UserCooccurrence` what users who share items made of
-    theirs; an item is a plain sum:
+    Each modality is encoded on the user-item graph (:class:`~mentor_pyg.nn.ModalityEncoder`).
+    Users sum the modalities with weights :math:`\alpha_{um}` of their own and aggregate the
+    sums of similar users on the graph :math:`\mathbf{C}` of
+    :class:`~mentor_pyg.transforms.UserCooccurrence`. Items sum the modalities without weights:
 
     .. math::
         \mathbf{h}_u = \sum_m \alpha_{um} \mathbf{e}_u^m, \qquad
@@ -34,8 +33,8 @@ class DualGNN(BaseRecommender):
         + \lambda \left( \sum_m \frac{1}{B D} \sum_{b=1}^{B} \lVert \mathbf{p}_{u_b}^m \rVert^2
         + \frac{1}{U M} \lVert \boldsymbol{\alpha} \rVert^2 \right)
 
-    with the free rows :math:`\mathbf{p}_u^m` that users start from. The weights of a user
-    are drawn from a softmax and unconstrained from then on
+    where :math:`\mathbf{p}_u^m` are the users' embeddings before propagation. The weights of a
+    user are initialised by a softmax and unconstrained afterwards
     (:class:`~mentor_pyg.nn.UserFusion`).
 
     Args:
@@ -43,7 +42,7 @@ class DualGNN(BaseRecommender):
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops on the user-item graph.
+        num_layers: Number of hops on the user-item graph.
         reg_weight: :math:`\lambda`.
     """
 

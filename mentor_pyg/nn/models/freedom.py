@@ -17,34 +17,34 @@ class FREEDOM(BaseRecommender):
     r"""The model from the `"A Tale of Two Graphs: Freezing and Denoising Graph Structures
     for Multimodal Recommendation" <https://arxiv.org/abs/2211.06924>`_ paper.
 
-    Items' free vectors travel over the frozen item graph :math:`\mathbf{S}` of
-    :class:`~mentor_pyg.transforms.ItemKNN` (the mean of all modalities' if it isn't
-    merged), and all free vectors over the user-item graph as in :class:`LightGCN`:
+    Item embeddings are propagated over the frozen item graph :math:`\mathbf{S}` of
+    :class:`~mentor_pyg.transforms.ItemKNN` (the mean over modalities if it is not merged),
+    and all embeddings over the user-item graph as in :class:`LightGCN`:
 
     .. math::
         \mathbf{E} = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l \mathbf{E}^{(0)},
         \qquad \mathbf{h}_u = \mathbf{e}_u, \qquad
         \mathbf{h}_i = \mathbf{e}_i + (\mathbf{S}^{L_s} \mathbf{E}^{(0)}_I)_i
 
-    In training, :math:`\hat{\mathbf{A}}` lacks a share of the pairs, which is drawn for
-    every epoch so that pairs of popular nodes are pruned most
-    (:class:`~mentor_pyg.nn.PrunedGraph`). Users have to rank by content, too:
+    In training, a share of the pairs is pruned from :math:`\hat{\mathbf{A}}`. It is sampled
+    anew each epoch, pairs of popular nodes most often (:class:`~mentor_pyg.nn.PrunedGraph`).
+    Users are also trained to rank items by content:
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR}(\mathbf{h}_u, \mathbf{h}_i)
         + \lambda \sum_m \mathcal{L}_{BPR}(\mathbf{h}_u, \mathbf{W}_m \mathbf{x}_i^m)
 
-    where a triple counts :math:`\log 2` if one of its items lacks the content. An item
-    that came after training starts from its neighbours on the item graph.
+    where a triple contributes :math:`\log 2` if one of its items lacks the content. Items
+    added after training receive the embeddings of their neighbours on the item graph.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops L on the user-item graph.
-        num_item_layers: Hops :math:`L_s` on the item graph.
-        dropout: Share of the pairs that is pruned.
+        num_layers: Number of hops L on the user-item graph.
+        num_item_layers: Number of hops :math:`L_s` on the item graph.
+        dropout: Share of pairs to prune.
         content_weight: :math:`\lambda`.
     """
 
@@ -70,13 +70,13 @@ class FREEDOM(BaseRecommender):
         self.content_weight = content_weight
         self.projections = None
         if content_weight > 0:
-            # Without bias, which would fall out of the difference of two scores.
+            # No bias, since it would cancel in the difference of two scores.
             self.projections = ModalityProjections(
                 in_channels, hidden_channels, bias=False, init="linear"
             )
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Prunes the user-item graph afresh."""
+        """Prunes the user-item graph anew."""
         if self.graph is not None:
             self.graph.draw(data[INTERACTS].edge_index)
 
@@ -98,7 +98,7 @@ class FREEDOM(BaseRecommender):
         )
 
     def _rank_by_content(self, user: Tensor, data: HeteroData, batch: Batch) -> Tensor:
-        """BPR of the batch by the content of each modality, summed."""
+        """BPR loss with content in place of item embeddings, summed over modalities."""
         assert self.projections is not None
         x, mask = content(data, self.modalities, torch.cat([batch.pos_item, batch.neg_item]))
         anchor = user.index_select(0, batch.user)

@@ -24,8 +24,8 @@ class GRCN(BaseRecommender):
     r"""The model from the `"Graph-Refined Convolutional Network for Multimedia
     Recommendation with Implicit Feedback" <https://arxiv.org/abs/2008.01291>`_ paper.
 
-    In every modality, a user's prototype :math:`\mathbf{p}_u` starts from a free row and is
-    routed towards those of its items that are alike, T times:
+    In each modality, a user's prototype :math:`\mathbf{p}_u` starts from an embedding and is
+    routed T times towards the features of similar items:
 
     .. math::
         \mathbf{p}_u \leftarrow \frac{\mathbf{p}_u + \sum_{i \in \mathcal{N}_u}
@@ -33,10 +33,10 @@ class GRCN(BaseRecommender):
         {\lVert \cdot \rVert}, \qquad
         \mathbf{f}_i = \frac{\sigma(\mathbf{W} \mathbf{x}_i + \mathbf{b})}{\lVert \cdot \rVert}
 
-    With :math:`\mathbf{x}_n` for either, a softmax over each node's neighbours weighs both
-    directions of a pair; the weights of the modalities, times the sender's confidence in
-    each, refine the graph on which the IDs' free vectors :math:`\mathbf{v}`, scaled to
-    length one, travel:
+    Let :math:`\mathbf{x}_n` denote either. A softmax over each node's neighbours weighs both
+    directions of a pair. The maximum over modalities, scaled by the sender's confidence,
+    refines the graph on which the L2-normalised ID embeddings :math:`\mathbf{v}` are
+    propagated:
 
     .. math::
         \alpha^m_{nj} = \mathrm{softmax}_{j \in \mathcal{N}_n}
@@ -53,18 +53,18 @@ class GRCN(BaseRecommender):
         \lVert \mathbf{v}_{u_b} \rVert^2 + \sum_m \lVert \mathbf{p}^{m,(0)}_{u_b} \rVert^2
         + \lVert \mathbf{v}_{i_b} \rVert^2 + \lVert \mathbf{v}_{j_b} \rVert^2
 
-    An item that came after training has no ID vector.
+    Items added after training have no ID embedding.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
-        hidden_channels: Size D of the ID vectors.
-        content_channels: Size of prototypes and features.
-        num_layers: Hops L of the ID vectors.
-        num_routings: T.
-        combine: :obj:`"confidence"` trains the :math:`c_{jm}`, which start at one;
-            :obj:`"max"` leaves them there.
+        hidden_channels: Size D of the ID embeddings.
+        content_channels: Size of prototypes and projected features.
+        num_layers: Number of hops L of the ID embeddings.
+        num_routings: Number of routing iterations T.
+        combine: :obj:`"confidence"` trains the confidences :math:`c_{jm}`, which start at
+            one; :obj:`"max"` fixes them at one.
         reg_weight: :math:`\lambda`.
     """
 
@@ -103,7 +103,7 @@ class GRCN(BaseRecommender):
                 torch.nn.init.ones_(confidence)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Vectors of users and items, of the IDs and of each modality beside each other."""
+        """Embeddings of users and items: ID embeddings concatenated with each modality."""
         adj, graph = self.interactions(data), nodes(data)
         user_shares, item_shares, user_parts, item_parts = [], [], [], []
         for user, item in self._prototypes(data):
@@ -130,7 +130,7 @@ class GRCN(BaseRecommender):
         )
 
     def _prototypes(self, data: HeteroData) -> list[tuple[Tensor, Tensor]]:
-        """Routed users [U, content_channels] and features of items [I, content_channels] by
+        """Routed users [U, content_channels] and item features [I, content_channels] of each
         modality."""
         adj, graph = self.interactions(data), nodes(data)
         projected = self.projections(*content(data, self.projections.modalities))
@@ -155,8 +155,8 @@ def _refine(
     rows: Callable[[Tensor], Tensor],
     confidence: Tensor | None,
 ) -> Tensor:
-    """One weight for every edge [E], under its sender's confidence in the modalities; the
-    pruned ones have zero."""
+    """Edge weights [E], scaled by the sender's confidence in each modality; zero for pruned
+    edges."""
     weight = torch.stack(shares, dim=1)
     if confidence is not None:
         weight = weight * rows(confidence).index_select(0, adj.col)

@@ -17,7 +17,7 @@ from mentor_pyg.typing import Batch
 
 
 class Hop(NamedTuple):
-    """Messages to all users [U, D] and items [I, D] over pairs, and over hyperedges."""
+    """Messages to users [U, D] and items [I, D] over the user-item graph and the hypergraphs."""
 
     near: Pair
     wide: Pair
@@ -27,9 +27,9 @@ class HCCF(BaseRecommender):
     r"""The model from the `"Hypergraph Contrastive Collaborative Filtering"
     <https://arxiv.org/abs/2204.12200>`_ paper. It uses no content.
 
-    In every hop a node hears its neighbours on the user-item graph
-    :math:`\hat{\mathbf{A}}`, and all other users, or items, by the hyperedges of a learned
-    hypergraph (:class:`~mentor_pyg.nn.LowRankHypergraph`) of either:
+    In each hop, nodes aggregate their neighbours on the user-item graph
+    :math:`\hat{\mathbf{A}}` and, through the hyperedges of a learned hypergraph
+    (:class:`~mentor_pyg.nn.LowRankHypergraph`), all other users or all other items:
 
     .. math::
         \mathbf{Z}^{(l)} = \sigma(\hat{\mathbf{A}} \mathbf{E}^{(l-1)}), \qquad
@@ -38,9 +38,9 @@ class HCCF(BaseRecommender):
         + \mathbf{E}^{(l-1)}, \qquad
         \mathbf{E} = \sum_{l=0}^{L} \mathbf{E}^{(l)}
 
-    with :math:`\sigma` a LeakyReLU, and entries of :math:`\hat{\mathbf{A}}` dropped in
-    training. With the score :math:`s_{ui} = \langle \mathbf{e}_u, \mathbf{e}_i \rangle`, the
-    objective contrasts near and wide messages of every hop:
+    with :math:`\sigma` a LeakyReLU, and dropout on :math:`\hat{\mathbf{A}}` in training. The
+    score is :math:`s_{ui} = \langle \mathbf{e}_u, \mathbf{e}_i \rangle`. The objective
+    contrasts the messages of both graphs in each hop:
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR} + \lambda_1 \sum_{l=1}^{L} \left(
@@ -56,11 +56,11 @@ class HCCF(BaseRecommender):
         num_users: Number of users U.
         num_items: Number of items I.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
-        num_hyperedges: Hyperedges K of the users, and of the items.
-        num_levels: Mappings C among hyperedges.
-        dropout: Dropout ratio of both graphs.
-        negative_slope: Slope of the LeakyReLU.
+        num_layers: Number of hops L.
+        num_hyperedges: Number of hyperedges K of each hypergraph.
+        num_levels: Number of mappings C between hyperedges.
+        dropout: Dropout ratio of the graph and the hypergraphs.
+        negative_slope: Negative slope of the LeakyReLU.
         contrast_weight: :math:`\lambda_1`.
         temperature: :math:`\tau`.
         reg_weight: :math:`\lambda_2`.
@@ -105,7 +105,7 @@ class HCCF(BaseRecommender):
         )
 
     def _propagate(self, data: HeteroData) -> tuple[Pair, list[Hop]]:
-        """Embeddings of all users and items, and the messages of every hop."""
+        """Embeddings of all users and items, and the messages of each hop."""
         adj = self.interactions(data)
         user, item = out = self.embedding(nodes(data))
         user_member = self.user_hypergraph.members(user)
@@ -125,6 +125,6 @@ class HCCF(BaseRecommender):
         return out, hops
 
     def _contrast(self, hops: list[Hop], batch: Batch) -> Tensor:
-        """InfoNCE over users plus InfoNCE over items, summed over hops."""
+        """InfoNCE over users and items, summed over hops."""
         terms = [batch_info_nce(*hop, batch, self.temperature) for hop in hops]
         return torch.stack(terms).sum()

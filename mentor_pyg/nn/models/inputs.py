@@ -1,7 +1,6 @@
-"""What models take from the data.
+"""Access to the data that models read, with checks.
 
-What is wrong with the data is told in one line. Values are looked at once, where a model is
-built for them; later on there is time for shapes alone.
+Values are checked once, when a model is built; in training, only shapes are checked.
 """
 
 from collections.abc import Sequence
@@ -32,17 +31,17 @@ _cleaned, _parts = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
 
 
 def nodes(data: HeteroData) -> Nodes:
-    """Which users and items a graph has; on a sampled one, ``n_id`` says which they are."""
+    """The users and items of a graph; ``n_id`` holds their indices in a sampled graph."""
     user, item = data[USER], data[ITEM]
     return Nodes(user.num_nodes, item.num_nodes, user.get("n_id"), item.get("n_id"))
 
 
 def content_widths(data: HeteroData) -> dict[str, int]:
-    """Widths of the features by modality.
+    """Feature widths by modality.
 
     Raises:
-        InputError: If there are no features, they or their masks don't fit the items, or
-            features that aren't masked are NaN or infinite.
+        InputError: If there are no features, features or masks do not fit the items, or
+            unmasked features are NaN or infinite.
     """
     names = modalities(data)
     if not names:
@@ -70,11 +69,11 @@ def incomplete(data: HeteroData) -> list[str]:
 def content(
     data: HeteroData, names: Sequence[str], rows: OptTensor = None
 ) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
-    """Features by modality, and which items have them (None if all); of some items [n], or
-    of all.
+    """Features and masks by modality, for the given items [n] or all. A mask is None if no
+    item lacks the modality.
 
     Raises:
-        InputError: If a modality isn't there, or its features or mask don't fit the items.
+        InputError: If a modality is missing, or its features or mask do not fit the items.
     """
     x, masks = {}, {}
     for name in names:
@@ -86,7 +85,7 @@ def content(
 
 
 def _features(data: HeteroData, name: str) -> tuple[Tensor, OptTensor]:
-    """Features and mask of a modality, whose shapes fit the items."""
+    """Features and mask of a modality, after checking their shapes."""
     store, num_items = data[ITEM], data[ITEM].num_nodes
     x, mask = store.get(f"x_{name}"), store.get(f"mask_{name}")
     if x is None:
@@ -108,8 +107,8 @@ def _features(data: HeteroData, name: str) -> tuple[Tensor, OptTensor]:
 
 
 def _without_missing(x: Tensor, mask: Tensor) -> Tensor:
-    """x with zeros in masked rows if anything there isn't finite, since zero times that
-    would be a gradient of NaN. Made once for the same tensors."""
+    """Zeros masked rows if any value is not finite, since its gradient would be NaN even with
+    a factor of zero. The result is cached for the same tensors."""
     if torch.compiler.is_compiling():
         return zero_missing(x, mask)
     version = (x._version, mask, mask._version)
@@ -125,7 +124,7 @@ def interactions(data: HeteroData) -> Adjacency:
     """The normalised graph from items to users [U, I].
 
     Raises:
-        InputError: If the data has none, or one of other data.
+        InputError: If the data has no graph, or it belongs to other data.
     """
     return _graph(data, INTERACTS, "norm", "the data", "LightGCNNorm")
 
@@ -134,7 +133,7 @@ def item_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     """The matrix of an item graph.
 
     Raises:
-        InputError: If the data has no such graph, or one of other items.
+        InputError: If the data has no such graph, or it belongs to other items.
     """
     if edge_type not in data.edge_types:
         raise InputError(
@@ -145,14 +144,14 @@ def item_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
 
 
 def item_graphs(data: HeteroData, names: Sequence[str]) -> list[Adjacency]:
-    """The item graphs of these modalities, or the merged one alone if there is one."""
+    """The item graphs of these modalities, or only the merged one if there is one."""
     if SIMILAR in data.edge_types:
         return [item_adjacency(data, SIMILAR)]
     return [item_adjacency(data, similar(m)) for m in names]
 
 
 def hear_neighbors(x: Tensor, data: HeteroData, names: Sequence[str], num_layers: int) -> Tensor:
-    r"""What items hear over their graphs :math:`\mathbf{S}_m` in some hops [I, F],
+    r"""Propagates items [I, F] over their graphs :math:`\mathbf{S}_m`,
     :math:`(\frac{1}{M} \sum_m \mathbf{S}_m)^L \mathbf{X}`."""
     graphs = item_graphs(data, names)
     for _ in range(num_layers):
@@ -164,7 +163,7 @@ def user_adjacency(data: HeteroData) -> Adjacency:
     """The matrix of the user graph.
 
     Raises:
-        InputError: If the data has none, or one of other users.
+        InputError: If the data has no user graph, or it belongs to other users.
     """
     if COOCCURS not in data.edge_types:
         raise InputError(
@@ -174,15 +173,15 @@ def user_adjacency(data: HeteroData) -> Adjacency:
 
 
 def is_sampled(data: HeteroData) -> bool:
-    """Whether the data is a part that one of PyG's loaders sampled."""
+    """Whether the data is a subgraph sampled by one of PyG's loaders."""
     return "n_id" in data[USER] or "n_id" in data[ITEM]
 
 
 def _graph(
     data: HeteroData, edge_type: EdgeType, weight: str, what: str, transform: str
 ) -> Adjacency:
-    """The ``adjacency`` of an edge type; of a part of the data, one of its edges that is built
-    once for the same tensors, under the weights that they have in the whole."""
+    """The ``adjacency`` of an edge type. For a sampled subgraph, it is built from its edges
+    with the weights of the whole graph, and cached for the same tensors."""
     store = data[edge_type]
     adj = store.get("adjacency")
     if adj is None:
@@ -212,7 +211,7 @@ def _graph(
 
 
 def _both_directions(data: HeteroData, edge_index: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of a sampled graph: those by which it came to the items, and to the users."""
+    """Pairs of a sampled graph in both directions."""
     if REV_INTERACTS not in data.edge_types or "norm" not in data[REV_INTERACTS]:
         return edge_index, norm
     reverse = data[REV_INTERACTS]
@@ -223,6 +222,6 @@ def _both_directions(data: HeteroData, edge_index: Tensor, norm: Tensor) -> tupl
 def unit_content(
     data: HeteroData, names: Sequence[str], rows: OptTensor = None
 ) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
-    """Likewise with features of length one."""
+    """:func:`content` with L2-normalised features."""
     x, mask = content(data, names, rows)
     return {m: normalize(at_least_float(value)) for m, value in x.items()}, mask
