@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from preparation.raw_files import lines, record, review, write
 
 from mentor_pyg.cli.main import main
 from mentor_pyg.nn import models
+from mentor_pyg.options import parameters
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -109,10 +111,84 @@ def install(package, target):
 
 def test_every_page_is_in_the_navigation():
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    listed = set(paths_in(settings["nav"]))
-    of_models = {str(page.relative_to(DOCS)) for page in DOCS.glob("models/*.md")}
-    pages = {str(page.relative_to(DOCS)) for page in DOCS.glob("**/*.md")}
-    assert listed == pages - of_models | {"models/index.md"}
+    assert sorted(paths_in(settings["nav"])) == sorted(
+        str(page.relative_to(DOCS)) for page in DOCS.glob("**/*.md")
+    )
+
+
+def test_the_navigation_groups_models_by_their_need_of_content():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    entries = next(entry["Models"] for entry in settings["nav"] if "Models" in entry)
+    groups = dict(pair for entry in entries if isinstance(entry, dict) for pair in entry.items())
+    by_page = {f"models/{name.lower()}.md": getattr(models, name) for name in models.classes}
+    for group, needs_content in {"Without content": False, "With content": True}.items():
+        for page in paths_in(groups[group]):
+            assert ("in_channels" in parameters(by_page[page])) is needs_content, page
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_site_loads_nothing_from_elsewhere():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert settings["theme"]["font"] is False
+    assert "extra_javascript" not in settings
+    for path in settings["extra_css"]:
+        style = (DOCS / path).read_text(encoding="utf-8")
+        assert not re.search("//|@import", style), path
+    for page in DOCS.glob("**/*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"!\[[^]]*\]\(https?:|<script|<link|<img", text), page
+
+
+@pytest.fixture
+def mathml(monkeypatch):
+    for package in ("latex2mathml", "mkdocs", "griffe"):
+        pytest.importorskip(package)
+    monkeypatch.syspath_prepend(DOCS / "extensions")
+    return importlib.import_module("mathml")
+
+
+def test_every_formula_becomes_mathml(mathml):
+    rst = importlib.import_module("rst_docstrings")
+    formulas = set()
+    for path in DOCS.glob("**/*.md"):
+        text = re.sub(
+            r"^```.*?^```$|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.M | re.S
+        )
+        formulas |= set(re.findall(r"(?<!\$)\$(?!\$)([^$]+)\$", text.replace("$$", "$")))
+    for path in (ROOT / "mentor_pyg").glob("**/*.py"):
+        text = rst.to_markdown(path.read_text(encoding="utf-8"))
+        formulas |= set(re.findall(r"\\\((.+?)\\\)", text))
+        formulas |= set(re.findall(r"^ *\\\[\n(.*?)\\\]$", text, re.M | re.S))
+    assert len(formulas) > 200
+    for formula in formulas:
+        assert mathml.to_mathml(formula).startswith("<math "), formula
+
+
+@pytest.mark.parametrize("formula", [r"\nosuchcommand{x}", "x_a_b", r"\left( x"])
+def test_a_formula_that_cannot_be_shown_stops_the_build(mathml, formula):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="models/mentor.md"))
+    content = rf'<p><span class="arithmatex">\({formula}\)</span></p>'
+    with pytest.raises(mathml.PluginError, match=r"^models/mentor\.md: formula"):
+        mathml.on_page_content(content, page=page)
+
+
+def test_formulas_of_a_page_are_replaced(mathml):
+    content = (
+        r'<p><span class="arithmatex">\(a &lt; \boldsymbol{\Gamma}\)</span></p>'
+        '\n<div class="arithmatex">\\[\n\\big\\Vert_m x\n\\]</div>'
+    )
+    page = mathml.on_page_content(content, page=None)
+    assert not re.search(r"arithmatex|\\", page)
+    for part in (
+        ">&#x0003C;<",
+        'display="block"',
+        ">\N{MATHEMATICAL BOLD CAPITAL GAMMA}<",
+        ">‖<",
+    ):
+        assert part in page
 
 
 def paths_in(nav):
