@@ -14,17 +14,16 @@ from mentor_pyg.sparse.adjacency import Adjacency
 
 
 class Encoding(NamedTuple):
-    """What one pass over the user-item graph knows of a modality: users [U, D] and items
-    [I, D] each."""
+    """Users [U, D] and items [I, D] of a modality at each stage of its propagation."""
 
     initial: Pair  # E^(0)
     first_hop: Pair  # E^(1)
-    out: Pair  # E, read out over all layers
+    out: Pair  # E, after the readout over all layers
 
 
 @checked
 class MultimodalEncoder(torch.nn.Module):
-    r"""Encodes users and items by all modalities of the items' content and fuses them,
+    r"""Encodes users and items from all modalities of the items' content and fuses them,
     Eq. 1-7 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
 
     .. math::
@@ -32,22 +31,22 @@ class MultimodalEncoder(torch.nn.Module):
         \hat{\mathbf{E}}_m^{I} = \mathbf{E}_m^{I} + \mathbf{S}_m \mathbf{E}_m^{I}, \qquad
         \mathbf{Z} = \Vert_m \, \alpha_m \hat{\mathbf{E}}_m
 
-    with :math:`\mathbf{E}_m` of :class:`~mentor_pyg.nn.ModalityEncoder` and a frozen
-    item graph :math:`\mathbf{S}_m`. The steps are methods of their own, since the
-    self-supervised tasks need what comes in between.
+    with :math:`\mathbf{E}_m` from :class:`~mentor_pyg.nn.ModalityEncoder` and a frozen item
+    graph :math:`\mathbf{S}_m`. Each step is a method, since the self-supervised tasks need the
+    intermediate results.
 
     Args:
         in_channels: Width D_m of the raw features by modality.
         num_users: Number of users U.
         num_items: Number of items I.
         hidden_channels: Embedding size D of a modality.
-        num_layers: Hops L on the user-item graph.
+        num_layers: Number of hops L on the user-item graph.
         readout: :obj:`"sum"` or :obj:`"mean"` over its layers.
-        num_item_layers: Hops on the item graph; with 0 it isn't used.
+        num_item_layers: Number of hops on the item graph; 0 disables it.
         fusion: :obj:`"global"` for :class:`~mentor_pyg.nn.GlobalFusion`,
             :obj:`"user"` for :class:`~mentor_pyg.nn.UserFusion`.
         noise_eps: Length of the noise in perturbed views.
-        free_items: Modalities whose missing items get a free vector.
+        free_items: Modalities in which items without content get a trainable embedding.
     """
 
     def __init__(
@@ -92,13 +91,13 @@ class MultimodalEncoder(torch.nn.Module):
         mask: Mapping[str, OptTensor],
         nodes: Nodes | None = None,
     ) -> dict[str, Encoding]:
-        """Clean encodings on the user-item graph, by modality.
+        """Encodes each modality on the user-item graph, without noise.
 
         Args:
             x: Item features [I, D_m].
             adj: The normalised user-item graph [U, I].
             mask: Bool [I], False where an item has no content, or None.
-            nodes: Which users and items these are; all of the training if not given.
+            nodes: The graph's users and items; those of training if not given.
         """
         encodings = {}
         for name, encoder in self.encoders.items():
@@ -112,9 +111,9 @@ class MultimodalEncoder(torch.nn.Module):
     def perturb(
         self, encodings: Mapping[str, Encoding], adj: Adjacency, rows: Pair | None = None
     ) -> dict[str, Pair]:
-        """A noisy view of every modality, which shares the clean first hop.
+        """A noisy view of each modality, which reuses the first hop without noise.
 
-        All users and items, or ``rows`` of them, users [n] and items [m].
+        Returns all users and items, or the ``rows`` users [n] and items [m].
         """
         return {
             name: self.noisy_propagation(*e.initial, adj, first_hop=e.first_hop, rows=rows)
@@ -122,13 +121,13 @@ class MultimodalEncoder(torch.nn.Module):
         }
 
     def enhance(self, item: Tensor, item_adj: Adjacency) -> Tensor:
-        """Adds to items [I, D] what their neighbours say."""
+        """Adds messages from neighbours on the item graph to items [I, D]."""
         hidden = item
         for _ in range(self.num_item_layers):
             hidden = item_adj @ hidden
         return item + hidden if self.num_item_layers else item
 
     def fuse(self, representations: Mapping[str, Pair], nodes: Nodes | None = None) -> Pair:
-        """One representation of all, users [U, |M| D] and items [I, |M| D]."""
+        """Fuses the modalities to users [U, |M| D] and items [I, |M| D]."""
         users, items = zip(*(representations[m] for m in self.encoders))
         return self.fusion(users, items, nodes)

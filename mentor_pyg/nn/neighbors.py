@@ -1,4 +1,4 @@
-"""A graph of users and the items that their learned vectors are close to."""
+"""User-item graph learned from embeddings."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from mentor_pyg.sparse.products import top_k_products
 
 @checked
 class NeighborGraph(torch.nn.Module):
-    r"""Links every user to the k items of highest cosine, to be rebuilt as the vectors
-    are learned; Eq. 3 and 8 of the `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper.
+    r"""Links each user to the k nearest items by cosine, Eq. 3 and 8 of the `"MMSSL"
+    <https://arxiv.org/abs/2302.10632>`_ paper.
 
-    Items whose cosine isn't positive aren't linked. A hop sums over neighbours on either
-    side and divides by the root of their number:
+    Only items of positive cosine are linked. A hop sums over neighbours and divides by the
+    square root of their number, in both directions:
 
     .. math::
         \mathbf{e}^{\prime}_u = \frac{1}{\sqrt{|\mathcal{N}_u|}}
@@ -28,13 +28,13 @@ class NeighborGraph(torch.nn.Module):
         \mathbf{e}^{\prime}_i = \frac{1}{\sqrt{|\mathcal{N}_i|}}
         \sum_{u \in \mathcal{N}_i} \mathbf{e}_u
 
-    The neighbours are a buffer, so that a run goes on from the middle of an epoch; there
-    are none before they are first built.
+    The neighbours are a buffer, so that a run can be resumed within an epoch. There are none
+    before the first :meth:`rebuild`.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        k: Neighbours of a user, all items at most.
+        k: Neighbours per user, at most I.
 
     Shapes:
         ``neighbor`` [U, k], -1 where there is none
@@ -55,15 +55,15 @@ class NeighborGraph(torch.nn.Module):
 
     @torch.no_grad()
     def rebuild(self, user: Tensor, item: Tensor, hidden: Adjacency | None = None) -> None:
-        """Links users to items by their vectors.
+        """Recomputes the neighbours from embeddings.
 
         Args:
-            user: Vectors of all users [U, F].
-            item: Vectors of all items [I, F].
-            hidden: Pairs to leave out, with one row per user.
+            user: Embeddings of all users [U, F].
+            item: Embeddings of all items [I, F].
+            hidden: Pairs to exclude, with one row per user.
 
         Raises:
-            InputError: If the shapes don't fit.
+            InputError: If the shapes do not fit.
         """
         sizes = {"U": self.num_users, "I": self.num_items}
         check_shapes(
@@ -87,7 +87,7 @@ class NeighborGraph(torch.nn.Module):
         self.forward()
 
     def forward(self) -> Adjacency:
-        """The graph [U, I], of weights one; see :func:`gather` for a hop."""
+        """The graph [U, I] with weights of one; see :func:`gather` for a hop."""
         if self._built is None or self._built.col.device != self.neighbor.device:
             user, rank = (self.neighbor >= 0).nonzero().t()
             edge_index = torch.stack([self.neighbor[user, rank], user])
@@ -97,17 +97,17 @@ class NeighborGraph(torch.nn.Module):
         return self._built
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and files leave out the matrix, which is built again."""
+        """Leaves out the matrix, which is rebuilt on demand."""
         return self.__dict__ | {"_built": None}
 
 
 def _forget(graph: NeighborGraph, incompatible_keys: object) -> None:
-    """A hook after loading; a function, since closures can't be pickled."""
+    """Hook after loading; a function, since closures cannot be pickled."""
     graph._built = None
 
 
 def gather(x: Tensor, adj: Adjacency) -> Tensor:
-    """Sums over neighbours, whatever their weights, by the root of their number:
-    [num_sources, F] to [num_targets, F]. Without neighbours it is zero."""
+    """Sums over neighbours, divided by the square root of their number: [num_sources, F] to
+    [num_targets, F]. Edge weights are ignored. Isolated nodes get zeros."""
     count = adj.rowptr.diff().clamp(min=1).unsqueeze(1)
     return neighbor_sum(x, adj) * count.rsqrt()

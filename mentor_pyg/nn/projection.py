@@ -13,19 +13,19 @@ from mentor_pyg.options import Count, Widths, checked
 
 @checked
 class ContentProjection(torch.nn.Module):
-    r"""A linear map of the concatenated features of all modalities, which are never
-    copied together.
+    r"""Projects the concatenated features of all modalities, without concatenating them in
+    memory.
 
     .. math::
         \mathbf{y}_i = \mathbf{W} \, \Vert_m \, \mathbf{x}_i^m
         = \sum_m \mathbf{W}_m \mathbf{x}_i^m
 
-    What an item lacks adds nothing.
+    Missing content contributes nothing.
 
     Args:
         in_channels: Width D_m of the features by modality.
         out_channels: Width F of the result.
-        init: Distribution of the weights; see :func:`~mentor_pyg.nn.draw_weight`.
+        init: Initialisation of the weights; see :func:`~mentor_pyg.nn.draw_weight`.
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
@@ -55,22 +55,22 @@ class ContentProjection(torch.nn.Module):
 
 @checked
 class ModalityProjections(torch.nn.Module):
-    r"""A linear map of its own for the features of every modality.
+    r"""Projects the features of each modality by its own linear layer.
 
     .. math::
         \mathbf{y}_i^m = \mathbf{W}_m \mathbf{x}_i^m + \mathbf{b}_m
 
-    What an item lacks is zero.
+    Rows of missing content are zero.
 
     Args:
         in_channels: Width D_m of the features by modality.
         out_channels: Width F of the results.
-        bias: Whether there is a :math:`\mathbf{b}_m`.
-        init: Distribution of the weights; see :func:`~mentor_pyg.nn.reset_linear`.
+        bias: Whether to add :math:`\mathbf{b}_m`.
+        init: Initialisation of the weights; see :func:`~mentor_pyg.nn.reset_linear`.
 
     Shapes:
         ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content,
-        or None; results [I, F] by modality, in the order of the names
+        or None; results [I, F] by modality, sorted by name
     """
 
     def __init__(

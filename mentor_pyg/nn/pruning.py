@@ -1,4 +1,4 @@
-"""Graphs that lose a share of their edges while a model is trained."""
+"""User-item graphs without a share of their edges, for training."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from mentor_pyg.sparse.adjacency import Adjacency, check_adjacency
 
 @checked
 class MaskedGraph(torch.nn.Module):
-    r"""A user-item graph of some of its pairs, normalised as if there were no others.
+    r"""A user-item graph of a subset of the pairs, normalised after the selection.
 
-    Which pairs are left is drawn for an epoch. It is a buffer outside of the ``state_dict``:
-    weights fit data with other pairs, and checkpoints of a training run hold it all the same
-    (see ``start_epoch`` of :class:`~mentor_pyg.BaseRecommender`). At first all pairs are left.
+    The subset is sampled each epoch; at first it holds all pairs. It is a buffer outside the
+    ``state_dict``, so that weights can be loaded for data with other pairs. Checkpoints of a
+    run hold it nevertheless (see ``start_epoch`` of :class:`~mentor_pyg.BaseRecommender`).
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
 
     Shapes:
-        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left;
+        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], or None for all pairs;
         result [U, I]
     """
 
@@ -40,10 +40,10 @@ class MaskedGraph(torch.nn.Module):
         self.kept = None
 
     def keep(self, edge_index: Tensor, kept: Tensor) -> None:
-        """Leaves the pairs for which ``kept`` bool [E] is true, until the next call.
+        """Keeps the pairs where ``kept`` bool [E] is True, until the next call.
 
         Raises:
-            InputError: If ``kept`` is of another number of pairs, or not bool.
+            InputError: If ``kept`` is not bool, or has another number of pairs.
         """
         check_edge_index("MaskedGraph", edge_index)
         check_mask("MaskedGraph", edge_index.size(1), kept=kept)
@@ -51,10 +51,10 @@ class MaskedGraph(torch.nn.Module):
         self.forward(edge_index)
 
     def forward(self, edge_index: Tensor) -> Adjacency:
-        """The matrix of the pairs that are left, built once for the same tensors.
+        """The normalised matrix of the kept pairs, cached for the same tensors.
 
         Raises:
-            ValueError: If the pairs aren't those that were drawn from.
+            ValueError: If the number of pairs differs from that at sampling.
         """
         built, kept = self._built, self.kept
         if built is None or built[0] is not edge_index or built[1] is not kept:
@@ -69,22 +69,22 @@ class MaskedGraph(torch.nn.Module):
         return built[2]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and files leave out the matrix, which is built again."""
+        """Leaves out the matrix, which is rebuilt on demand."""
         return self.__dict__ | {"_built": None}
 
 
 @checked
 class PrunedGraph(MaskedGraph):
-    r"""A user-item graph without a share p of its pairs, drawn by
-    :func:`~mentor_pyg.nn.sample_edges` and normalised anew.
+    r"""A user-item graph from which :func:`~mentor_pyg.nn.sample_edges` prunes a share p of
+    the pairs.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        p: Share that is pruned.
+        p: Share of pairs to prune.
 
     Shapes:
-        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], None if all are left
+        ``edge_index`` [2, E], pairs of user and item; ``kept`` bool [E], or None for all pairs
     """
 
     def __init__(self, num_users: Count, num_items: Count, p: Probability) -> None:
@@ -92,17 +92,16 @@ class PrunedGraph(MaskedGraph):
         self.p = p
 
     def draw(self, edge_index: Tensor) -> None:
-        """Prunes afresh."""
+        """Prunes anew."""
         self.keep(edge_index, sample_edges(edge_index, self.num_users, self.num_items, self.p))
 
 
 @checked
 class EdgeDropout(torch.nn.Module):
-    r"""Dropout of a matrix: in training every entry becomes zero with probability p, anew at
-    every call, and the others grow by 1 / (1 - p).
+    r"""Dropout on the entries of a matrix, sampled anew at each call.
 
     Args:
-        p: The probability.
+        p: Dropout ratio.
     """
 
     def __init__(self, p: Probability) -> None:

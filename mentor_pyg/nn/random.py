@@ -1,7 +1,7 @@
-"""Random numbers for noise and dropout, where sixteen random bits are plenty.
+"""Random numbers for noise and dropout, where 16 random bits suffice.
 
-PyTorch's generator for the CPU is sequential, and drawing costs more than most of what
-is done with the draws. Here each of its 64-bit draws serves four elements.
+PyTorch's CPU generator is sequential and often costs more than the use of its numbers. Here
+each 64-bit draw serves four elements.
 """
 
 import math
@@ -21,13 +21,13 @@ def uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | Non
 
     Args:
         shape: Shape of the result.
-        like: A tensor of the result's device and dtype, float32 at least: the grid is too
-            fine for half precision.
-        generator: Where they come from; the global one if not given.
+        like: Tensor with the device and dtype of the result, which is at least float32, since
+            the grid is too fine for half precision.
+        generator: Source of randomness; the global one if not given.
     """
     dtype = torch.promote_types(like.dtype, torch.float32)
     if torch.compiler.is_compiling() and generator is None:
-        # Compiled code has generators of its own, which are quick.
+        # Compiled code has its own, fast generators.
         return torch.rand(shape, dtype=dtype, device=like.device)
     count = math.prod(shape)
     low, high = -(2**63), 2**63 - 1
@@ -36,11 +36,11 @@ def uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | Non
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
-    """:func:`torch.nn.functional.dropout` in a quarter of its time, for a tensor that
-    needs no gradient; p is rounded to 1 / 65,536.
+    """:func:`torch.nn.functional.dropout` in a quarter of its time, for tensors that need no
+    gradient. p is rounded to 1 / 65,536.
 
     Raises:
-        InputError: If p isn't from 0 to 1.
+        InputError: If p is not between 0 and 1.
     """
     if not 0 <= p <= 1:
         raise InputError(f"dropout.p: is {p}; expected at least 0 and at most 1")
@@ -52,10 +52,10 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 
 def subset(x: Tensor, limit: int | None = None) -> Tensor:
-    """At most ``limit`` entries of ``x`` [N], drawn at random; all if there is no limit."""
+    """Samples at most ``limit`` entries of ``x`` [N]; returns all if there is no limit."""
     if limit is None:
         return x
-    # Compiled code can't branch on how many there are, which may depend on a batch.
+    # Compiled code cannot branch on their number, which may depend on the batch.
     if not torch.compiler.is_compiling() and x.numel() <= limit:
         return x
     return x[torch.randperm(x.numel(), device=x.device)[:limit]]

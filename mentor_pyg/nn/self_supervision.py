@@ -1,4 +1,4 @@
-"""The self-supervised tasks of MENTOR, and the contrast of MMSSL, for any model."""
+"""Self-supervised tasks of MENTOR and MMSSL, usable in any model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -29,11 +29,10 @@ Levels = Annotated[
 @checked
 class Alignment(torch.nn.Module):
     r"""Cross-modal alignment of distributions, Eq. 8-17 of the `"MENTOR"
-    <https://arxiv.org/abs/2402.19407>`_ paper: :func:`~mentor_pyg.nn.alignment_levels`,
-    summed.
+    <https://arxiv.org/abs/2402.19407>`_ paper: a sum of :func:`~mentor_pyg.nn.alignment_levels`.
 
     Args:
-        levels: The levels to use, out of 1 to 4.
+        levels: Levels to use, from 1 to 4.
 
     Shapes:
         each representation is a pair, users [U, F] and items [I, F]
@@ -45,7 +44,7 @@ class Alignment(torch.nn.Module):
 
     @property
     def needs_id(self) -> bool:
-        """Whether a level compares with a representation of the IDs."""
+        """Whether a level uses the ID representation."""
         return bool({1, 2} & set(self.levels))
 
     def forward(
@@ -55,13 +54,14 @@ class Alignment(torch.nn.Module):
         id: Pair | None = None,
         present: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """The sum of the levels.
+        """Sum of the levels.
 
         Args:
             content: Representations by modality.
-            fused: The fused one, as wide as all of them.
-            id: That of the IDs, for the levels 1 and 2.
-            present: Bool [I] by modality, False where an item lacks it; such rows have no say.
+            fused: Fused representation, as wide as all modalities together.
+            id: ID representation, for levels 1 and 2.
+            present: Masks bool [I] by modality, False where an item lacks it. Such rows are
+                ignored.
         """
         gaussians, fused_gaussian = content_moments(content, fused, present or {})
         id_gaussian = fused_gaussian if id is None else moments(*id, repeats=len(content))
@@ -71,19 +71,19 @@ class Alignment(torch.nn.Module):
 
 @checked
 class FeatureMasking(torch.nn.Module):
-    r"""A linear predictor has to find representations whose entries were dropped, Eq. 22-24
-    of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
+    r"""Predicts representations under feature dropout by a linear layer, Eq. 22-24 of the
+    `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper.
 
     .. math::
         \mathcal{L} = \sum_{\mathbf{Z} \in \{\mathbf{Z}_U, \mathbf{Z}_I\}}
         C(\mathbf{W} \mathbf{Z} + \mathbf{b}, \mathrm{dropout}(\mathbf{Z}))
 
-    with C the mean of :math:`1 - \cos` of rows. The target receives no gradient.
+    with C the mean of :math:`1 - \cos` over rows. No gradient flows into the target.
 
     Args:
         channels: Width F of the representations.
         dropout: Dropout ratio of the target.
-        gradient: Whether the online branch is trained, or the term a constant.
+        gradient: Whether the online branch is trained; if not, the term is constant.
 
     Shapes:
         ``user`` [U, F], ``item`` [I, F]
@@ -113,13 +113,13 @@ class GraphContrast(torch.nn.Module):
 
     Args:
         temperature: :math:`\tau`.
-        rows: :obj:`"batch"`, the distinct users and positive items of the batch, or
-            :obj:`"full"`, all.
-        limit: The most users, and items, of a batch to contrast, drawn at random; the cost
-            grows with their square, so large batches want one.
+        rows: :obj:`"batch"` for the distinct users and positive items of the batch,
+            :obj:`"full"` for all.
+        limit: Maximum number of users, and of items, to contrast per batch, sampled at random.
+            The cost grows with its square, so set it for large batches.
 
     Shapes:
-        each view of a name is a pair, users [n, F] and items [m, F]
+        each view is a pair of users [n, F] and items [m, F] by name
     """
 
     def __init__(
@@ -132,14 +132,14 @@ class GraphContrast(torch.nn.Module):
         self.temperature, self.rows, self.limit = temperature, rows, limit
 
     def select(self, batch: Batch) -> Pair | None:
-        """Users and items to contrast; None if it is all of them."""
+        """Users and items to contrast; None for all."""
         if self.rows == "full":
             return None
         users, items = batch.user.unique(), batch.pos_item.unique()
         return subset(users, self.limit), subset(items, self.limit)
 
     def forward(self, view1: Mapping[str, Pair], view2: Mapping[str, Pair]) -> Tensor:
-        """Summed over users, items and the names of the views."""
+        """Sum over users, items and names."""
         terms = [
             info_nce(rows1, rows2, self.temperature)
             for name in view1
@@ -150,8 +150,8 @@ class GraphContrast(torch.nn.Module):
 
 @checked
 class ModalityContrast(torch.nn.Module):
-    r"""InfoNCE between nodes and what each modality knows of them, Eq. 10 of the `"MMSSL"
-    <https://arxiv.org/abs/2302.10632>`_ paper, summed over modalities.
+    r"""InfoNCE between nodes and their representation in each modality, Eq. 10 of the
+    `"MMSSL" <https://arxiv.org/abs/2302.10632>`_ paper, summed over modalities.
 
     Args:
         temperature: :math:`\tau`.

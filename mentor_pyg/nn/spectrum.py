@@ -1,4 +1,4 @@
-"""Features filtered and multiplied by frequency."""
+"""Filtering and fusion of features in the frequency domain."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ from mentor_pyg.options import Count, checked
 
 @checked
 class SpectrumFusion(torch.nn.Module):
-    r"""Filters each modality by frequency, and fuses all by the product of their spectra,
-    from the `"Spectrum-based Modality Representation Fusion Graph Convolutional Network for
-    Multimodal Recommendation" <https://arxiv.org/abs/2412.14978>`_ paper.
+    r"""Filters each modality in the frequency domain, and fuses them by the product of their
+    spectra, from the `"Spectrum-based Modality Representation Fusion Graph Convolutional
+    Network for Multimodal Recommendation" <https://arxiv.org/abs/2412.14978>`_ paper.
 
     .. math::
         \hat{\mathbf{h}}^m = \mathcal{F}^{-1}(\mathbf{c}_m \odot \mathcal{F}(\mathbf{h}^m)),
@@ -24,21 +24,21 @@ class SpectrumFusion(torch.nn.Module):
         \mathcal{F}(\mathbf{h}^m))
 
     with the orthonormal Fourier transform of rows and trainable complex filters
-    :math:`\mathbf{c}`. What an item lacks is left out of its product, which is zero if it
-    lacks everything.
+    :math:`\mathbf{c}`. Missing modalities are left out of an item's product. Items without
+    any content get zeros.
 
     Args:
         num_modalities: Number of modalities M.
         channels: Width D.
 
     Shapes:
-        ``x`` [I, D] by modality, zeros where it is missing; ``mask`` bool [I], False where
-        an item has no content, or None; results [I, D]: by modality, and fused
+        ``x`` [I, D] by modality, zeros where missing; ``mask`` bool [I], False where an item
+        has no content, or None; results [I, D] by modality, and the fused result [I, D]
     """
 
     def __init__(self, num_modalities: Count, channels: Count) -> None:
         super().__init__()
-        # Complex numbers as pairs, which every optimiser and checkpoint knows:
+        # Complex numbers are stored as pairs, which all optimisers and checkpoints support.
         self.weight = Parameter(torch.empty(num_modalities + 1, channels // 2 + 1, 2))
         self.channels = channels
         self.reset_parameters()
@@ -67,7 +67,7 @@ class SpectrumFusion(torch.nn.Module):
 
 
 def _product(spectra: Mapping[str, Tensor], mask: Mapping[str, OptTensor]) -> Tensor:
-    """Of what an item has; zero if it has nothing."""
+    """Product of the spectra of an item's modalities; zero if it has none."""
     factors = []
     for m, z in spectra.items():
         present = mask[m]

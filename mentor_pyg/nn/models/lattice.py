@@ -22,11 +22,11 @@ class LATTICE(BaseRecommender):
     r"""The model from the `"Mining Latent Structures for Multimedia Recommendation"
     <https://arxiv.org/abs/2104.09036>`_ paper, with LightGCN.
 
-    Of each modality there are two item graphs: a frozen one of raw features
-    :math:`\mathbf{x}`, which :class:`~mentor_pyg.transforms.ItemKNN` makes, and a latent
-    one of :math:`\mathbf{W}_m \mathbf{x} + \mathbf{b}_m`
-    (:class:`~mentor_pyg.nn.LatentGraph`), whose neighbours are searched anew before every
-    epoch. Both are cosines of each item's k nearest,
+    Each modality has two item graphs: a frozen one of raw features :math:`\mathbf{x}`, built
+    by :class:`~mentor_pyg.transforms.ItemKNN`, and a latent one of
+    :math:`\mathbf{W}_m \mathbf{x} + \mathbf{b}_m` (:class:`~mentor_pyg.nn.LatentGraph`),
+    whose neighbours are recomputed before each epoch. Both hold the cosines of each item's k
+    nearest neighbours,
     :math:`\mathbf{S} = \mathbf{D}^{-1/2} \, \mathrm{kNN}(\cos) \, \mathbf{D}^{-1/2}`, and
 
     .. math::
@@ -34,12 +34,12 @@ class LATTICE(BaseRecommender):
         + (1 - \lambda) \tilde{\mathbf{S}}_m \right), \qquad
         \boldsymbol{\alpha} = \mathrm{softmax}(\mathbf{a})
 
-    That holds of the frozen one if ``ItemKNN`` is told ``self_loops=True`` and
-    ``normalize="none"``, as the preset does: rows that were divided by their sums are divided
-    by ones here and stay :math:`\mathbf{D}^{-1} \, \mathrm{kNN}(\cos)`.
+    For the frozen graph this requires ``self_loops=True`` and ``normalize="none"`` in
+    ``ItemKNN``, as in the preset. If its rows are already divided by their sums, they stay
+    :math:`\mathbf{D}^{-1} \, \mathrm{kNN}(\cos)`.
 
-    Items' free vectors travel over it, and all free vectors over the user-item graph as in
-    :class:`LightGCN`:
+    Item embeddings are propagated over this graph, and all embeddings over the user-item
+    graph as in :class:`LightGCN`:
 
     .. math::
         \mathbf{h}_i = (\mathbf{S}_I^{L_s} \mathbf{E}^{(0)}_I)_i, \qquad
@@ -51,17 +51,17 @@ class LATTICE(BaseRecommender):
         \lVert \mathbf{e}^{(0)}_{u_b} \rVert^2 + \lVert \mathbf{e}^{(0)}_{i_b} \rVert^2
         + \lVert \mathbf{e}^{(0)}_{j_b} \rVert^2
 
-    An item that came after training starts from its neighbours on the frozen graphs.
+    Items added after training receive the embeddings of their neighbours on the frozen graphs.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        content_channels: Width of the learned features.
-        num_layers: Hops on the user-item graph.
-        num_item_layers: Hops :math:`L_s` on the item graph.
-        num_neighbors: Neighbours k of an item on a latent graph.
+        content_channels: Width of the projected features.
+        num_layers: Number of hops on the user-item graph.
+        num_item_layers: Number of hops :math:`L_s` on the item graph.
+        num_neighbors: Neighbours k per item on a latent graph.
         skip_weight: :math:`\lambda`.
         reg_weight: :math:`\beta`.
     """
@@ -96,7 +96,7 @@ class LATTICE(BaseRecommender):
         torch.nn.init.zeros_(self.logit)
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Searches the neighbours by what the features have become."""
+        """Rebuilds the latent graphs from the current projected features."""
         with torch.no_grad():
             learned = self._learned(data)
         for graph, x in zip(self.graphs, learned):
@@ -119,7 +119,7 @@ class LATTICE(BaseRecommender):
         return user, item + normalize(self._neighbors(free[1], data))
 
     def _learned(self, data: HeteroData) -> list[Tensor]:
-        """Learned features of the items of the training, zero where there are none."""
+        """Projected features of the training items; zero if missing."""
         x, mask = content(data, self.projections.modalities)
         known = slice(self.embedding.item.size(0))
         x = {m: rows[known] for m, rows in x.items()}
@@ -127,7 +127,7 @@ class LATTICE(BaseRecommender):
         return list(self.projections(x, mask).values())
 
     def _neighbors(self, hidden: Tensor, data: HeteroData) -> Tensor:
-        """What items hear over the item graphs [I, D]."""
+        """Propagates items [I, D] over the item graphs."""
         names, learned = self.projections.modalities, self._learned(data)
         frozen = [item_adjacency(data, similar(m)) for m in names]
         weights, num_known = self.logit.softmax(dim=0), self.embedding.item.size(0)
@@ -142,7 +142,7 @@ class LATTICE(BaseRecommender):
 
 
 def _symmetric_hop(adj: Adjacency, x: Tensor) -> Tensor:
-    """One hop with weights divided by the roots of both ends' sums of incoming weights."""
+    """One hop with symmetrically normalised weights; degrees are sums of incoming weights."""
     total = adj @ x.new_ones(x.size(0), 1)
     root = total.clamp(min=SMALLEST_NORM).rsqrt()
     return root * (adj @ (root * x))

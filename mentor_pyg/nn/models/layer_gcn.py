@@ -16,20 +16,19 @@ class LayerGCN(BaseRecommender):
     r"""The model from the `"Layer-refined Graph Convolutional Networks for
     Recommendation" <https://arxiv.org/abs/2207.11088>`_ paper. It uses no content.
 
-    Every hop over the normalised user-item graph :math:`\hat{\mathbf{A}}` is refined by
-    its similarity to the free vectors :math:`\mathbf{E}^{(0)}`, row by row, and these
-    themselves aren't read out:
+    The output of each hop over the normalised user-item graph :math:`\hat{\mathbf{A}}` is
+    scaled, row by row, by its cosine with the ID embeddings :math:`\mathbf{E}^{(0)}`, which
+    are not part of the readout:
 
     .. math::
         \mathbf{H}^{(l)} = \hat{\mathbf{A}} \mathbf{E}^{(l-1)}, \qquad
         \mathbf{e}_n^{(l)} = \cos(\mathbf{h}_n^{(l)}, \mathbf{e}_n^{(0)}) \, \mathbf{h}_n^{(l)},
         \qquad \mathbf{E} = \sum_{l=1}^{L} \mathbf{E}^{(l)}
 
-    In training, :math:`\hat{\mathbf{A}}` lacks a share of the pairs, which is drawn for
-    every epoch so that pairs of popular nodes are pruned most
-    (:class:`~mentor_pyg.nn.PrunedGraph`). With the score
-    :math:`s_{ui} = \langle \mathbf{e}_u, \mathbf{e}_i \rangle`, the objective is a sum
-    over the batch:
+    In training, a share of the pairs is pruned from :math:`\hat{\mathbf{A}}`. It is sampled
+    anew each epoch, pairs of popular nodes most often (:class:`~mentor_pyg.nn.PrunedGraph`).
+    The score is :math:`s_{ui} = \langle \mathbf{e}_u, \mathbf{e}_i \rangle`, and the objective
+    is a sum over the batch:
 
     .. math::
         \mathcal{L} = \sum_{b=1}^{B} -\log \sigma(s_{u_b i_b} - s_{u_b j_b})
@@ -41,8 +40,8 @@ class LayerGCN(BaseRecommender):
         num_users: Number of users U.
         num_items: Number of items I.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
-        dropout: Share of the pairs that is pruned.
+        num_layers: Number of hops L.
+        dropout: Share of pairs to prune.
         reg_weight: :math:`\lambda`.
     """
 
@@ -62,7 +61,7 @@ class LayerGCN(BaseRecommender):
         self.reg_weight = reg_weight
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Prunes the graph afresh."""
+        """Prunes the graph anew."""
         if self.graph is not None:
             self.graph.draw(data[INTERACTS].edge_index)
 
@@ -73,8 +72,8 @@ class LayerGCN(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
         out = self._propagate(free, data)
-        # A sum, not a mean: refined embeddings start so short that the gradients of a mean
-        # would be no larger than the epsilon of Adam.
+        # A sum instead of a mean: refined embeddings start so short that the gradients of a
+        # mean would be no larger than Adam's epsilon.
         size = batch.user.numel()
         return weighted(
             bpr=(size, lambda: batch_bpr(*out, batch)),

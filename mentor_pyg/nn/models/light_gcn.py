@@ -27,7 +27,7 @@ class LightGCN(BaseRecommender):
         num_users: Number of users U.
         num_items: Number of items I.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
+        num_layers: Number of hops L.
         reg_weight: :math:`\lambda`.
     """
 

@@ -15,10 +15,9 @@ class LightGCNM(BaseRecommender):
     r"""LightGCN with content, the baseline LightGCN-M of the `"MMSSL"
     <https://arxiv.org/abs/2302.10632>`_ paper.
 
-    That paper says no more than that LightGCN takes the modalities' features along when
-    it passes messages. Read here as: a projection of all features
-    (:class:`~mentor_pyg.nn.ContentProjection`) is added to the items' free vectors before
-    the first hop, and the rest is :class:`LightGCN`.
+    The paper only says that LightGCN is extended by the modalities' features in message
+    passing. Here a projection of all features (:class:`~mentor_pyg.nn.ContentProjection`) is
+    added to the item embeddings before the first hop; the rest equals :class:`LightGCN`.
 
     .. math::
         \mathbf{e}_i^{(0)} = \mathbf{f}_i + \sum_m \mathbf{W}_m \mathbf{x}_i^m, \qquad
@@ -30,14 +29,14 @@ class LightGCNM(BaseRecommender):
         \lVert \mathbf{e}^{(0)}_{u_b} \rVert^2 + \lVert \mathbf{e}^{(0)}_{i_b} \rVert^2
         + \lVert \mathbf{e}^{(0)}_{j_b} \rVert^2
 
-    An item that came after training starts from its content alone.
+    Items added after training are embedded by their content only.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
+        num_layers: Number of hops L.
         reg_weight: :math:`\lambda`.
     """
 
@@ -71,6 +70,6 @@ class LightGCNM(BaseRecommender):
         )
 
     def _start(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """What users [U, D] and items [I, D] start from."""
+        """Embeddings of users [U, D] and items [I, D] before propagation."""
         user, item = self.embedding(nodes(data))
         return user, self.projection(*content(data, self.projection.modalities)) + item

@@ -24,10 +24,9 @@ class MENTOR(BaseRecommender):
     r"""The model from the `"MENTOR: Multi-level Self-supervised Learning for Multimodal
     Recommendation" <https://arxiv.org/abs/2402.19407>`_ paper.
 
-    Every modality is encoded on the user-item graph and on a frozen kNN graph of the
-    items, and all are fused to :math:`\mathbf{z}`
-    (:class:`~mentor_pyg.nn.MultimodalEncoder`); the score is the inner product
-    :math:`s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle`, and training minimises
+    Each modality is encoded on the user-item graph and on a frozen kNN graph of the items, and
+    all are fused to :math:`\mathbf{z}` (:class:`~mentor_pyg.nn.MultimodalEncoder`). The score
+    is :math:`s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle`, and training minimises
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR}
@@ -35,9 +34,8 @@ class MENTOR(BaseRecommender):
         + \lambda_f \mathcal{L}_{mask} + \lambda_g \mathcal{L}_{NCE}
         + \lambda_E \lVert \theta \rVert^2
 
-    A term of weight zero isn't computed, nor is what only that term needs. The
-    options' defaults follow the paper; its documentation page lists how the
-    released code differs.
+    Terms of weight zero, and everything that only they need, are not computed. Defaults follow
+    the paper; the model's documentation page lists where the released code differs.
 
     Args:
         num_users: Number of users U.
@@ -45,36 +43,36 @@ class MENTOR(BaseRecommender):
         in_channels: Width of the raw features by modality.
         missing: Modalities that some items lack.
         hidden_channels: Embedding size D of one modality.
-        num_layers: Hops L on the user-item graph.
-        readout: :obj:`"sum"` or :obj:`"mean"` of its layers.
-        num_item_layers: Hops on the item graph.
-        item_graph: :obj:`"modality"`, a graph each and none for the IDs, or
-            :obj:`"merged"`, one for all representations.
-        fusion: :obj:`"global"`, one weight a modality, or :obj:`"user"`.
-        missing_items: How an item without content starts, :obj:`"zero"` or
+        num_layers: Number of hops L on the user-item graph.
+        readout: :obj:`"sum"` or :obj:`"mean"` over its layers.
+        num_item_layers: Number of hops on the item graph.
+        item_graph: :obj:`"modality"`, one graph per modality and none for the IDs, or
+            :obj:`"merged"`, one graph for all representations.
+        fusion: :obj:`"global"`, one weight per modality, or :obj:`"user"`, one per modality
+            and user.
+        missing_items: Initial embedding of items without content, :obj:`"zero"` or
             :obj:`"free"`; see :class:`~mentor_pyg.nn.ModalityEncoder`.
         align_weight: :math:`\lambda_{align}`.
-        align_levels: The levels of alignment to use, out of 1 to 4.
+        align_levels: Levels of alignment to use, from 1 to 4.
         mask_weight: :math:`\lambda_f`.
         mask_dropout: Dropout ratio p of the masked target.
-        mask_gradient: Whether the online branch is trained, or the term a constant.
+        mask_gradient: Whether the online branch is trained; if not, the term is constant.
         contrast_weight: :math:`\lambda_g`.
-        contrast_scope: :obj:`"modality"` contrasts the views of every modality,
-            :obj:`"fused"` the fused ones after the item graph.
-        contrast_rows: :obj:`"batch"`, the distinct users and positive items of the
-            batch, or :obj:`"full"`, all.
-        contrast_limit: The most users, and items, of a batch to contrast, drawn at random;
-            the cost grows with their square, so large batches want one.
+        contrast_scope: :obj:`"modality"` contrasts the views of each modality,
+            :obj:`"fused"` the fused views after the item graph.
+        contrast_rows: :obj:`"batch"` for the distinct users and positive items of the batch,
+            :obj:`"full"` for all.
+        contrast_limit: Maximum number of users, and of items, to contrast per batch, sampled
+            at random. The cost grows with its square, so set it for large batches.
         temperature: :math:`\tau` of InfoNCE.
         noise_eps: Length of the noise in the perturbed views.
-        view_parameters: :obj:`"shared"` perturbs the clean encoders,
-            :obj:`"separate"` gives each view encoders of its own.
-        score_scale: Factor of the scores in BPR; the larger, the sooner a pair counts as
-            ranked.
+        view_parameters: :obj:`"shared"` perturbs the main encoders, :obj:`"separate"` gives
+            each view its own encoders.
+        score_scale: Factor of the scores in BPR. Larger values saturate the loss earlier.
         bpr_log: Logarithm of BPR, :obj:`"natural"` or :obj:`"binary"`.
-        regularizer: :obj:`"parameters"`, squared norm of all parameters, or
-            :obj:`"preferences"`, mean squares of the batch users' free rows and of
-            the fusion weights.
+        regularizer: :obj:`"parameters"`, the squared norm of all parameters, or
+            :obj:`"preferences"`, the mean squares of the fusion weights and of the batch users'
+            embeddings.
         reg_weight: :math:`\lambda_E`.
     """
 
@@ -163,7 +161,7 @@ class MENTOR(BaseRecommender):
         return self.encoder.fuse(self._enhance(parts, data), nodes(data))
 
     def modality_embeddings(self, data: HeteroData) -> dict[str, Pair]:
-        """Embeddings of users [U, D] and items [I, D] by modality, before the fusion."""
+        """Embeddings of users [U, D] and items [I, D] by modality, before fusion."""
         return self._enhance({m: e.out for m, e in self._propagate(data).items()}, data)
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
@@ -187,7 +185,7 @@ class MENTOR(BaseRecommender):
         return self.encoder.propagate(x, self.interactions(data), mask, nodes(data))
 
     def _enhance(self, representations: Mapping[str, Pair], data: HeteroData) -> dict[str, Pair]:
-        """Representations with what the item graph says; see :class:`MultimodalEncoder`."""
+        """Adds messages over the item graph; see :class:`MultimodalEncoder`."""
         if self.encoder.num_item_layers == 0:
             return dict(representations)
         return {
@@ -214,7 +212,7 @@ class MENTOR(BaseRecommender):
     def _contrast(
         self, data: HeteroData, encodings: Mapping[str, Encoding], batch: Batch
     ) -> Tensor:
-        """The contrast of two perturbed views, of every modality or fused."""
+        """Contrast of two perturbed views, per modality or fused."""
         assert self.contrast is not None
         rows = self.contrast.select(batch)
         if self.contrast_scope == "modality":
@@ -232,7 +230,7 @@ class MENTOR(BaseRecommender):
         view: int,
         rows: Pair | None = None,
     ) -> dict[str, Pair]:
-        """A noisy view of every modality, before the item graph."""
+        """A noisy view of each modality, before the item graph."""
         adj = self.interactions(data)
         if self.views is None:
             return self.encoder.perturb(encodings, adj, rows)

@@ -25,8 +25,8 @@ class MFBPR(BaseRecommender):
         \lVert \mathbf{e}_{u_b} \rVert^2 + \lVert \mathbf{e}_{i_b} \rVert^2
         + \lVert \mathbf{e}_{j_b} \rVert^2
 
-    Comparisons of multimodal models often take norms :math:`\lVert \mathbf{E}_u \rVert_F`
-    of the batch's vectors in place of squares, which hardly regularises:
+    Code for comparing multimodal models often uses the norms :math:`\lVert \mathbf{E}_u
+    \rVert_F` of the batch's embeddings instead of squares, which hardly regularises:
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR} + \frac{\lambda}{B} \left(
@@ -54,7 +54,7 @@ class MFBPR(BaseRecommender):
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Vectors of users [U, D] and items [I, D], copied."""
+        """Embeddings of users [U, D] and items [I, D], as copies."""
         user, item = self.embedding(nodes(data))
         return user.clone(), item.clone()
 

@@ -34,9 +34,9 @@ class MMGCL(BaseRecommender):
     r"""The model from the `"Multi-modal Graph Contrastive Learning for Micro-video
     Recommendation" <https://doi.org/10.1145/3477495.3532027>`_ paper.
 
-    Channels c are the free vectors and every modality. Each is propagated over the
-    user-item graph from the same free vectors of the users, and a linear map reads them out
-    together:
+    Channels c are the item embeddings and the projected features of each modality. Each
+    channel is propagated over the user-item graph with the same user embeddings, and a linear
+    layer fuses them:
 
     .. math::
         \mathbf{E}_c = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l
@@ -46,12 +46,11 @@ class MMGCL(BaseRecommender):
         + \mathbf{b}_m, \qquad
         \mathbf{z} = \mathbf{W} \, \Vert_c \, \mathbf{e}_c
 
-    with a :math:`\mathbf{W}` of the users and one of the items. The score is
-    :math:`s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle`. Two views are contrasted:
-    in :math:`\mathbf{Z}^{\prime}` every channel's graph lacks pairs of its own, drawn with
-    probability p for the epoch (modality edge dropout); in
-    :math:`\mathbf{Z}^{\prime\prime}` random vectors replace the items' of one modality,
-    drawn for the step (modality masking).
+    with separate :math:`\mathbf{W}` for users and items. The score is
+    :math:`s_{ui} = \langle \mathbf{z}_u, \mathbf{z}_i \rangle`. Two views are contrasted. In
+    :math:`\mathbf{Z}^{\prime}`, pairs are dropped with probability p, for each channel and
+    epoch anew (modality edge dropout). In :math:`\mathbf{Z}^{\prime\prime}`, one modality of
+    the items, chosen anew in each step, is replaced by random vectors (modality masking).
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR}
@@ -62,15 +61,15 @@ class MMGCL(BaseRecommender):
         + \frac{\lambda_2}{2B} \sum_{b=1}^{B} \lVert \mathbf{f}_{u_b} \rVert^2
         + \lVert \mathbf{f}_{i_b} \rVert^2 + \lVert \mathbf{f}_{j_b} \rVert^2
 
-    over the distinct users and positive items of the batch. An item that came after training
-    starts from its content alone.
+    over the distinct users and positive items of the batch. Items added after training are
+    embedded by their content only.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
+        num_layers: Number of hops L.
         dropout: Probability p.
         contrast_weight: :math:`\lambda_1`.
         temperature: :math:`\tau`.
@@ -96,7 +95,7 @@ class MMGCL(BaseRecommender):
         self.projections = ModalityProjections(in_channels, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         num_channels = 1 + len(in_channels)
-        # A bias of the items would add the same to all of a user's scores.
+        # An item bias would shift all scores of a user equally.
         self.read_user = Linear(num_channels * hidden_channels, hidden_channels, bias=False)
         self.read_item = Linear(num_channels * hidden_channels, hidden_channels, bias=False)
         self.graphs = ModuleList(
@@ -114,7 +113,7 @@ class MMGCL(BaseRecommender):
         torch.nn.init.xavier_uniform_(self.read_item.weight)
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Draws the pairs of every channel's graph afresh."""
+        """Resamples the graph of each channel."""
         edge_index = data[INTERACTS].edge_index
         for graph in self.graphs:
             kept = torch.rand(edge_index.size(1), device=edge_index.device) >= self.dropout
@@ -134,8 +133,8 @@ class MMGCL(BaseRecommender):
         )
 
     def _start(self, data: HeteroData) -> tuple[Tensor, list[Tensor]]:
-        """What users [U, D], and items in each channel [I, D], start from; the items' free
-        vectors come first."""
+        """Embeddings of users [U, D], and of items [I, D] in each channel, before propagation.
+        The ID channel comes first."""
         user, free = self.embedding(nodes(data))
         projected = self.projections(*unit_content(data, self.projections.modalities))
         return user, [free, *projected.values()]
@@ -146,7 +145,7 @@ class MMGCL(BaseRecommender):
     def _encode(
         self, user: Tensor, items: Sequence[Tensor], graphs: Sequence[Adjacency]
     ) -> tuple[Tensor, Tensor]:
-        """Propagates every channel over its graph and reads them out."""
+        """Propagates each channel over its graph and fuses the channels."""
         outs = [self.propagation(user, item, adj) for item, adj in zip(items, graphs)]
         users, items = zip(*outs)
         return self.read_user(torch.cat(users, dim=1)), self.read_item(torch.cat(items, dim=1))
@@ -154,17 +153,17 @@ class MMGCL(BaseRecommender):
     def _contrast(
         self, data: HeteroData, user: Tensor, items: Sequence[Tensor], batch: Batch
     ) -> Tensor:
-        """InfoNCE over users plus InfoNCE over items."""
+        """InfoNCE over users and over items."""
         edge_index = data[INTERACTS].edge_index
         dropped = self._encode(user, items, [graph(edge_index) for graph in self.graphs])
         masked = self._encode(user, self._mask(items), self._full_graphs(data))
         return batch_info_nce(dropped, masked, batch, self.temperature)
 
     def _mask(self, items: Sequence[Tensor]) -> list[Tensor]:
-        """The channels with fresh free vectors in place of one modality's."""
+        """Replaces a random modality by random vectors."""
         free, *modalities = items
         chosen = torch.randint(len(modalities), (), device=free.device)
         fresh = torch.nn.init.xavier_uniform_(torch.empty_like(free))
-        # Which one is known on the device alone, so that nothing waits for it:
+        # The choice stays on the device, so that nothing waits for it.
         masked = [torch.where(chosen == m, fresh, item) for m, item in enumerate(modalities)]
         return [free, *masked]

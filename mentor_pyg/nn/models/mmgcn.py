@@ -21,10 +21,9 @@ class MMGCN(BaseRecommender):
     r"""The model from the `"MMGCN: Multi-modal Graph Convolution Network for Personalized
     Recommendation of Micro-video" <https://doi.org/10.1145/3343031.3351034>`_ paper.
 
-    Every modality has layers of its own (:class:`~mentor_pyg.nn.MMGCNConv`) on the
-    user-item graph, which start from free rows :math:`\mathbf{p}_u^m` of the users and
-    projected features of the items, all of length one, and share the IDs' free vectors
-    :math:`\mathbf{v}`. The last layers are averaged:
+    Each modality has its own layers (:class:`~mentor_pyg.nn.MMGCNConv`) on the user-item
+    graph. They start from L2-normalised user embeddings :math:`\mathbf{p}_u^m` and projected
+    item features, and share the ID embeddings :math:`\mathbf{v}`. The last layers are averaged:
 
     .. math::
         \mathbf{e} = \frac{1}{M} \sum_m \mathbf{x}^{(L)}_m, \qquad
@@ -38,7 +37,7 @@ class MMGCN(BaseRecommender):
         \lVert \mathbf{v}_{u_b} \rVert^2 + \sum_m \lVert \mathbf{p}^m_{u_b} \rVert^2
         + \lVert \mathbf{v}_{i_b} \rVert^2 + \lVert \mathbf{v}_{j_b} \rVert^2
 
-    An item that came after training has no ID vector.
+    Items added after training have no ID embedding.
 
     Args:
         num_users: Number of users U.
@@ -46,9 +45,9 @@ class MMGCN(BaseRecommender):
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
         content_channels: Width of the projected features.
-        num_layers: Layers L.
-        combine: How a layer combines a node's own part with its neighbours',
-            :obj:`"concat"` or :obj:`"sum"`.
+        num_layers: Number of layers L.
+        combine: How a layer combines a node with its neighbours, :obj:`"concat"` or
+            :obj:`"sum"`.
         reg_weight: :math:`\lambda`.
     """
 

@@ -31,7 +31,7 @@ from mentor_pyg.typing import Batch, Objective
 
 
 class Representations(NamedTuple):
-    """What is known of N users, or of N items."""
+    """Representations of N users or N items."""
 
     content: Tensor  # f [N, M, D]
     unit: Tensor  # f / |f| [N, M, D]
@@ -43,17 +43,16 @@ class MMSSL(BaseRecommender):
     r"""The model from the `"Multi-Modal Self-Supervised Learning for Recommendation"
     <https://arxiv.org/abs/2302.10632>`_ paper.
 
-    Users and items gather content :math:`\mathbf{f}^m`
-    (:class:`~mentor_pyg.nn.ContentGathering`), and its cosines say whom a user may like:
+    Content is aggregated to users and items as :math:`\mathbf{f}^m`
+    (:class:`~mentor_pyg.nn.ContentGathering`). Its cosines predict interactions:
 
     .. math::
         A^m_{ui} = \cos(\mathbf{f}_u^m, \mathbf{f}_i^m)
 
-    with zeros for observed pairs and rows of length one. Free vectors are summed over the
-    k largest entries of A's rows (:class:`~mentor_pyg.nn.NeighborGraph`) to
-    :math:`\mathbf{e}^m`, which attend to each other
-    (:class:`~mentor_pyg.nn.ModalityAttention`), and with :math:`\tilde{\mathbf{e}}`,
-    their mean over modalities:
+    where observed pairs are set to zero and rows are L2-normalised. ID embeddings are summed
+    over the k largest entries of each row of A (:class:`~mentor_pyg.nn.NeighborGraph`) to
+    :math:`\mathbf{e}^m`. With :math:`\tilde{\mathbf{e}}`, the mean over modalities after
+    self-attention (:class:`~mentor_pyg.nn.ModalityAttention`),
 
     .. math::
         \mathbf{E} = \mathrm{LightGCN}(\mathbf{E}_{id} +
@@ -62,8 +61,8 @@ class MMSSL(BaseRecommender):
         \mathbf{f}^m / \lVert \mathbf{f}^m \rVert, \qquad
         s_{ui} = \langle \mathbf{h}_u, \mathbf{h}_i \rangle
 
-    A critic D (:class:`~mentor_pyg.nn.Critic`) learns to tell rows of A from observed
-    ones :math:`\mathbf{a}`, which the Gumbel transformation makes dense:
+    A critic D (:class:`~mentor_pyg.nn.Critic`) learns to discriminate rows of A from observed
+    rows :math:`\mathbf{a}`, which Gumbel-softmax makes dense:
 
     .. math::
         \mathcal{L}_D = \mathbb{E} [D(\mathbf{A}^m_u)] - \mathbb{E} [D(\mathbf{r}_u)]
@@ -71,7 +70,7 @@ class MMSSL(BaseRecommender):
         \mathbf{r}_u \propto \mathrm{softmax}((\mathbf{a}_u + \mathbf{g}) / \tau_g)
         + \zeta \cos(\mathbf{h}_u, \mathbf{h}_{\cdot})
 
-    and all else, by AdamW, minimises
+    and all other parameters, with AdamW, minimise
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR} + \lambda_2 \textstyle\sum_m
@@ -83,32 +82,32 @@ class MMSSL(BaseRecommender):
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops of LightGCN.
+        num_layers: Number of LightGCN hops.
         dropout: Dropout ratio of the projected content.
-        num_neighbors: Items k that a modality links to a user.
-        link_observed: Whether those of the training pairs may be among them.
-        num_heads: Heads of the attention.
+        num_neighbors: Number of items k linked to a user per modality.
+        link_observed: Whether these may include items from the user's training pairs.
+        num_heads: Number of attention heads.
         attention_weight: :math:`\eta`.
         content_weight: :math:`\omega`.
         contrast_weight: :math:`\lambda_2`; 0 is the paper's "w/o-CL".
         temperature: :math:`\tau` of InfoNCE.
-        augmentation: What teaches A: :obj:`"adversarial"`; :obj:`"autoencoder"`, a graph
-            autoencoder, which has to tell the batch's pairs by :math:`\sigma(\langle
+        augmentation: How A is trained: :obj:`"adversarial"`; :obj:`"autoencoder"`, a graph
+            autoencoder that predicts the batch's pairs by :math:`\sigma(\langle
             \mathbf{f}_u^m, \mathbf{f}_i^m \rangle)` (the paper's "r/p-GAE"); or
-            :obj:`"none"` but the ranking ("w/o-ASL").
+            :obj:`"none"`, by the ranking loss only ("w/o-ASL").
         augmentation_weight: :math:`\lambda_3`.
-        gumbel: Whether observed rows are transformed; if not, it is "w/o-GT".
+        gumbel: Whether Gumbel-softmax is applied to observed rows; False is "w/o-GT".
         gumbel_temperature: :math:`\tau_g`.
         collaborative_weight: :math:`\zeta`.
         penalty_weight: :math:`\lambda_1`.
         critic_channels: Width of the critic's hidden layer.
-        critic_dropout: Its dropout ratio.
-        critic_lr: Its learning rate.
-        critic_limit: The most users of a batch whose rows it sees, drawn at random; the
-            cost grows with their number times that of all items.
-        weight_decay: :math:`\lambda_4`, of AdamW.
-        reg_weight: The other reading of :math:`\lambda_4`: of the batch's free vectors, by
-            :func:`~mentor_pyg.nn.loss.triple_norm`.
+        critic_dropout: Dropout ratio of the critic.
+        critic_lr: Learning rate of the critic.
+        critic_limit: Maximum number of users per batch for the critic, sampled at random. The
+            cost grows with this number times the number of items.
+        weight_decay: :math:`\lambda_4`, as weight decay of AdamW.
+        reg_weight: Alternative reading of :math:`\lambda_4`, as an L2 penalty on the batch's
+            embeddings (:func:`~mentor_pyg.nn.loss.triple_norm`).
     """
 
     whole_graph = True
@@ -169,7 +168,7 @@ class MMSSL(BaseRecommender):
             )
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Links users to the items that their content suggests by now."""
+        """Relinks users to the items suggested by the current content."""
         with torch.no_grad():
             self.content.eval()
             user, item = self._content(data)
@@ -184,13 +183,13 @@ class MMSSL(BaseRecommender):
         return user.out, item.out
 
     def objectives(self) -> list[Objective]:
-        """The critic's objective, and that of all else."""
+        """The critic's objective, and that of all other parameters."""
         critics = [] if self.adversary is None else list(self.adversary.parameters())
         others = [p for name, p in self.named_parameters() if not name.startswith("adversary.")]
         main = Objective(self.losses, others, AdamW, {"weight_decay": self.weight_decay})
         if not critics:
             return [main]
-        options = {"lr": self.critic_lr, "betas": (0.5, 0.9)}  # those of the WGAN-GP paper
+        options = {"lr": self.critic_lr, "betas": (0.5, 0.9)}  # as in WGAN-GP
         return [Objective(self.critic_losses, critics, Adam, options), main]
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
@@ -211,7 +210,7 @@ class MMSSL(BaseRecommender):
         return weighted(**terms)
 
     def critic_losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
-        """Terms of the critic's objective."""
+        """The critic's loss terms."""
         assert self.adversary is not None
         with torch.no_grad():
             user, item = self._represent(data)
@@ -221,7 +220,7 @@ class MMSSL(BaseRecommender):
         return self.adversary.losses(fake, real)
 
     def _represent(self, data: HeteroData) -> tuple[Representations, Representations]:
-        """What is known of all users, and of all items."""
+        """Representations of all users and all items."""
         free = self.embedding()
         contents = self._content(data)
         graphs = [cast(NeighborGraph, graph)() for graph in self.graphs.values()]
@@ -255,7 +254,7 @@ class MMSSL(BaseRecommender):
         return self.adversary(self.adversary.generate(user.unit[users], item.unit, observed))
 
     def _observe(self, data: HeteroData, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Users of the batch [B] and their rows of the training pairs [B, I]."""
+        """Users of the batch [B] and their rows of the interaction matrix [B, I]."""
         users = subset(batch.user.unique(), self.critic_limit)
         torch._check_value(users.numel() > 0, lambda: "a batch without triples; expected one")
         adj = self.interactions(data)
@@ -264,7 +263,7 @@ class MMSSL(BaseRecommender):
         return users, observed
 
     def _reconstruct(self, user: Representations, item: Representations, batch: Batch) -> Tensor:
-        """Cross-entropy of the batch's pairs by the content of either modality."""
+        """Cross-entropy of the batch's pairs by content, summed over modalities."""
         terms = []
         for parts in zip(user.content.unbind(dim=1), item.content.unbind(dim=1)):
             pos_score, neg_score = score_triples(*parts, batch)

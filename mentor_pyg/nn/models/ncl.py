@@ -20,9 +20,9 @@ class NCL(BaseRecommender):
     It uses no content.
 
     Embeddings and scores are those of :class:`LightGCN`. A node is contrasted with its
-    structural neighbours, the output of an even number of hops h, and with its semantic
-    ones, the prototype of its cluster (:class:`~mentor_pyg.nn.Prototypes`) among the free
-    vectors, clustered anew for every epoch:
+    structural neighbours (the output of an even number of hops h) and its semantic neighbours
+    (the prototype of its cluster, see :class:`~mentor_pyg.nn.Prototypes`). The ID embeddings
+    are clustered anew before each epoch:
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR}
@@ -41,12 +41,12 @@ class NCL(BaseRecommender):
         num_users: Number of users U.
         num_items: Number of items I.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
-        structure_hops: Hops h, even.
+        num_layers: Number of hops L.
+        structure_hops: Number of hops h; must be even.
         structure_weight: :math:`\lambda_1`.
         item_weight: :math:`\alpha`.
         prototype_weight: :math:`\lambda_2`.
-        num_prototypes: Clusters k of the users, and of the items.
+        num_prototypes: Number of clusters k, of users and of items.
         temperature: :math:`\tau`.
         reg_weight: :math:`\lambda_3`.
     """
@@ -79,7 +79,7 @@ class NCL(BaseRecommender):
         self.reg_weight = reg_weight
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Clusters the free vectors of users and of items."""
+        """Clusters the embeddings of users and of items."""
         for prototypes, x in zip(self.prototypes, self.embedding()):
             prototypes.fit(x)  # type: ignore[operator]
 
@@ -104,7 +104,7 @@ class NCL(BaseRecommender):
         )
 
     def _layers(self, free: Pair, data: HeteroData) -> list[Pair]:
-        """Outputs of as many hops as are needed, from none on."""
+        """Outputs of all hops that are needed, starting with the embeddings."""
         adj, layers = self.interactions(data), [free]
         hops = self.structure_hops if self.structure_weight > 0 else 0
         for _ in range(max(self.propagation.num_layers, hops)):
@@ -113,11 +113,11 @@ class NCL(BaseRecommender):
         return layers
 
     def _structure(self, far: Pair, free: Pair, rows: Pair) -> Tensor:
-        """InfoNCE between the output of the hops and the free vectors."""
+        """InfoNCE between propagated and initial embeddings."""
         user, item = (info_nce(z[i], x[i], self.temperature) for z, x, i in zip(far, free, rows))
         return user + self.item_weight * item
 
     def _semantics(self, rows: Pair) -> Tensor:
-        """Contrast of free vectors with the prototypes."""
+        """Contrast of embeddings with their prototypes."""
         parts = zip(self.prototypes, self.embedding(), rows)
         return torch.stack([p(x, i, self.temperature) for p, x, i in parts]).sum()

@@ -36,11 +36,11 @@ class NGCF(BaseRecommender):
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
-        hidden_channels: Embedding size D, of all layers.
-        num_layers: Hops L.
+        hidden_channels: Embedding size D of each layer.
+        num_layers: Number of hops L.
         dropout: Dropout ratio of the layers' outputs.
-        normalize: Whether rows of the layers from the first on are read out with length
-            one, as the released code does.
+        normalize: Whether the outputs of the layers are L2-normalised in the readout, as in the
+            released code.
         reg_weight: :math:`\lambda`.
     """
 

@@ -28,10 +28,10 @@ class PGL(BaseRecommender):
     Multimedia Recommendation" <https://doi.org/10.1609/aaai.v39i12.33429>`_ paper, with its
     local-aware principal subgraph.
 
-    Free rows of the users and projected features of the items, of all modalities beside
-    each other, travel over the user-item graph as in :class:`LightGCN`, and those of the
-    items over the frozen item graph :math:`\mathbf{S}` of
-    :class:`~mentor_pyg.transforms.ItemKNN` (the mean of all modalities' if it isn't merged):
+    User embeddings and projected item features of all modalities are concatenated and
+    propagated over the user-item graph as in :class:`LightGCN`. Items are also propagated over
+    the frozen item graph :math:`\mathbf{S}` of :class:`~mentor_pyg.transforms.ItemKNN` (the
+    mean over modalities if it is not merged):
 
     .. math::
         \mathbf{x}_u = \Vert_m \, \mathbf{p}_u^m, \qquad
@@ -44,9 +44,9 @@ class PGL(BaseRecommender):
         \mathbf{h}_i = \mathbf{e}_i + (\mathbf{S}^{L_s} \mathbf{X}_I)_i, \qquad
         s_{ui} = \langle \mathbf{h}_u, \mathbf{h}_i \rangle
 
-    In training, :math:`\hat{\mathbf{A}}` is the principal subgraph: a share of the pairs
-    that is drawn for every epoch, pairs of popular nodes least
-    (:class:`~mentor_pyg.nn.PrunedGraph`). Two views by dropout are contrasted, over the
+    In training, :math:`\hat{\mathbf{A}}` is the principal subgraph: a share of the pairs,
+    sampled anew each epoch, pairs of popular nodes least often
+    (:class:`~mentor_pyg.nn.PrunedGraph`). Two views with dropout are contrasted over the
     distinct users and over the distinct positive items of a batch:
 
     .. math::
@@ -59,9 +59,9 @@ class PGL(BaseRecommender):
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D of one modality.
-        num_layers: Hops L on the user-item graph.
-        num_item_layers: Hops :math:`L_s` on the item graph.
-        pruning: Share of the pairs that the principal subgraph lacks.
+        num_layers: Number of hops L on the user-item graph.
+        num_item_layers: Number of hops :math:`L_s` on the item graph.
+        pruning: Share of pairs to prune from the principal subgraph.
         dropout: Dropout ratio of the contrasted views.
         contrast_weight: :math:`\lambda_c`.
         temperature: :math:`\tau` of InfoNCE.
@@ -97,7 +97,7 @@ class PGL(BaseRecommender):
             torch.nn.init.xavier_uniform_(rows)
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Draws the principal subgraph afresh."""
+        """Resamples the principal subgraph."""
         self.graph.draw(data[INTERACTS].edge_index)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
@@ -119,7 +119,7 @@ class PGL(BaseRecommender):
         )
 
     def _contrast(self, user: Tensor, item: Tensor, batch: Batch) -> Tensor:
-        # Dropout is for these rows alone, which spares it all others:
+        # Dropout is applied to these rows only, which saves the work for all others.
         users, items = batch.user.unique(), batch.pos_item.unique()
         rows = user.index_select(0, users), item.index_select(0, items)
         return torch.stack([info_nce(*self._views(z), self.temperature) for z in rows]).mean()

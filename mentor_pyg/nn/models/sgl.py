@@ -20,13 +20,14 @@ class SGL(BaseRecommender):
     r"""The model from the `"Self-supervised Graph Learning for Recommendation"
     <https://arxiv.org/abs/2010.10783>`_ paper. It uses no content.
 
-    Embeddings and scores are those of :class:`LightGCN`. Two views of them,
-    :math:`\mathbf{Z}^{\prime}` and :math:`\mathbf{Z}^{\prime\prime}`, come from the same
-    free vectors on two graphs that lack pairs drawn for the epoch, and are normalised anew:
+    Embeddings and scores are those of :class:`LightGCN`. Two views,
+    :math:`\mathbf{Z}^{\prime}` and :math:`\mathbf{Z}^{\prime\prime}`, propagate the same
+    embeddings over two graphs from which pairs are dropped anew each epoch. The graphs are
+    normalised after dropping:
 
-    * :obj:`"edge"`: every pair is dropped with probability p.
-    * :obj:`"node"`: every user and item is dropped with probability p, with its pairs.
-    * :obj:`"walk"`: as :obj:`"edge"`, with draws of its own for each layer.
+    * :obj:`"edge"`: each pair is dropped with probability p.
+    * :obj:`"node"`: each user and item is dropped with probability p, with all its pairs.
+    * :obj:`"walk"`: as :obj:`"edge"`, with a separate graph for each layer.
 
     .. math::
         \mathcal{L} = \mathcal{L}_{BPR}
@@ -43,8 +44,8 @@ class SGL(BaseRecommender):
         num_users: Number of users U.
         num_items: Number of items I.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
-        augmentation: What the views lack, :obj:`"edge"`, :obj:`"node"` or :obj:`"walk"`.
+        num_layers: Number of hops L.
+        augmentation: What is dropped, :obj:`"edge"`, :obj:`"node"` or :obj:`"walk"`.
         dropout: Probability p.
         contrast_weight: :math:`\lambda_1`.
         temperature: :math:`\tau`.
@@ -76,7 +77,7 @@ class SGL(BaseRecommender):
         self.reg_weight = reg_weight
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Draws the graphs of both views afresh."""
+        """Resamples the graphs of both views."""
         edge_index = data[INTERACTS].edge_index
         for graph in chain(*self.views):
             graph.keep(edge_index, self._draw(edge_index))
@@ -95,7 +96,7 @@ class SGL(BaseRecommender):
         )
 
     def _draw(self, edge_index: Tensor) -> Tensor:
-        """Which pairs one graph keeps, bool [E]."""
+        """Samples the pairs that a graph keeps, bool [E]."""
 
         def kept(size: int) -> Tensor:
             return torch.rand(size, device=edge_index.device) >= self.dropout
@@ -106,7 +107,7 @@ class SGL(BaseRecommender):
         return users[edge_index[0]] & items[edge_index[1]]
 
     def _contrast(self, data: HeteroData, free: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
-        """InfoNCE over users plus InfoNCE over items."""
+        """InfoNCE over users and over items."""
         edge_index = data[INTERACTS].edge_index
         view1, view2 = (self._view(cast(ModuleList, v), free, edge_index) for v in self.views)
         return batch_info_nce(view1, view2, batch, self.temperature)
@@ -114,7 +115,7 @@ class SGL(BaseRecommender):
     def _view(
         self, graphs: ModuleList, free: tuple[Tensor, Tensor], edge_index: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Sums of the layers [U, D] and [I, D]; cosines are those of the mean."""
+        """Sums over layers [U, D] and [I, D], whose cosines equal those of the means."""
         user, item = out = free
         for layer in range(self.propagation.num_layers):
             adj = graphs[layer % len(graphs)](edge_index)

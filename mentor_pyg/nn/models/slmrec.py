@@ -31,10 +31,10 @@ class SLMRec(BaseRecommender):
     <https://doi.org/10.1109/TMM.2022.3187556>`_ paper, with its tasks "fine and coarse" and
     "feature dropout".
 
-    Of items' free vectors, :math:`\mathbf{z}_i^0 = \mathbf{f}_i`, and of the content of
-    each modality, :math:`\mathbf{z}_i^m = \mathbf{W}_m \mathbf{x}_i^m /
-    \lVert \mathbf{x}_i^m \rVert + \mathbf{b}_m`, users and items have one representation
-    each. Users start from the same free vectors in all of them, and linear maps fuse them:
+    Users and items have one representation for the IDs, :math:`\mathbf{z}_i^0 = \mathbf{f}_i`,
+    and one for the content of each modality, :math:`\mathbf{z}_i^m = \mathbf{W}_m
+    \mathbf{x}_i^m / \lVert \mathbf{x}_i^m \rVert + \mathbf{b}_m`. Users start from the same
+    embeddings in all of them, and linear layers fuse them:
 
     .. math::
         \mathbf{E}^m = \frac{1}{L + 1} \sum_{l=0}^{L} \hat{\mathbf{A}}^l
@@ -42,9 +42,9 @@ class SLMRec(BaseRecommender):
         \mathbf{h}_u = \mathbf{W}_U \Vert_m \, \mathbf{e}_u^m + \mathbf{b}_U, \qquad
         \mathbf{h}_i = \mathbf{W}_I \Vert_m \, \mathbf{e}_i^m + \mathbf{b}_I
 
-    The objective is InfoNCE of the pairs of a batch with that of the tasks, where
-    :math:`\mathbf{h}^{\prime}` and :math:`\mathbf{h}^{\prime\prime}` are h with dropout
-    after every hop:
+    The objective is InfoNCE over the pairs of a batch plus the two tasks, where
+    :math:`\mathbf{h}^{\prime}` and :math:`\mathbf{h}^{\prime\prime}` are h with dropout after
+    each hop:
 
     .. math::
         \mathcal{L} = \mathcal{L}_{NCE}(\mathbf{h}_u, \mathbf{h}_i)
@@ -56,22 +56,22 @@ class SLMRec(BaseRecommender):
         \mathbf{c}_i^1 = \mathbf{P}_1 \mathbf{e}_i^0, \qquad
         \mathbf{c}_i^m = \mathbf{P}_m \mathbf{c}_i^{m-1}
 
-    Coarse spaces come last: each modality, in the order of the names, is compared in a
-    space of its own with all that came before. An item that came after training is embedded
-    by its content alone.
+    The modalities are sorted by name. Each is contrasted with all previous ones in a common
+    space, and these spaces become coarser. Items added after training are embedded by their
+    content only.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops L.
-        temperature: Of the pairs' InfoNCE.
-        coarse_weight: :math:`\alpha_1`, of the task "fine and coarse".
-        dropout_weight: :math:`\alpha_2`, of the task "feature dropout".
-        dropout: Its dropout ratio.
+        num_layers: Number of hops L.
+        temperature: Temperature of the pairs' InfoNCE.
+        coarse_weight: :math:`\alpha_1`, weight of the task "fine and coarse".
+        dropout_weight: :math:`\alpha_2`, weight of the task "feature dropout".
+        dropout: Dropout ratio of this task.
         task_temperature: Temperature of both tasks.
-        weight_decay: Of Adam.
+        weight_decay: Weight decay of Adam.
     """
 
     uses_content = True
@@ -112,7 +112,7 @@ class SLMRec(BaseRecommender):
             reset_linear(cast(Linear, linear))
 
     def objectives(self) -> list[Objective]:
-        """The only one, whose optimiser decays the weights."""
+        """A single objective, optimised by Adam with weight decay."""
         options = {"weight_decay": self.weight_decay}
         return [Objective(self.losses, list(self.parameters()), Adam, options)]
 
@@ -132,8 +132,8 @@ class SLMRec(BaseRecommender):
         )
 
     def _start(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """All representations before the first hop, side by side: users and items
-        [U, (M + 1) D] and [I, (M + 1) D]."""
+        """All representations before propagation, concatenated: users [U, (M + 1) D] and items
+        [I, (M + 1) D]."""
         user, free = self.embedding(nodes(data))
         x, mask = unit_content(data, self.projections.modalities)
         item = torch.cat([free, *self.projections(x, mask).values()], dim=1)
@@ -152,12 +152,12 @@ class SLMRec(BaseRecommender):
         return self.fuse_user(user_parts), self.fuse_item(item_parts)
 
     def _drop_features(self, start: tuple[Tensor, Tensor], adj: Adjacency, batch: Batch) -> Tensor:
-        """InfoNCE between two views with dropout after every hop."""
+        """InfoNCE between two views with dropout after each hop."""
         view1, view2 = (self._fuse(*self._propagate(*start, adj, self.dropout)) for _ in range(2))
         return batch_info_nce(view1, view2, batch, self.task_temperature)
 
     def _fine_and_coarse(self, item_parts: Tensor, batch: Batch) -> Tensor:
-        """InfoNCE of a batch's items' modalities in spaces that grow coarser."""
+        """InfoNCE between modalities in increasingly coarse spaces."""
         parts = item_parts.index_select(0, batch.pos_item.unique())
         common, *others = parts.chunk(self.num_parts, dim=1)
         terms = []

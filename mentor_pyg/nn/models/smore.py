@@ -33,7 +33,7 @@ from mentor_pyg.typing import Batch, similar
 
 
 class Views(NamedTuple):
-    """What comes of the user-item graph and of the content: users [U, D] and items [I, D]."""
+    """Behaviour and content views of users [U, D] and items [I, D]."""
 
     behavior: Pair
     content: Pair
@@ -43,18 +43,18 @@ class SMORE(BaseRecommender):
     r"""The model from the `"Spectrum-based Modality Representation Fusion Graph Convolutional
     Network for Multimodal Recommendation" <https://arxiv.org/abs/2412.14978>`_ paper.
 
-    Projected features are filtered, and fused (f), by frequency
-    (:class:`~mentor_pyg.nn.SpectrumFusion`). They gate the items' free vectors
-    :math:`\mathbf{v}`, which then travel over the item graph :math:`\mathbf{S}_m` of their
-    modality, or over :math:`\mathbf{S}_f`, the greatest weights of all, and to the users:
+    Projected features are filtered, and fused (f), in the frequency domain
+    (:class:`~mentor_pyg.nn.SpectrumFusion`). They gate the item embeddings :math:`\mathbf{v}`,
+    which are propagated over the item graph :math:`\mathbf{S}_m` of the modality, or over
+    :math:`\mathbf{S}_f`, the maximum over all item graphs, and then to the users:
 
     .. math::
         \mathbf{E}^m_I = \mathbf{S}_m^{L_s} \left( \mathbf{V} \odot
         \sigma(\hat{\mathbf{H}}^m \mathbf{W}^m_g + \mathbf{b}^m_g) \right), \qquad
         \mathbf{E}^m_U = \hat{\mathbf{R}} \mathbf{E}^m_I, \qquad m \in M \cup \{f\}
 
-    The fused view says what matters in each modality, and the behaviour
-    :math:`\bar{\mathbf{E}}`, which is that of :class:`LightGCN`, how much of it:
+    The fused view selects what matters in each modality, and the behaviour view
+    :math:`\bar{\mathbf{E}}`, computed as in :class:`LightGCN`, weighs the modalities:
 
     .. math::
         \tilde{\mathbf{E}} = \frac{1}{M + 1} \Big( \mathbf{P}_f \odot \mathbf{E}^f +
@@ -68,17 +68,17 @@ class SMORE(BaseRecommender):
         \bar{\mathbf{E}}) + \frac{\lambda}{2B} \sum_{b=1}^{B} \lVert \mathbf{z}_{u_b} \rVert^2
         + \lVert \mathbf{z}_{i_b} \rVert^2 + \lVert \mathbf{z}_{j_b} \rVert^2
 
-    where InfoNCE is over the distinct users, plus over the distinct positive items, of a
-    batch. An item that came after training starts from its neighbours on the item graphs.
+    where InfoNCE is over the distinct users and over the distinct positive items of a batch.
+    Items added after training receive the embeddings of their neighbours on the item graphs.
 
     Args:
         num_users: Number of users U.
         num_items: Number of items I.
         in_channels: Width of the raw features by modality.
         hidden_channels: Embedding size D.
-        num_layers: Hops on the user-item graph.
-        num_item_layers: Hops :math:`L_s` on the item graphs.
-        dropout: Dropout ratio of the :math:`\mathbf{P}`.
+        num_layers: Number of hops on the user-item graph.
+        num_item_layers: Number of hops :math:`L_s` on the item graphs.
+        dropout: Dropout ratio of :math:`\mathbf{P}`.
         contrast_weight: :math:`\lambda_c`.
         temperature: :math:`\tau` of InfoNCE.
         reg_weight: :math:`\lambda`.
@@ -106,7 +106,7 @@ class SMORE(BaseRecommender):
         self.projections = ModalityProjections(in_channels, size, init="linear")
         self.spectrum = SpectrumFusion(len(names), size)
         self.queries = ModuleList(_query(size) for _ in names)
-        # One for each modality and, as the last, one for all fused:
+        # One for each modality, and a last one for the fused features.
         self.gates = ModuleList(_gate(size) for _ in range(len(names) + 1))
         self.preferences = ModuleList(_gate(size) for _ in range(len(names) + 1))
         self.num_item_layers, self.dropout = num_item_layers, dropout
@@ -116,11 +116,11 @@ class SMORE(BaseRecommender):
         self._merged: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and files leave out the merged graph, which is built again."""
+        """Leaves out the merged graph, which is rebuilt on demand."""
         return self.__dict__ | {"_merged_graphs": [], "_merged": None}
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Merges the item graphs, which compiled code can't."""
+        """Merges the item graphs, which is not possible in compiled code."""
         self._merged_graph(data)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
@@ -147,7 +147,7 @@ class SMORE(BaseRecommender):
         return Views(behavior, (user, item))
 
     def _choose(self, behavior: Tensor, parts: Sequence[Tensor]) -> Tensor:
-        """What matters of the content of users, or of items [N, D]."""
+        """Weighs the content views of users or of items [N, D]."""
         *parts, fused = parts
         heard = [query(fused) * part for query, part in zip(self.queries, parts)]
         chosen = [
@@ -157,8 +157,8 @@ class SMORE(BaseRecommender):
         return torch.stack(chosen).mean(dim=0)
 
     def _content_parts(self, free: Tensor, data: HeteroData) -> list[Pair]:
-        """What gated items tell each other and their users, by each modality and by all
-        fused."""
+        """Gated items propagated over the item graphs and to the users, for each modality and
+        for the fused features."""
         x, mask = content(data, self.projections.modalities)
         filtered, fused = self.spectrum(self.projections(x, mask), mask)
         graphs = [item_adjacency(data, similar(m)) for m in filtered]
@@ -172,7 +172,7 @@ class SMORE(BaseRecommender):
         return parts
 
     def _merged_graph(self, data: HeteroData) -> Adjacency:
-        """The item graph of the greatest weights, made once for the same data."""
+        """The maximum of all item graphs, cached for the same data."""
         graphs = [item_adjacency(data, similar(m)) for m in self.projections.modalities]
         known = self._merged_graphs
         if len(graphs) != len(known) or any(a.weight is not b for a, b in zip(graphs, known)):

@@ -14,8 +14,8 @@ from mentor_pyg.typing import Batch
 
 class VBPR(BaseRecommender):
     r"""The model from the `"VBPR: Visual Bayesian Personalized Ranking from Implicit
-    Feedback" <https://arxiv.org/abs/1510.01784>`_ paper, for the concatenated features
-    :math:`\mathbf{x}_i` of any modalities.
+    Feedback" <https://arxiv.org/abs/1510.01784>`_ paper, with the concatenated features
+    :math:`\mathbf{x}_i` of all modalities.
 
     .. math::
         s_{ui} = \beta_i + \langle \boldsymbol{\gamma}_u, \boldsymbol{\gamma}_i \rangle
@@ -29,8 +29,8 @@ class VBPR(BaseRecommender):
 
     with :math:`\mathbf{z}_u = [\boldsymbol{\gamma}_u \,|\, \boldsymbol{\theta}_u]` and
     :math:`\mathbf{z}_i = [\boldsymbol{\gamma}_i \,|\, \mathbf{W} \mathbf{x}_i \,|\,
-    \beta_i + \langle \boldsymbol{\beta}^{\prime}, \mathbf{x}_i \rangle]`. An item that
-    came after training is scored by its content alone.
+    \beta_i + \langle \boldsymbol{\beta}^{\prime}, \mathbf{x}_i \rangle]`. Items added after
+    training are scored by their content only.
 
     Args:
         num_users: Number of users U.
@@ -66,8 +66,8 @@ class VBPR(BaseRecommender):
         torch.nn.init.zeros_(self.item_bias)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Vectors of users and items whose inner products are the scores; the last entry is
-        an item's bias, and a user's one."""
+        """Embeddings of users and items whose inner products are the scores. The last column
+        holds the item biases, and ones for users."""
         graph = nodes(data)
         free_user, free_item = self.embedding(graph)
         projected = self.projection(*content(data, self.projection.modalities))
