@@ -1,4 +1,4 @@
-"""Full ranking of all items, the metrics of the ranked lists, and how sure they are."""
+"""Full ranking, metrics of the ranked lists, and their confidence."""
 
 from .groups import Group, held_out_groups
 from .intervals import Estimate, Sampling, mean_intervals, metric_intervals

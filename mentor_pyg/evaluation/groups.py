@@ -1,4 +1,4 @@
-"""Parts of the held-out pairs: by user activity, by item popularity, cold items."""
+"""Groups of held-out pairs: by user activity, by item popularity, and cold items."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from mentor_pyg.typing import INTERACTS, ITEM, USER
 
 
 class Group(NamedTuple):
-    """Some of an evaluator's held-out pairs.
+    """A subset of an evaluator's held-out pairs.
 
     Attributes:
-        label: For tables.
-        pairs: Which of its ``label_index`` they are, bool.
+        label: Name in tables.
+        pairs: Mask over the evaluator's ``label_index``.
     """
 
     label: str
@@ -34,27 +34,27 @@ def held_out_groups(
     user_bounds: Sequence[int] = MMSSL_BOUNDS,
     num_quantiles: int = 4,
 ) -> list[Group]:
-    """Groups of held-out pairs; empty ones are left out.
+    """Splits held-out pairs into groups; empty groups are omitted.
 
     ==============  ===================================================================
-    ``user``        all pairs of the users with so many training pairs
-    ``popularity``  pairs whose item has so many training pairs, at least one; the
-                    groups divide the items at the quantiles of that number
+    ``user``        by the user's number of training pairs
+    ``popularity``  by the item's number of training pairs, without cold items; the
+                    bounds are quantiles over items
     ``cold``        pairs whose item has no training pair
     ==============  ===================================================================
 
-    The lists remain those of all items. A group's users are those of its pairs, and
-    only its pairs count as relevant there.
+    Lists still rank all items. A group's users are those with pairs in it, and only these
+    pairs count as relevant.
 
     Args:
-        grouping: One of them.
+        grouping: Name of the grouping.
         data: The graph.
-        evaluator: An evaluator of it.
-        user_bounds: Training pairs of a user at most, for every group but the last.
-        num_quantiles: Groups of items.
+        evaluator: Evaluator of this graph.
+        user_bounds: Maximum number of training pairs for each user group but the last.
+        num_quantiles: Number of groups of items.
 
     Raises:
-        InputError: If the grouping is unknown or a bound out of range.
+        InputError: If the grouping is unknown, or a bound is out of range.
     """
     train = data[INTERACTS].edge_index
     row, item = evaluator.label_index
@@ -75,7 +75,7 @@ def held_out_groups(
 
 
 def _by_count(count: Tensor, bounds: Sequence[int]) -> list[Group]:
-    """Groups of entries whose count is up to each bound, and above the last; none of 0."""
+    """Groups with counts up to each bound and above the last; counts of 0 are excluded."""
     number = torch.bucketize(count, torch.tensor(bounds, device=count.device))
     first = [1, *(bound + 1 for bound in bounds)]
     labels = [f"{a} to {b}" if a < b else f"{a}" for a, b in zip(first, bounds)]
@@ -85,7 +85,7 @@ def _by_count(count: Tensor, bounds: Sequence[int]) -> list[Group]:
 
 
 def _quantiles(count: Tensor, parts: int) -> list[int]:
-    """Bounds that divide counts into so many parts as equal as ties let them be."""
+    """Bounds that divide counts into parts that are as equal as ties allow."""
     ordered = count.sort().values
     last = [-(-part * ordered.numel() // parts) - 1 for part in range(1, parts)]
     return ordered[last].unique().tolist()

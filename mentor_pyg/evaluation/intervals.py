@@ -1,4 +1,4 @@
-"""Confidence intervals of metrics, which are means over users and seeds."""
+"""Confidence intervals of metrics over users and seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mentor_pyg.evaluation.variance import mean_variance
 from mentor_pyg.options import Count, Seed, checked
 
 ROUNDING = 1e-6
-"""By so much metrics in float32 may be above 1."""
+"""Tolerance for metrics above 1, which are computed in float32."""
 
 
 class Estimate(NamedTuple):
@@ -28,12 +28,12 @@ class Estimate(NamedTuple):
 @checked
 @dataclass(frozen=True)
 class Sampling:
-    """What intervals and tests depend on beside the figures.
+    """Settings of intervals and tests.
 
     Attributes:
-        num_resamples: Random flips of signs in the permutation test.
-        confidence: Of the intervals; differences with p below one minus it are marked.
-        seed: Of the permutations.
+        num_resamples: Number of sign flips in the permutation test.
+        confidence: Confidence level; differences with p below one minus it are marked.
+        seed: Seed of the permutations.
         test: See :func:`~mentor_pyg.evaluation.paired_test`.
 
     Raises:
@@ -50,34 +50,34 @@ DEFAULT = Sampling()
 
 
 def t_quantile(df: np.ndarray, confidence: float) -> np.ndarray:
-    """What Student's t exceeds on neither side in that share of the cases."""
-    from scipy.special import stdtrit  # here, since its import takes its time
+    """Two-sided quantile of Student's t."""
+    from scipy.special import stdtrit  # slow to import
 
     return stdtrit(df, (1 + confidence) / 2)
 
 
 def mean_intervals(values: np.ndarray, sampling: Sampling = DEFAULT) -> list[Estimate]:
-    r"""Means of metrics over users, and over seeds if there are three or more.
+    r"""Means of metrics with confidence intervals over users, and over seeds if there are at
+    least three.
 
-    Metrics lie between 0 and 1, most users have 0, and groups may be small. A bootstrap's
-    interval collapses where nobody happens to have a hit; `Wilson's score interval
-    <https://doi.org/10.1080/01621459.1927.10502953>`_ doesn't. It is that of a share of n
-    users. A metric of mean m, whose mean has the variance V, is taken for a share of
-    :math:`n_e = m (1 - m) / V` users, as of samples from surveys (Korn and Graubard,
-    Survey Methodology 24, 1998):
+    Metrics lie between 0 and 1, most users have 0, and groups may be small. A bootstrap
+    interval collapses if no user has a hit; `Wilson's score interval
+    <https://doi.org/10.1080/01621459.1927.10502953>`_ for proportions does not. A metric of
+    mean m, whose mean has variance V, is treated as a proportion of :math:`n_e = m (1 - m) / V`
+    users, as in survey sampling (Korn and Graubard, Survey Methodology 24, 1998):
 
     .. math::
         \frac{1}{1 + t^2 / n_e} \left( m + \frac{t^2}{2 n_e}
         \pm t \sqrt{V + \frac{t^2}{4 n_e^2}} \right)
 
-    with the quantile t of Student's distribution. V is that of
-    :func:`~mentor_pyg.evaluation.mean_variance` plus :math:`m (1 - m) / n^2`, as if
-    there was one user more with the variance of a hit, since few users may all be equal by
-    chance.
+    with Student's quantile t. V is the variance of
+    :func:`~mentor_pyg.evaluation.mean_variance` plus :math:`m (1 - m) / n^2`. This adds one
+    user with the variance of a hit, since a few users may be equal by chance.
 
     Args:
-        values: From 0 to 1, of users and M metrics [n, M], or of seeds, too [S, n, M].
-        sampling: The confidence.
+        values: Values in [0, 1] of n users and M metrics [n, M], or of S seeds as well
+            [S, n, M].
+        sampling: Sets the confidence level.
 
     Raises:
         InputError: If there are no users, or a value is out of range.
@@ -106,11 +106,11 @@ def mean_intervals(values: np.ndarray, sampling: Sampling = DEFAULT) -> list[Est
 def metric_intervals(
     seeds: Sequence[UserMetrics], sampling: Sampling = DEFAULT
 ) -> dict[str, Estimate]:
-    """:func:`mean_intervals` of every metric of a model, by name.
+    """:func:`mean_intervals` of a model's metrics, by name.
 
     Args:
-        seeds: Metrics of the same users, for each seed.
-        sampling: The confidence.
+        seeds: Metrics of the same users, one entry per seed.
+        sampling: Sets the confidence level.
     """
     if not seeds:
         raise InputError("metrics: of no seed; expected those of 1 or more")

@@ -1,4 +1,4 @@
-"""Full ranking of all items, and the metrics of the ranked lists."""
+"""Full ranking and metrics of the ranked lists."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -39,16 +39,16 @@ RANKING_METRICS = {
 
 @checked
 def metric_names(ks: Lengths) -> list[str]:
-    """What lists of these lengths are measured by, e.g. ``recall@20``."""
+    """Names of all metrics for these list lengths, e.g. ``recall@20``."""
     return [f"{name}@{k}" for k in ks for name in (*RANKING_METRICS, "coverage")]
 
 
 class Coverage(LinkPredCoverage):
-    """The share of the items that are on a list of length k; places may be empty.
+    """Share of items that appear on a list of length k, which may have empty places.
 
     Args:
         k: Length of the lists.
-        num_items: Number of items I. In the lists, I stands for an empty place.
+        num_items: Number of items I. In the lists, I marks an empty place.
     """
 
     def __init__(self, k: int, num_items: int) -> None:
@@ -72,17 +72,17 @@ def top_k(
     See :func:`~mentor_pyg.evaluation.ranking.rank` for items of equal score.
 
     Args:
-        user_emb: [U, C].
-        item_emb: [I, C].
+        user_emb: User embeddings [U, C].
+        item_emb: Item embeddings [I, C].
         users: Rows of ``user_emb`` [n].
         k: Length of the lists.
-        seen: Items to leave out of a user's list.
+        seen: Items to exclude per user.
 
     Returns:
-        Items [n, k]. Who has fewer than k unseen items gets -1 at the end.
+        Items [n, k], padded with -1 for users with fewer than k unseen items.
 
     Raises:
-        InputError: If k isn't from 1 to the number of items, or a score isn't finite.
+        InputError: If k exceeds the number of items, or a score is not finite.
     """
     check_lengths([k], item_emb.size(0))
     ranking = rank(user_emb, item_emb, users, k, seen)
@@ -90,7 +90,7 @@ def top_k(
 
 
 def check_lengths(ks: Sequence[int], num_items: int) -> None:
-    """Refuses lengths of lists that are longer than there are items.
+    """Checks that lists are not longer than the number of items.
 
     Raises:
         InputError: If one is.
@@ -104,23 +104,23 @@ def check_lengths(ks: Sequence[int], num_items: int) -> None:
 
 @checked
 class Evaluator:
-    """Ranks all items for the users of a split and measures the lists.
+    """Ranks all items for the users of a split, and computes metrics.
 
-    Training items are masked; validation items are not when testing. Users without
-    held-out items are skipped, users without training pairs dropped, and all metrics
-    are means over the rest. A list ends where a user has no more unseen items. Items of
-    equal score are in an order drawn once; see :func:`~mentor_pyg.evaluation.ranking.rank`.
+    Training items are masked; in testing, validation items are not. Users without held-out
+    items or without training pairs are excluded, and metrics are means over the others. Lists
+    end when a user has no more unseen items. Ties are broken by a fixed random order; see
+    :func:`~mentor_pyg.evaluation.ranking.rank`.
 
     Args:
         data: The graph.
         split: :obj:`"val"` or :obj:`"test"`.
         ks: Lengths of the lists.
-        dtype: Dtype of the scores, that of the embeddings if not given. float16 is
-            quicker on a GPU and may swap items whose scores are all but equal.
+        dtype: Dtype of the scores; that of the embeddings if not given. float16 is faster on a
+            GPU and may swap items of nearly equal score.
 
     Raises:
-        InputError: If the split or a length can't be measured, a pair is of a user or
-            item that isn't there, or nobody has both training and held-out pairs.
+        InputError: If the split or a length is invalid, a pair is out of range, or no user has
+            both training and held-out pairs.
     """
 
     def __init__(
@@ -154,14 +154,14 @@ class Evaluator:
         return self.measure(self.rank(user_emb, item_emb))
 
     def rank(self, user_emb: Tensor, item_emb: Tensor) -> Tensor:
-        """The items for ``users``, best first, of the longest length K to measure.
+        """Ranks items for ``users``, best first, up to the longest length K.
 
         Returns:
-            Items [n, K'], K' being the length of the longest list, at most K. Who has
-            fewer than K' unseen items gets -1 at the end, which no metric counts.
+            Items [n, K'], where K' <= K is the length of the longest list. Shorter lists are
+            padded with -1, which metrics ignore.
 
         Raises:
-            InputError: If the embeddings aren't finite, or not those of this graph.
+            InputError: If embeddings are not finite, or do not fit this graph.
         """
         size = user_emb.size(0), item_emb.size(0)
         if size != self.size:
@@ -175,7 +175,7 @@ class Evaluator:
         return lists[:, (lists >= 0).any(dim=0)]
 
     def measure(self, lists: Tensor) -> dict[str, float]:
-        """Metrics by name of what :meth:`rank` returned."""
+        """Metrics of the lists from :meth:`rank`, by name."""
         self.metrics.reset()
         self.metrics.update(self._filled(lists), self.label_index)
         return {name: float(value) for name, value in self.metrics.compute().items()}
@@ -183,21 +183,20 @@ class Evaluator:
     def measure_users(
         self, lists: Tensor, pairs: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The values of single users, whose means are the metrics.
+        """Metrics of single users.
 
         Args:
-            lists: What :meth:`rank` returned.
-            pairs: Which of the held-out pairs in ``label_index`` count, bool; all if not
-                given.
+            lists: Lists from :meth:`rank`.
+            pairs: Mask over ``label_index`` of the held-out pairs to use; all if not given.
 
         Returns:
-            The rows of ``lists`` whose users have such pairs [m], and their values by
-            metric, [m] each. Coverage isn't among them, since it is no mean over users.
+            The rows of ``lists`` whose users have such pairs [m], and their values by metric
+            [m]. Coverage is omitted, since it is not a mean over users.
         """
         labels = self.label_index if pairs is None else self.label_index[:, pairs]
         data = LinkPredMetricData(self._filled(lists), labels)
         rows = data.label_count.nonzero().squeeze(1)
-        # Of PyG's metrics, `compute` gives the mean alone and `_compute` the values before it.
+        # PyG's `compute` only returns means; `_compute` returns the values before averaging.
         return rows, {
             name: metric._compute(data)[rows]
             for name, metric in self.metrics.items()
@@ -205,7 +204,7 @@ class Evaluator:
         }
 
     def _filled(self, lists: Tensor) -> Tensor:
-        """Lists [n, K] with an item that doesn't exist in empty places; PyG knows no -1."""
+        """Replaces -1, which PyG does not support, by a non-existent item; result [n, K]."""
         padded = pad(lists, (0, self.max_k - lists.size(1)), value=-1)
         return padded.masked_fill(padded < 0, self.size[1])
 
@@ -217,13 +216,13 @@ def evaluate(
     split: Literal["val", "test"] = "test",
     ks: Lengths = (10, 20),
 ) -> dict[str, float]:
-    """Metrics of a model on a split; see :class:`Evaluator`."""
+    """Computes the metrics of a model on a split; see :class:`Evaluator`."""
     return Evaluator(data, split, ks)(*encode(model, data))
 
 
 @torch.no_grad()
 def encode(model: BaseRecommender, data: HeteroData) -> tuple[Tensor, Tensor]:
-    """Embeddings in evaluation mode; the model's mode is restored."""
+    """Embeddings in evaluation mode; restores the model's mode."""
     training = model.training
     model.eval()
     try:
@@ -234,7 +233,7 @@ def encode(model: BaseRecommender, data: HeteroData) -> tuple[Tensor, Tensor]:
 
 
 def popularity(data: HeteroData) -> tuple[Tensor, Tensor]:
-    """Embeddings [U, 1], [I, 1] that rank by the number of training pairs."""
+    """Embeddings [U, 1] and [I, 1] that rank items by their number of training pairs."""
     count = data[INTERACTS].edge_index[1].bincount(minlength=data[ITEM].num_nodes)
     ones = torch.ones(data[USER].num_nodes, 1, device=count.device)
     return ones, count.float().unsqueeze(1)

@@ -15,13 +15,13 @@ from mentor_pyg.options import checked
 
 @dataclass(frozen=True)
 class UserMetrics:
-    """Metrics of single users; their means over users are a model's metrics.
+    """Metrics of single users, whose means are the model's metrics.
 
     Attributes:
-        users: Rows of the users in the graph [n], rising.
+        users: Indices of the users in the graph [n], ascending.
         names: Names of the M metrics, e.g. ``recall@20``.
         values: float64 [n, M].
-        num_pairs: Held-out pairs behind them.
+        num_pairs: Number of held-out pairs.
     """
 
     users: np.ndarray
@@ -34,17 +34,17 @@ class UserMetrics:
         return self.values[:, self.names.index(name)]
 
     def mean(self) -> dict[str, float]:
-        """The mean of every metric."""
+        """Mean of each metric over users."""
         return dict(zip(self.names, self.values.mean(axis=0).tolist()))
 
 
 def user_metrics(evaluator: Evaluator, lists: Tensor, pairs: Tensor | None = None) -> UserMetrics:
-    """Metrics of every user of an evaluator who has held-out pairs.
+    """Metrics of all users of an evaluator who have held-out pairs.
 
     Args:
-        evaluator: What to measure.
-        lists: What its ``rank`` returned.
-        pairs: Which held-out pairs count, bool; all if not given.
+        evaluator: The evaluator.
+        lists: Lists from its ``rank``.
+        pairs: Mask of the held-out pairs to use; all if not given.
     """
     rows, values = evaluator.measure_users(lists, pairs)
     columns = [value.cpu().double().numpy() for value in values.values()]
@@ -54,7 +54,7 @@ def user_metrics(evaluator: Evaluator, lists: Tensor, pairs: Tensor | None = Non
 
 
 def mean_over_runs(runs: Sequence[UserMetrics]) -> UserMetrics:
-    """The mean of every user's values over several runs on the same users."""
+    """Mean of each user's values over several runs on the same users."""
     first = runs[0]
     assert all(run.names == first.names and np.array_equal(run.users, first.users) for run in runs)
     values = np.mean([run.values for run in runs], axis=0)
@@ -68,13 +68,13 @@ def write_user_metrics(
     user_ids: Sequence[str | int],
     safe_csv: bool = False,
 ) -> None:
-    """Writes a CSV file with a row for every run and user.
+    """Writes a CSV file with one row per run and user.
 
     Args:
-        path: The file.
-        runs: Metrics by the name of the run.
-        user_ids: Original ids of all users in the graph.
-        safe_csv: Whether to change ids that a spreadsheet would take for formulas, see
+        path: Path of the file.
+        runs: Metrics by name of the run.
+        user_ids: Original IDs of all users in the graph.
+        safe_csv: Whether to escape IDs that a spreadsheet would read as formulas; see
             :func:`~mentor_pyg._util.escaping.without_formulas`.
     """
     names = next(iter(runs.values())).names
@@ -83,6 +83,6 @@ def write_user_metrics(
         writer.writerow(["run", "user", *names])
         for run, metrics in runs.items():
             for user, row in zip(metrics.users.tolist(), metrics.values.tolist()):
-                # The values were computed in float32, which has 7 digits.
+                # Values were computed in float32, which has 7 significant digits.
                 cells = [run, user_ids[user], *(f"{value:.7g}" for value in row)]
                 writer.writerow(without_formulas(cells) if safe_csv else cells)

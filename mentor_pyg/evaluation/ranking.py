@@ -1,4 +1,4 @@
-"""The best items for rows of embeddings: lists without seen items, in a stated order."""
+"""Top-k ranking by inner products, without seen items and with a defined order of ties."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from mentor_pyg.sparse.products import top_k_products
 
 
 class SeenItems:
-    """The items every user has interacted with, for masking.
+    """Items each user has interacted with, for masking.
 
     Args:
         edge_index: Pairs [2, E] of user and item.
@@ -26,13 +26,12 @@ class SeenItems:
         self.rowptr = index2ptr(edge_index[0][order], num_users)
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions in ``users`` and items, one entry for every seen item."""
+        """Positions in ``users`` and items, one entry per seen item."""
         return csr_entries(self.rowptr, self.item, users)
 
 
 class Ranking(NamedTuple):
-    """Lists of items, best first, [n, k] each; only entries that are ``valid`` count, and
-    none comes after one that isn't."""
+    """Ranked lists [n, k], best first. Entries that are not ``valid`` are padding at the end."""
 
     items: Tensor
     scores: Tensor
@@ -51,22 +50,22 @@ def rank(
 ) -> Ranking:
     """The k candidates of highest inner product for each of ``users``.
 
-    Scores are computed in blocks of users, so that memory stays bounded. Items of equal
-    score are in an order that was drawn at random once, the same for all users, runs and
-    devices: the position of an item in the data is no advantage.
+    Scores are computed in blocks of users to bound memory. Ties are broken by a fixed random
+    order, the same for all users, runs and devices, so that an item's position in the data is
+    no advantage.
 
     Args:
-        user_emb: [U, C].
-        item_emb: [I, C].
+        user_emb: User embeddings [U, C].
+        item_emb: Item embeddings [I, C].
         users: Rows of ``user_emb`` [n].
-        k: Length of the lists, which are shorter where fewer items are left.
-        seen: Items to leave out of a user's list.
-        candidates: Rows of ``item_emb`` to choose from, each once; all if not given.
+        k: Length of the lists; they are shorter where fewer items are left.
+        seen: Items to exclude per user.
+        candidates: Rows of ``item_emb`` to rank, without duplicates; all if not given.
         progress: Whether to show a progress bar.
 
     Raises:
-        InputError: If embeddings or scores aren't finite, as those of a model whose
-            training diverged, or a user has no row.
+        InputError: If embeddings or scores are not finite (e.g. after diverged training), or a
+            user is out of range.
     """
     check_embeddings(user_emb, item_emb)
     outside = users[(users < 0) | (users >= user_emb.size(0))]
@@ -104,10 +103,10 @@ def rank(
 
 
 def check_embeddings(user_emb: Tensor, item_emb: Tensor) -> None:
-    """Refuses embeddings that have no scores.
+    """Checks that embeddings can be scored.
 
     Raises:
-        InputError: If they aren't matrices of equal width, or an entry isn't finite.
+        InputError: If they are not matrices of equal width, or not finite.
     """
     for what, emb in (("user", user_emb), ("item", item_emb)):
         if emb.dim() != 2 or not emb.is_floating_point():

@@ -1,4 +1,4 @@
-"""Whether two models differ by more than chance, over seeds and users."""
+"""Significance of differences between two models, over seeds and users."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,20 +14,20 @@ from mentor_pyg.evaluation.variance import MeanVariance, mean_variance
 from mentor_pyg.options import Count, Seed, checked
 
 BLOCK_ENTRIES = 2**20
-"""Users times permutations in a block; 8 MiB for their signs."""
+"""Users times permutations per block; 8 MiB of signs."""
 
 
 class Difference(NamedTuple):
-    """A metric of one model against another's.
+    """Difference between two models in one metric.
 
     Attributes:
-        metric: Its name.
+        metric: Name of the metric.
         value: Difference of the means.
-        low, high: Its confidence interval.
+        low, high: Confidence interval.
         p: Two-sided p-value.
-        over_seeds: Whether interval and p-value are over seeds and users, and so speak of
-            the models. If not, they are over users, and speak of these runs.
-        p_holm: The p-value corrected by Holm's method, where several models are tested.
+        over_seeds: Whether interval and p-value are over seeds and users, and thus apply to the
+            models. Otherwise they are over users and apply to these runs only.
+        p_holm: p-value with Holm's correction for the number of tested models.
     """
 
     metric: str
@@ -39,33 +39,32 @@ class Difference(NamedTuple):
     p_holm: float = math.nan
 
     def is_significant(self, alpha: float) -> bool:
-        """Whether the models differ by more than chance; never with too few seeds."""
+        """Whether the models differ significantly; always False with too few seeds."""
         return self.over_seeds and self.p_holm < alpha
 
 
 Runs = UserMetrics | Sequence[UserMetrics]
-"""Metrics of the same users, for one seed or each of several."""
+"""Metrics of the same users, for one or several seeds."""
 
 
 def metric_differences(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[Difference]:
-    """How model ``b`` differs from model ``a`` in every metric, over the same users.
+    """Tests how model ``b`` differs from model ``a`` in each metric, over the same users.
 
     With three or more seeds of both, this is a t-test with the variance of
-    :func:`~mentor_pyg.evaluation.mean_variance`: under the hypothesis that the
-    models are equal, other seeds and other users give p < 0.05 in about 5 % of the cases.
-    A test over users alone, of runs or of their means, doesn't: two runs of one model
-    under different seeds do rank some users differently.
+    :func:`~mentor_pyg.evaluation.mean_variance`: if the models are equal, other seeds and users
+    give p < 0.05 in about 5 % of cases. This does not hold for a test over users only, since
+    two runs of one model with different seeds do rank differently for some users.
 
-    With fewer seeds nothing can be said about the models. The p-value is then that of
-    :func:`paired_test`, over the users of these runs.
+    With fewer seeds, no conclusion about the models is possible. The p-value is then that of
+    :func:`paired_test` over the users of these runs.
 
     Args:
         a: The baseline.
         b: The other model.
-        sampling: The confidence, and the paired test.
+        sampling: Sets the confidence level and the paired test.
 
     Raises:
-        InputError: If users or metrics aren't the same, or there is no such test.
+        InputError: If users or metrics differ, or the test is unknown.
     """
     a, b = (_listed(x) for x in (a, b))
     for other in (*a, *b):
@@ -97,8 +96,8 @@ def _listed(runs: Runs) -> list[UserMetrics]:
 
 
 def _t_test(found: MeanVariance) -> np.ndarray:
-    """Two-sided p-values [M] of means that should be 0."""
-    from scipy.special import stdtr  # here, since its import takes its time
+    """Two-sided p-values [M] under the hypothesis that the means are 0."""
+    from scipy.special import stdtr  # slow to import
 
     size = np.abs(found.mean)
     unsure = np.sqrt(found.variance)
@@ -113,29 +112,29 @@ def paired_test(
     seed: Seed = 0,
     num_flips: Count = 10_000,
 ) -> np.ndarray:
-    """Two-sided p-values of the hypothesis that pairs differ by chance alone.
+    """Two-sided p-values under the hypothesis that pairs differ by chance only.
 
-    This is about two runs and all users. What another seed would do isn't in it.
+    This compares two runs over all users; it does not cover the variation between seeds.
 
     ===============  ==================================================================
-    ``permutation``  random flips of the signs of the users' differences; it supposes no
-                     distribution and tests the mean itself
-    ``t``            paired t-test; the mean of many users is all but normal
-    ``wilcoxon``     Wilcoxon's signed-rank test, of ranks and without zeros: it may
-                     see a difference other than that of the means
+    ``permutation``  random flips of the signs of the users' differences; tests the mean
+                     without assuming a distribution
+    ``t``            paired t-test; the mean over many users is nearly normal
+    ``wilcoxon``     Wilcoxon's signed-rank test without zeros; it may detect
+                     differences other than that of the means
     ===============  ==================================================================
 
     Args:
         difference: Differences of n pairs in M metrics [n, M].
-        test: One of them.
-        seed: Of the permutations.
+        test: Name of the test.
+        seed: Seed of the permutations.
         num_flips: Number of permutations.
 
     Returns:
-        p-values [M], 1 where no pair differs.
+        p-values [M]; 1 where no pair differs.
 
     Raises:
-        InputError: If there is no such test, or a difference isn't finite.
+        InputError: If the test is unknown, or a difference is not finite.
     """
     if difference.ndim != 2 or not np.isfinite(difference).all():
         raise InputError(
@@ -151,9 +150,9 @@ def paired_test(
 
 
 def _sign_flips(difference: np.ndarray, seed: int, num_flips: int) -> np.ndarray:
-    difference = difference[difference.any(axis=1)]  # the others' signs change nothing
+    difference = difference[difference.any(axis=1)]  # signs of zeros do not matter
     total = difference.sum(axis=0)
-    # Sums that are equal but for rounding count as equal:
+    # Sums that are equal up to rounding count as equal.
     extreme = np.abs(total) - 1e-9 * np.abs(difference).sum(axis=0)
     rng = np.random.default_rng(seed)
     n = len(difference)
@@ -163,11 +162,11 @@ def _sign_flips(difference: np.ndarray, seed: int, num_flips: int) -> np.ndarray
         flipped = np.unpackbits(random, axis=1, count=n).astype(np.float64)
         sums = total - 2 * flipped @ difference
         as_extreme += (np.abs(sums) >= extreme).sum(axis=0)
-    return (as_extreme + 1) / (num_flips + 1)  # what was found is one of the ways
+    return (as_extreme + 1) / (num_flips + 1)  # the observed signs count as one permutation
 
 
 def _blocks(total: int, width: int) -> Iterator[int]:
-    """Sizes of blocks of rows of a given width that sum up to ``total``."""
+    """Sizes of blocks of rows of the given width, which sum up to ``total``."""
     size = max(1, BLOCK_ENTRIES // max(1, width))
     while total > 0:
         yield min(size, total)
@@ -181,7 +180,7 @@ def _t(difference: np.ndarray, seed: int, num_flips: int) -> np.ndarray:
 
 
 def _wilcoxon(difference: np.ndarray, seed: int, num_flips: int) -> np.ndarray:
-    from scipy.stats import wilcoxon  # here, since its import takes a second
+    from scipy.stats import wilcoxon  # slow to import
 
     return np.array([wilcoxon(column).pvalue for column in difference.T])
 
@@ -194,7 +193,7 @@ TESTS: dict[PairedTest, Callable[[np.ndarray, int, int], np.ndarray]] = {
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number by Holm's step-down method."""
+    """Corrects p-values for multiple testing by Holm's step-down method."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))

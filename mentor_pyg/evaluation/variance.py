@@ -1,22 +1,22 @@
-"""How far the mean of some seeds and users may be from that of all seeds and users."""
+"""Variance of a metric's mean over seeds and users."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 MIN_SEEDS = 3
-"""From fewer runs, the deviation over seeds isn't estimated."""
+"""Minimum number of runs to estimate the variance over seeds."""
 
 
 class MeanVariance(NamedTuple):
-    """The means of M metrics, or the differences of such means.
+    """Means of M metrics, or of their differences, with variances.
 
     Attributes:
         mean: The means [M].
         variance: Estimated variances of the means [M].
         df: Degrees of freedom of the variances [M].
-        over_seeds: Whether the variances are those over seeds and users; if not, they are
-            over users alone, and what follows holds for these runs.
+        over_seeds: Whether variances are over seeds and users. Otherwise they are over users
+            only, and conclusions hold for these runs only.
     """
 
     mean: np.ndarray
@@ -26,10 +26,9 @@ class MeanVariance(NamedTuple):
 
 
 def mean_variance(values: np.ndarray, baseline: np.ndarray | None = None) -> MeanVariance:
-    r"""The mean over seeds and users, less a baseline's, with its variance.
+    r"""Mean over seeds and users, minus a baseline's if given, with its variance.
 
-    Seeds and users are both samples: another seed gives another model, and another user
-    another value. The value of user u in the run of seed s is
+    Both seeds and users are random samples. The value of user u in the run of seed s is
 
     .. math::
         x_{su} = \mu + \alpha_s + \beta_u + \varepsilon_{su}
@@ -42,25 +41,24 @@ def mean_variance(values: np.ndarray, baseline: np.ndarray | None = None) -> Mea
         + \frac{\sigma_{\beta' - \beta}^2}{n}
 
     The first two terms are estimated by the variance of the runs' means. The last is the
-    variance of the users' mean differences, less the noise in it, and at least 0. The
-    degrees of freedom of the sum are those of `Satterthwaite
-    <https://doi.org/10.2307/3002019>`_, so that with few seeds the test is nearly Welch's
-    t-test of the runs' means. For two random factors see `Clark, 1973
+    variance of the users' mean differences minus its noise, and at least 0. The degrees of
+    freedom follow `Satterthwaite <https://doi.org/10.2307/3002019>`_, so with few seeds the
+    test is close to Welch's t-test of the runs' means. For two random factors see `Clark, 1973
     <https://doi.org/10.1016/S0022-5371(73)80014-3>`_; for seeds, `Bouthillier et al., 2021
     <https://arxiv.org/abs/2103.03098>`_.
 
-    With fewer than three seeds on a side, only the users' variance is taken.
+    With fewer than three seeds on a side, only the variance over users is used.
 
     Args:
-        values: Of each seed, user and metric [S, n, M].
-        baseline: Those of a baseline on the same users [S', n, M].
+        values: Values of each seed, user and metric [S, n, M].
+        baseline: Values of a baseline on the same users [S', n, M].
     """
     sides = [values] if baseline is None else [values, baseline]
     by_user = values.mean(axis=0) - (0 if baseline is None else baseline.mean(axis=0))
     n = len(by_user)
     mean = by_user.mean(axis=0)
     over_seeds = all(len(side) >= MIN_SEEDS for side in sides)
-    if n < 2:  # one user says nothing about the others
+    if n < 2:  # a single user gives no variance
         return MeanVariance(mean, np.full_like(mean, np.inf), np.ones_like(mean), over_seeds)
     of_users = by_user.var(axis=0, ddof=1) / n
     parts = []
@@ -76,7 +74,7 @@ def mean_variance(values: np.ndarray, baseline: np.ndarray | None = None) -> Mea
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
-    """The part [M] of the variance of the users' mean that is neither theirs nor the seeds'."""
+    """Residual part [M] of the variance of the users' mean, due neither to users nor seeds."""
     num_seeds, n, _ = values.shape
     expected = values.mean(axis=0) - values.mean(axis=(0, 1))
     squares = sum(((run - run.mean(axis=0) - expected) ** 2).sum(axis=0) for run in values)

@@ -1,4 +1,4 @@
-"""Sparse matrices that are made once and multiplied often, and what belongs to their edges."""
+"""Frozen sparse matrices, their products, and operations on their edges."""
 
 from .adjacency import Adjacency
 from .edges import edge_softmax, weighted_sum

@@ -1,9 +1,8 @@
-r"""A frozen sparse matrix for message passing, made once and multiplied often.
+r"""A frozen sparse matrix for message passing, built once and multiplied often.
 
-PyTorch multiplies a CSR matrix quickly, but its backward pass converts the matrix to
-its transpose at every call, which costs ten times the product itself, and
-:func:`torch.compile` accepts no sparse tensor. :class:`Adjacency` therefore carries the
-plain index tensors of the matrix *and* of its transpose.
+PyTorch's backward pass of a CSR product transposes the matrix at each call, which costs ten
+times the product, and :func:`torch.compile` does not accept sparse tensors.
+:class:`Adjacency` therefore holds the index tensors of the matrix *and* of its transpose.
 """
 
 from typing import NamedTuple
@@ -21,10 +20,10 @@ from mentor_pyg.errors import InputError
 class Adjacency(NamedTuple):
     r"""A weighted graph as CSR matrix with one row per *target* node, and its transpose.
 
-    ``adj @ x`` sums over the incoming edges of the targets, and ``adj.t() @ y`` goes the
-    other way. Being a named tuple of tensors, it moves along with
-    :meth:`HeteroData.to() <torch_geometric.data.HeteroData.to>` and can be passed to a
-    compiled function. The three ``*_t`` fields hold the transposed matrix.
+    ``adj @ x`` sums over the incoming edges of the targets; ``adj.t() @ y`` goes the other
+    way. As a named tuple of tensors, it moves with
+    :meth:`HeteroData.to() <torch_geometric.data.HeteroData.to>` and can be passed to compiled
+    functions. The ``*_t`` fields hold the transpose.
 
     Shapes:
         ``rowptr`` [num_targets + 1], ``col`` and ``weight`` [num_edges],
@@ -48,14 +47,14 @@ class Adjacency(NamedTuple):
         """Builds the matrix from source-to-target edges.
 
         Args:
-            edge_index: [2, num_edges], row 0 the sources, row 1 the targets. Edges that
-                come more than once add up.
-            edge_weight: [num_edges]. Integers and half precision, for which there are no
-                sparse kernels on the CPU, become float32.
-            size: Number of source and of target nodes.
+            edge_index: [2, num_edges], with sources in row 0 and targets in row 1. Weights of
+                duplicate edges are summed.
+            edge_weight: [num_edges]. Integers and half precision are converted to float32,
+                since the CPU has no sparse kernels for them.
+            size: Number of source nodes and of target nodes.
 
         Raises:
-            InputError: If the shapes don't fit, or nodes lie outside of ``size``.
+            InputError: If the shapes do not fit, or nodes are out of range.
         """
         where = "Adjacency.from_edge_index"
         check_shapes(where, edge_index=(edge_index, (2, "E")), edge_weight=(edge_weight, ("E",)))
@@ -69,7 +68,6 @@ class Adjacency(NamedTuple):
         return Adjacency(*self[3:], *self[:3])
 
     def __matmul__(self, x: Tensor) -> Tensor:
-        """See :meth:`matmul`."""
         return self.matmul(x)
 
     @property
@@ -86,24 +84,23 @@ class Adjacency(NamedTuple):
         return self.rowptr.numel() - 1
 
     def entries(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Where rows have entries: positions in ``targets`` [n], and sources."""
+        """Positions in ``targets`` [n] and sources of all entries in these rows."""
         return csr_entries(self.rowptr, self.col, targets)
 
     def with_weight(self, weight: Tensor) -> "Adjacency":
-        """The same edges under other weights [num_edges], in the order of ``col``."""
+        """The same edges with other weights [num_edges], in the order of ``col``."""
         check_shapes("Adjacency.with_weight", weight=(weight, (self.col.numel(),)))
         weight_t = in_transposed_order(self.col, self.col_t, weight)
         return self._replace(weight=weight, weight_t=weight_t)
 
     def matmul(self, x: Tensor) -> Tensor:
-        """Weighted sum over the incoming edges: [num_sources, F] to [num_targets, F].
+        """Weighted sum over incoming edges: [num_sources, F] to [num_targets, F].
 
-        Always computed in the dtype of the weights, also under autocast, since the
-        sparse kernels of the CPU know no half precision. Gradients reach ``x`` and, if
-        they require them, the weights.
+        It uses the dtype of the weights even under autocast, since the CPU's sparse kernels do
+        not support half precision. Gradients flow into ``x`` and, if required, the weights.
 
         Raises:
-            InputError: If x has another number of rows than there are sources.
+            InputError: If x does not have one row per source.
         """
         dtype = _wide(self.weight.dtype)
         weights = self.weight.to(dtype), self.weight_t.to(dtype)
@@ -115,17 +112,17 @@ class Adjacency(NamedTuple):
 
 
 def check_adjacency(where: str, adj: object) -> None:
-    """Refuses graphs in another form.
+    """Checks that a graph is an :class:`Adjacency`.
 
     Raises:
-        InputError: If it isn't an :class:`Adjacency`.
+        InputError: If it is not.
     """
     if not isinstance(adj, Adjacency):
         raise InputError(f"{where}: the graph is of {type(adj)}; expected an Adjacency")
 
 
 def csr_entries(rowptr: Tensor, col: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rows of a CSR matrix have entries: positions in ``rows`` [n], and columns."""
+    """Positions in ``rows`` [n] and columns of all entries in these rows of a CSR matrix."""
     check_shapes("csr_entries", rows=(rows, ("n",)))
     start = rowptr[rows]
     count = rowptr[rows + 1] - start
@@ -146,10 +143,9 @@ def _to_csr(
     return index2ptr(row[perm], num_rows), col[perm].contiguous(), weight[perm]
 
 
-# The operators below have graphs of plain tensors, and the matrix never leaves them, since
-# torch.compile accepts no sparse tensor. None gathers rows [E, F], which would take most of
-# the time. What they are given is checked within, also in a backward pass: the kernels read
-# beyond a tensor that is too short.
+# These operators take plain tensors and create sparse tensors only internally, since
+# torch.compile does not accept them. None gathers rows [E, F], which would dominate the time.
+# They check shapes themselves, also in backward, since the kernels do not check bounds.
 
 
 @torch.library.custom_op("mentor_pyg::spmm", mutates_args=())
@@ -162,7 +158,7 @@ def spmm(
     weight_t: Tensor,
     x: Tensor,
 ) -> Tensor:
-    """Sparse times dense. Its gradient with respect to ``x`` uses the transpose."""
+    """Product of a sparse and a dense matrix. Its backward pass uses the transpose."""
     num_sources, num_edges = rowptr_t.numel() - 1, col.numel()
     check_shapes(
         "Adjacency.matmul",
@@ -173,7 +169,7 @@ def spmm(
     )
     size = rowptr.numel() - 1, num_sources
     matrix = torch.sparse_csr_tensor(rowptr, col, weight, size, check_invariants=False)
-    # `matrix @ x` clears and copies the result, which takes longer than the product:
+    # `matrix @ x` would first fill and copy the result, which takes longer than the product.
     out = x.new_empty(size[0], x.size(1))
     with torch.autocast(x.device.type, enabled=False):
         return torch.addmm(out, matrix, x, beta=0, out=out)
@@ -183,7 +179,7 @@ def spmm(
 def edge_dot(
     rowptr: Tensor, col: Tensor, rowptr_t: Tensor, col_t: Tensor, query: Tensor, key: Tensor
 ) -> Tensor:
-    """The product of its target's and its source's row for every edge [E]."""
+    """Inner products of the target's and the source's row for each edge [E]."""
     size = rowptr.numel() - 1, rowptr_t.numel() - 1
     check_shapes("edge_dot", query=(query, (size[0], "F")), key=(key, (size[1], "F")))
     zeros = query.new_zeros(col.numel())
@@ -197,8 +193,10 @@ _orders = WeakTensorKeyDictionary()
 
 @torch.library.custom_op("mentor_pyg::in_transposed_order", mutates_args=())
 def in_transposed_order(col: Tensor, col_t: Tensor, weight: Tensor) -> Tensor:
-    """Weights [E] of a CSR matrix in the order of its transpose, which is kept as long as
-    ``col`` is: sorting takes longer than all products of a step."""
+    """Reorders weights [E] of a CSR matrix to the order of its transpose.
+
+    The order is cached for ``col``, since sorting takes longer than all products of a step.
+    """
     if col not in _orders:
         _orders[col] = col.argsort(stable=True)
     return weight[_orders[col]]
@@ -260,4 +258,4 @@ edge_dot.register_autograd(_dot_backward, setup_context=_save_inputs)
 in_transposed_order.register_autograd(_order_backward, setup_context=_save_columns)
 
 
-torch.serialization.add_safe_globals([Adjacency])  # it holds nothing but tensors
+torch.serialization.add_safe_globals([Adjacency])  # it holds only tensors

@@ -1,4 +1,4 @@
-"""Graphs whose weights are learned: softmax over a node's neighbours, and sums under it."""
+"""Operations on graphs with learned weights: softmax and sums over neighbours."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from mentor_pyg.sparse.adjacency import Adjacency, check_adjacency, edge_dot
 
 
 def edge_softmax(query: Tensor, key: Tensor, adj: Adjacency) -> Tensor:
-    r"""How a node shares its attention out among its neighbours [E], with gradients.
+    r"""Attention of each node over its neighbours [E].
 
     .. math::
         \alpha_{nj} = \frac{\exp \langle \mathbf{q}_n, \mathbf{k}_j \rangle}
@@ -19,11 +19,11 @@ def edge_softmax(query: Tensor, key: Tensor, adj: Adjacency) -> Tensor:
     Args:
         query: Rows of the targets [num_targets, F].
         key: Rows of the sources [num_sources, F].
-        adj: The graph, whose own weights have no say; the result is in the order of its
+        adj: The graph, whose own weights are ignored; the result is in the order of its
             ``col``.
 
     Raises:
-        InputError: If the shapes don't fit the graph.
+        InputError: If the shapes do not fit the graph.
     """
     check_adjacency("edge_softmax", adj)
     check_shapes(
@@ -40,16 +40,16 @@ def edge_softmax(query: Tensor, key: Tensor, adj: Adjacency) -> Tensor:
 
 
 def weighted_sum(x: Tensor, adj: Adjacency, weight: Tensor) -> Tensor:
-    r"""What nodes hear under learned weights, :math:`\sum_j w_{nj} \mathbf{x}_j`, in memory
-    linear in nodes; gradients reach both.
+    r"""Sum over neighbours with learned weights, :math:`\sum_j w_{nj} \mathbf{x}_j`, in memory
+    linear in the number of nodes.
 
     Args:
         x: Rows of the sources [num_sources, F].
-        adj: The graph, whose own weights have no say.
+        adj: The graph, whose own weights are ignored.
         weight: Weights [E] in the order of its ``col``.
 
     Raises:
-        InputError: If the shapes don't fit the graph.
+        InputError: If the shapes do not fit the graph.
     """
     check_adjacency("weighted_sum", adj)
     check_shapes("weighted_sum", x=(x, (adj.num_sources, "F")), weight=(weight, (adj.col.numel(),)))
@@ -57,11 +57,11 @@ def weighted_sum(x: Tensor, adj: Adjacency, weight: Tensor) -> Tensor:
 
 
 def neighbor_sum(x: Tensor, adj: Adjacency) -> Tensor:
-    r"""What nodes hear without any weights, :math:`\sum_j \mathbf{x}_j` [num_targets, F].
+    r"""Sum over neighbours without weights, :math:`\sum_j \mathbf{x}_j` [num_targets, F].
 
     Args:
         x: Rows of the sources [num_sources, F].
-        adj: The graph, whose own weights have no say.
+        adj: The graph, whose weights are ignored.
     """
     check_adjacency("neighbor_sum", adj)
     one, one_t = torch.ones_like(adj.weight), torch.ones_like(adj.weight_t)

@@ -1,4 +1,4 @@
-"""Products of all rows with all rows, a block at a time."""
+"""Blockwise products of all rows with all rows, and their largest entries."""
 
 from collections.abc import Callable
 
@@ -8,17 +8,17 @@ from torch import Tensor
 from mentor_pyg.errors import NotFinite
 
 ENTRIES = {"cpu": 2**21, "cuda": 2**26}
-"""8 MiB in float32 stay in a CPU's cache; a GPU wants large products."""
+"""Entries per block: 8 MiB in float32 fit into a CPU's cache, and a GPU needs large products."""
 
 GROUP_SIZE = 12
-"""Columns in a group of the search for the largest."""
+"""Columns per group in the search for the largest entries."""
 
 
 def block_rows(num_columns: int, num_features: int, device: torch.device) -> int:
-    """Rows in a block of the products of rows with ``num_columns`` others.
+    """Number of rows per block of products with ``num_columns`` other rows.
 
-    Every product rearranges all of the others first, which only pays for as many rows as
-    half the features, whatever memory they take.
+    Each product first rearranges the other rows. This only pays off if a block has at least
+    half as many rows as there are features, whatever memory it takes.
     """
     entries = ENTRIES.get(device.type, ENTRIES["cuda"])
     return max(1, entries // num_columns, num_features // 2)
@@ -31,32 +31,31 @@ def top_k_products(
     edit: Callable[[Tensor, slice], object],
     order: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""The k largest entries of every row of :math:`\mathbf{L} \mathbf{R}^{\top}`, which is
-    never held as a whole.
+    r"""The k largest entries of each row of :math:`\mathbf{L} \mathbf{R}^{\top}`, computed
+    block by block.
 
     Args:
         left: L [N, F].
         right: R [M, F].
-        k: Entries wanted, at most M.
-        edit: Called with a block of products [n, M], to change in place, and the rows of
-            L that it belongs to. Nothing may become minus infinity.
-        order: All columns [M]: of equal products, those that come first here do so in the
-            result. If not given, it depends on the device which of them are found.
+        k: Number of entries, at most M.
+        edit: Called with each block of products [n, M], to change it in place, and the slice
+            of its rows in L. It must not set entries to minus infinity.
+        order: All columns [M] in the order that breaks ties. If not given, ties depend on the
+            device.
 
     Returns:
-        Values and columns, [N, k] each, in falling order of the values.
+        Values and columns [N, k] each, by descending value.
 
     Raises:
-        NotFinite: If there is an order and a product that was found isn't finite.
+        NotFinite: If ``order`` is given and one of the products found is not finite.
     """
     num_rows, num_columns = left.size(0), right.size(0)
-    # One more than wanted shows whether the last has an equal:
+    # One more entry than requested shows whether the last one is tied.
     found = k if order is None else min(k + 1, num_columns)
     groups = -(-num_columns // min(GROUP_SIZE, num_columns // found))
     width = groups * -(-num_columns // groups)
-    block = 2 * block_rows(width, left.size(1), left.device)  # the search gains by length
-    # One buffer for all blocks, since fresh memory costs much time. What no product fills
-    # stays below all that is.
+    block = 2 * block_rows(width, left.size(1), left.device)  # long blocks are searched faster
+    # One buffer serves all blocks, since allocation is slow. Its padding is never selected.
     buffer = left.new_full((min(block, num_rows), width), -torch.inf)
     values = left.new_empty(num_rows, k)
     columns = torch.empty(num_rows, k, dtype=torch.int64, device=left.device)
@@ -74,10 +73,10 @@ def top_k_products(
 
 
 def _largest(x: Tensor, k: int, groups: int) -> tuple[Tensor, Tensor]:
-    """The k largest entries of every row and their columns.
+    """The k largest entries of each row, and their columns.
 
-    They lie within the k groups of columns with the largest maxima; to find those, and
-    to search them alone, takes up to a quarter of a search through everything.
+    They lie in the k groups of columns with the largest maxima. Finding these groups and
+    searching only them takes at most a quarter of the time of a full search.
     """
     grouped = x.view(x.size(0), x.size(1) // groups, groups)
     group = grouped.amax(dim=1).topk(k, dim=1, sorted=False).indices
@@ -88,7 +87,7 @@ def _largest(x: Tensor, k: int, groups: int) -> tuple[Tensor, Tensor]:
 
 
 def _largest_in_order(x: Tensor, k: int, groups: int, order: Tensor) -> tuple[Tensor, Tensor]:
-    """As :func:`_largest`, with equal entries in the given order of their columns."""
+    """As :func:`_largest`, with ties in the given order of columns."""
     values, columns = _largest(x, min(k + 1, order.numel()), groups)
     if not values[:, :k].isfinite().all():
         raise NotFinite(

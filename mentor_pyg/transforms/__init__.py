@@ -1,4 +1,4 @@
-"""What is computed once from the data and frozen."""
+"""Transforms that compute frozen graphs and features once from the data."""
 
 from .compact_features import CompactFeatures
 from .content_variant import ContentVariant

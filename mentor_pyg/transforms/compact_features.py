@@ -20,16 +20,15 @@ logger = logging.getLogger("mentor_pyg")
 class CompactFeatures(BaseTransform):
     r"""Stores the frozen item features in fewer columns, a smaller dtype, or both.
 
-    Fewer columns are the rows' coordinates along the leading right singular vectors,
-    :math:`\mathbf{X} \mathbf{V}_c`. That is the closest approximation of the rows'
-    inner products by c columns, and an exact rotation as soon as c reaches the rank;
-    nothing is centred, so rows of zeros stay zero. Apply it after
-    :class:`~mentor_pyg.transforms.ItemKNN`, whose graph belongs to the raw features.
+    Rows are projected on the leading right singular vectors, :math:`\mathbf{X} \mathbf{V}_c`.
+    This is the best approximation of their inner products by c columns, and exact once c
+    reaches the rank. Features are not centred, so rows of zeros stay zero. Apply it after
+    :class:`~mentor_pyg.transforms.ItemKNN`, whose graph is built from the raw features.
 
     Args:
-        channels: Columns c to keep; modalities that have no more stay as they are.
-        dtype: :obj:`"float32"`, :obj:`"float16"` or :obj:`"bfloat16"`; the encoders
-            compute in their own dtype whatever this is.
+        channels: Number of columns c to keep. Modalities with at most c columns are unchanged.
+        dtype: :obj:`"float32"`, :obj:`"float16"` or :obj:`"bfloat16"`. Encoders compute in
+            their own dtype.
     """
 
     def __init__(
@@ -49,11 +48,11 @@ class CompactFeatures(BaseTransform):
         return data
 
     def axes(self, x: Tensor, name: str = "features") -> Tensor | None:
-        """The columns V_c [D_m, c] that features [I, D_m] are turned to; None if they stay.
+        """Projection V_c [D_m, c] for features [I, D_m]; None if they are unchanged.
 
         Args:
-            x: All rows that decide on them.
-            name: What to call them in the log.
+            x: Rows from which to compute it.
+            name: Name for the log.
         """
         if self.channels is None or x.size(1) <= self.channels:
             return None
@@ -64,11 +63,10 @@ class CompactFeatures(BaseTransform):
         return axes
 
     def project(self, x: Tensor, axes: Tensor | None) -> Tensor:
-        """Features [n, D_m], of whatever items, in the columns of :meth:`axes` and the
-        dtype wanted.
+        """Applies :meth:`axes` and the dtype to features [n, D_m].
 
         Raises:
-            InputError: If that makes features infinite, or all of an item's zero.
+            InputError: If features overflow the dtype, or an item's features all underflow.
         """
         if axes is not None:
             x = (x.to(axes.dtype) @ axes).to(x.dtype)
@@ -93,14 +91,14 @@ class CompactFeatures(BaseTransform):
 
 
 def principal_axes(x: Tensor, channels: int) -> tuple[Tensor, float]:
-    """The leading right singular vectors of x [N, F] as columns [F, channels], and the share
-    of the squared length of x that lies along them. Their signs make the largest entry of
-    each positive, whatever the machine's linear algebra says."""
+    """The leading right singular vectors of x [N, F] as columns [F, channels], and their share
+    of the squared norm of x. The entry of largest magnitude in each is positive, so that
+    signs do not depend on the machine."""
     wide = at_least_float(x)
-    wide = wide * power_of_two(wide.abs().amax())  # whose squares fit the dtype
-    is_wider = wide.size(1) > wide.size(0) >= channels  # then the smaller matrix will do
+    wide = wide * power_of_two(wide.abs().amax())  # prevents overflow of squares
+    is_wider = wide.size(1) > wide.size(0) >= channels  # use the smaller Gram matrix
     gram = wide @ wide.t() if is_wider else wide.t() @ wide
-    eigenvalues, vectors = torch.linalg.eigh(gram)  # in rising order
+    eigenvalues, vectors = torch.linalg.eigh(gram)  # ascending
     squares = eigenvalues.clamp(min=0)
     kept = squares[-channels:].sum() / squares.sum().clamp(min=1e-12)
     axes = vectors[:, -channels:].flip(1).contiguous()

@@ -14,27 +14,26 @@ from mentor_pyg.options import NonNegative, Probability, Seed, checked, differen
 from mentor_pyg.typing import ITEM, modalities
 
 EARLY = "all"
-"""Name of the modality that early fusion leaves."""
+"""Name of the modality that early fusion creates."""
 
 
 @functional_transform("content_variant")
 @checked
 class ContentVariant(BaseTransform):
-    r"""The items' content with something taken away, for ablations.
+    r"""Reduces or perturbs the items' content, for ablations.
 
     Args:
-        modalities: Which modalities to keep; all if not given.
-        noise: By modality, the strength :math:`\sigma` of Gaussian noise that is added,
-            in standard deviations of that modality's features; what is missing stays so.
-        missing: By modality, the share of the items that lose it, beside those that lack
-            it anyway.
-        early_fusion: Whether to concatenate the features of all modalities, rows at
-            length one, into a single modality before any encoder. An item has it if it
-            has any of them.
-        seed: Seed of the noise and of the losses.
+        modalities: Modalities to keep; all if not given.
+        noise: Strength :math:`\sigma` of Gaussian noise by modality, in standard deviations of
+            its features. Missing content stays missing.
+        missing: Share of items from which content is removed, by modality, in addition to
+            those without it.
+        early_fusion: Whether to L2-normalise the features of all modalities and concatenate
+            them to a single modality. An item has it if it has at least one of them.
+        seed: Random seed.
 
     Raises:
-        InputError: If a modality that is named isn't there.
+        InputError: If the data has no modality of a given name.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from mentor_pyg.transforms.knn import Backend, choose_backend, cosine_knn, cosin
 from mentor_pyg.typing import ITEM, SIMILAR, modalities, similar
 
 FORMAT = 3
-"""Goes into the key of kept neighbours; raise it when the search finds others."""
+"""Version of the search, part of the cache key; increase it when results change."""
 
 Graph: TypeAlias = tuple[Tensor, Tensor]
 """``edge_index`` and ``edge_weight``."""
@@ -27,32 +27,29 @@ Graph: TypeAlias = tuple[Tensor, Tensor]
 @functional_transform("item_knn")
 @checked
 class ItemKNN(BaseTransform):
-    r"""Adds a frozen kNN graph of the items for every modality, from raw features.
+    r"""Adds a frozen kNN graph of the items for each modality, from raw features.
 
-    Edges :math:`b \to a` of ``(item, similar_<m>, item)`` point from each of the k
-    items most similar to a, by cosine, to a (Eq. 3-4 of the `"MENTOR"
-    <https://arxiv.org/abs/2402.19407>`_ paper). They are kept as ``edge_index`` and
-    ``edge_weight`` and, ready for propagation, as ``adjacency``, an
-    :class:`~mentor_pyg.Adjacency`. Items whose features are missing or all zero get no
-    edges.
+    Edges :math:`b \to a` of ``(item, similar_<m>, item)`` point to a from its k most similar
+    items b by cosine (Eq. 3-4 of the `"MENTOR" <https://arxiv.org/abs/2402.19407>`_ paper).
+    They are stored as ``edge_index`` and ``edge_weight`` and, for propagation, as
+    ``adjacency``, an :class:`~mentor_pyg.Adjacency`. Items whose features are missing or all
+    zero get no edges.
 
     Args:
-        k: Neighbours of every item.
-        weights: :obj:`"cosine"` keeps similarities, negative ones as zero;
-            :obj:`"binary"` sets all to one.
+        k: Neighbours per item.
+        weights: :obj:`"cosine"` for similarities, with negative ones set to zero;
+            :obj:`"binary"` for ones.
         self_loops: Whether an item is the first of its own k neighbours.
-        normalize: :obj:`"row"` divides by the sum of a row's weights, :obj:`"none"`
-            doesn't.
-        merge: Weights by modality, or :obj:`"equal"` for one over their number. If
-            given, the graphs are added up under them to a single one,
-            ``(item, similar, item)``, in place of one each.
+        normalize: :obj:`"row"` divides weights by the sum of their row, :obj:`"none"` does
+            not.
+        merge: Weights by modality, or :obj:`"equal"` for one over their number. If given, the
+            weighted sum of the graphs, ``(item, similar, item)``, replaces them.
         backend: See :func:`~mentor_pyg.transforms.cosine_knn`.
-        cache: Whether to keep neighbours on disk, under a key of the features' content
-            and all arguments.
+        cache: Whether to cache neighbours on disk. The key covers features and arguments.
 
     Raises:
-        InputError: If there are no features, k is too large for a modality, or
-            ``merge`` names other modalities than there are.
+        InputError: If there are no features, k is too large for a modality, or the names in
+            ``merge`` are not the modalities of the data.
     """
 
     def __init__(
@@ -89,20 +86,20 @@ class ItemKNN(BaseTransform):
         x: Mapping[str, Tensor],
         mask: Mapping[str, Tensor],
     ) -> dict[tuple[str, str, str], Graph]:
-        """What the graphs need for items that come after those of ``data``.
+        """Edges to items that are added to those of ``data``.
 
-        A new item's neighbours are chosen and weighed as any other's, but among the
-        items of ``data`` alone, so that it depends on no other new one, and nothing
-        changes for the items that are there.
+        Their neighbours are chosen and weighted as usual, but only among the items of
+        ``data``. New items therefore do not depend on each other, and edges between existing
+        items do not change.
 
         Args:
-            data: The items with their raw features, which the graphs were made of.
+            data: The existing items, with their raw features.
             x: Raw features of the new items [n, D_m] by modality.
-            mask: Bool [n], False where a new item has none.
+            mask: Bool [n], False where a new item has no content.
 
         Returns:
-            By type the edges that end in new items, whose rows are I to I + n - 1, and
-            their weights.
+            Edges to the new items, whose indices are I to I + n - 1, and their weights, by
+            edge type.
         """
         num_items = data[ITEM].num_nodes
         graphs = {}
@@ -121,7 +118,7 @@ class ItemKNN(BaseTransform):
         return self._merge(graphs, num_items + max(len(new) for new in x.values()))
 
     def _merge(self, graphs: dict[str, Graph], num_nodes: int) -> dict[tuple[str, str, str], Graph]:
-        """The graphs of all modalities by edge type, or their weighted sum."""
+        """The graphs by edge type, or their weighted sum."""
         merge = self._merge_weights(list(graphs))
         if merge is None:
             return {similar(m): graph for m, graph in graphs.items()}
@@ -182,7 +179,7 @@ def _content(modality: str, data: HeteroData) -> tuple[Tensor, Tensor | None]:
 def store_graph(
     data: HeteroData, edge_type: tuple[str, str, str], graph: Graph, num_items: int
 ) -> None:
-    """Puts an item graph into ``data`` in all its forms."""
+    """Adds an item graph to ``data`` as edges, weights and ``adjacency``."""
     edge_index, edge_weight = graph
     data[edge_type].edge_index = edge_index
     data[edge_type].edge_weight = edge_weight

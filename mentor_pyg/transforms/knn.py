@@ -17,21 +17,21 @@ from mentor_pyg.sparse.products import top_k_products
 Backend = Literal["auto", "torch", "torch_cluster", "faiss"]
 
 CLUSTER_MAX_K = 100
-"""The CUDA kernel of torch_cluster keeps its lists in registers."""
+"""Limit of torch_cluster's CUDA kernel."""
 
 FAISS_EXACT_ROWS = 2**18
-"""Rows from which FAISS searches the nearest cells only; the product of all pairs, which
-takes half a minute there, grows with their square."""
+"""Number of rows from which FAISS only searches the nearest cells. The exact search grows with
+its square and takes half a minute there."""
 
 FAISS_PROBED = 1 / 32
-"""Share of the cells that are searched."""
+"""Share of cells to search."""
 
 
 def choose_backend(backend: Backend, x: Tensor, k: int) -> Backend:
-    """What :obj:`"auto"` stands for.
+    """Resolves :obj:`"auto"`.
 
-    On the CPU torch_cluster is 60 to 130 times slower than a blocked matrix product at
-    the width of image or text features, so it is only taken on CUDA.
+    torch_cluster is only used on CUDA: on the CPU it is 60 to 130 times slower than a blocked
+    matrix product for image or text features.
     """
     if backend in ("torch_cluster", "faiss") and not is_installed(backend):
         raise InputError(f"'{backend}' isn't installed; expected backend 'torch' or 'auto'")
@@ -49,29 +49,28 @@ def cosine_knn(
     backend: Backend = "auto",
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""The k rows most similar to each row, by cosine.
+    r"""The k nearest rows of each row by cosine.
 
-    Rows that are all zero, or masked out, have no neighbours and are nobody's. A row is its
-    own nearest neighbour if ``self_loops`` is set, and never else. How long rows are makes no
-    difference.
+    Rows that are zero or masked out have no neighbours and are no neighbours. A row is its own
+    nearest neighbour if ``self_loops`` is set, and otherwise never a neighbour of itself.
+    The norms of rows do not matter.
 
     Args:
         x: Features [N, F].
-        k: Neighbours of each row, itself included if ``self_loops`` is set.
-        self_loops: Whether a row counts as its own neighbour.
-        backend: :obj:`"torch"`, a matrix product in blocks of rows;
-            :obj:`"torch_cluster"`; :obj:`"faiss"`, for very many rows: from 2^18 it
-            searches the nearest cells alone and may miss a neighbour; or
-            :obj:`"auto"`, which is never FAISS.
-        mask: Bool [N], False for rows to leave out.
+        k: Neighbours per row, including itself if ``self_loops`` is set.
+        self_loops: Whether a row is its own neighbour.
+        backend: :obj:`"torch"`, a blocked matrix product; :obj:`"torch_cluster"`;
+            :obj:`"faiss"`, for very many rows, which from 2^18 rows on only searches the
+            nearest cells and may miss neighbours; or :obj:`"auto"`, which never uses FAISS.
+        mask: Bool [N], False for rows to exclude.
 
     Returns:
-        ``edge_index`` [2, n k] from neighbour to row, sorted by row and then by falling
+        ``edge_index`` [2, n k] from neighbour to row, sorted by row and descending
         similarity, and the similarities [n k].
 
     Raises:
-        InputError: If fewer than k other rows are there to choose from, or none at all, a row
-            that isn't masked out has entries that aren't finite, or the shapes don't fit.
+        InputError: If there are no k other rows, unmasked rows are not finite, or the shapes do
+            not fit.
     """
     x, index = _unit_rows(x, mask)
     if not len(x):
@@ -102,25 +101,24 @@ def cosine_knn_among(
     mask: Tensor | None = None,
     other_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""The k rows of ``others`` most similar to each row of ``x``, by cosine.
+    r"""The k nearest rows of ``others`` for each row of ``x`` by cosine.
 
-    As for :func:`cosine_knn`, rows that are all zero, or masked out, have no neighbours
-    and are nobody's.
+    Rows that are zero or masked out are excluded, as in :func:`cosine_knn`.
 
     Args:
         x: Features [N, F].
-        others: Features [M, F] to choose the neighbours from.
-        k: Neighbours of each row.
-        mask: Bool [N], False for rows to leave out.
-        other_mask: Bool [M], the same of ``others``.
+        others: Features [M, F] of the candidates.
+        k: Neighbours per row.
+        mask: Bool [N], False for rows to exclude.
+        other_mask: Bool [M], the same for ``others``.
 
     Returns:
-        ``edge_index`` [2, n k] from rows of ``others`` to rows of ``x``, sorted by the
-        latter and then by falling similarity, and the similarities [n k].
+        ``edge_index`` [2, n k] from rows of ``others`` to rows of ``x``, sorted by the latter
+        and descending similarity, and the similarities [n k].
 
     Raises:
-        InputError: If there are fewer than k to choose from, entries aren't finite, or the
-            shapes don't fit.
+        InputError: If there are fewer than k candidates, unmasked rows are not finite, or the
+            shapes do not fit.
     """
     check_shapes("kNN", others=(others, ("M", "F")), x=(x, ("N", "F")))
     x, index = _unit_rows(x, mask)
@@ -139,7 +137,7 @@ def cosine_knn_among(
 
 
 def _unit_rows(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Rows of length one, without those that are zero or masked out, and their numbers."""
+    """L2-normalised rows, without zero and masked ones, and their indices."""
     check_shapes("kNN", x=(x, ("N", "F")))
     check_mask("kNN", x.size(0), mask=mask)
     valid = x.any(dim=1)
@@ -167,7 +165,7 @@ def _search_blocks(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]
 def _search_cluster(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
     from torch_cluster import knn
 
-    # Its cosine exists on CUDA alone; on unit rows L2 gives the same order.
+    # Its cosine only works on CUDA; for unit rows, L2 gives the same order.
     neighbor = knn(x, x, k + 1)[1].view(-1, k + 1)
     own = torch.arange(x.size(0), device=x.device).unsqueeze(1)
     return _place_own(neighbor, (x[own] * x[neighbor]).sum(dim=2), k, self_loops)
@@ -193,8 +191,8 @@ def _search_faiss(x: Tensor, k: int, self_loops: bool) -> tuple[Tensor, Tensor]:
 def _place_own(
     neighbor: Tensor, similarity: Tensor, k: int, self_loops: bool
 ) -> tuple[Tensor, Tensor]:
-    """The k neighbours out of k + 1 found ones, of which the row itself may be one, or
-    not, if others are identical."""
+    """Selects k of the k + 1 neighbours found. The row itself need not be among them if
+    others are identical."""
     own = torch.arange(neighbor.size(0), device=neighbor.device).unsqueeze(1)
     similarity = similarity.masked_fill(neighbor == own, -2.0)
     top = similarity.topk(k - int(self_loops), dim=1)

@@ -12,10 +12,10 @@ from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 class LightGCNNorm(BaseTransform):
     r"""Normalises the user-item graph for LightGCN.
 
-    Pairs get ``norm`` [E], their weights :math:`1 / \sqrt{|\mathcal{N}_u| |\mathcal{N}_i|}`,
-    and all of them together ``adjacency``, an :class:`~mentor_pyg.Adjacency` [U, I] that
-    carries its transpose: ``adjacency @ item`` is a hop, and ``adjacency.t() @ user`` the way
-    back. In a graph that PyG's loaders sample, pairs keep the weights of the whole.
+    Pairs get weights ``norm`` [E], :math:`1 / \sqrt{|\mathcal{N}_u| |\mathcal{N}_i|}`. The graph
+    is also stored as ``adjacency``, an :class:`~mentor_pyg.Adjacency` [U, I]:
+    ``adjacency @ item`` is a hop to the users, and ``adjacency.t() @ user`` one to the items.
+    Subgraphs sampled by PyG's loaders keep the weights of the whole graph.
     """
 
     def forward(self, data: HeteroData) -> HeteroData:

@@ -15,17 +15,17 @@ from mentor_pyg.typing import COOCCURS, INTERACTS, ITEM, USER
 @functional_transform("user_cooccurrence")
 @checked
 class UserCooccurrence(BaseTransform):
-    r"""Adds a frozen graph of the users who share the most training items, as in the
+    r"""Links users who share the most training items by a frozen graph, as in the
     `"DualGNN" <https://doi.org/10.1109/TMM.2021.3138298>`_ paper.
 
-    With :math:`c_{uv} = |\mathcal{N}_u \cap \mathcal{N}_v|` every user u is linked to the
-    k users v of largest :math:`c_{uv} > 0`, lower indices first among equals, under the
+    With :math:`c_{uv} = |\mathcal{N}_u \cap \mathcal{N}_v|`, each user u is linked to the k
+    users v with the largest :math:`c_{uv} > 0` (lower indices first in case of ties) and
     weights :math:`\mathrm{softmax}_v(c_{uv})`. Edges :math:`v \to u` of
-    ``(user, cooccurs, user)`` are kept as ``edge_index``, ``edge_weight`` and
-    ``adjacency``. Who shares no item with anybody gets no edges.
+    ``(user, cooccurs, user)`` are stored as ``edge_index``, ``edge_weight`` and
+    ``adjacency``. Users who share no item with others get no edges.
 
     Args:
-        k: Neighbours of a user, at most.
+        k: Maximum number of neighbours per user.
     """
 
     def __init__(self, k: Count = 40) -> None:
@@ -48,19 +48,17 @@ class UserCooccurrence(BaseTransform):
 def shared_items(
     edge_index: Tensor, num_users: int, num_items: int, k: int
 ) -> tuple[Tensor, Tensor]:
-    """The users who share the most items with each user.
-
-    Counts are computed for a block of users at a time, never for all pairs at once.
+    """Finds the users who share the most items with each user, one block of users at a time.
 
     Args:
-        edge_index: Pairs [2, E] of user and item; those that come twice count once.
-        num_users: U.
-        num_items: I.
-        k: Neighbours of a user, at most.
+        edge_index: Pairs [2, E] of user and item; duplicates count once.
+        num_users: Number of users U.
+        num_items: Number of items I.
+        k: Maximum number of neighbours per user.
 
     Returns:
-        ``edge_index`` [2, n] from neighbour to user, sorted by user and then by falling
-        counts, and the counts [n].
+        ``edge_index`` [2, n] from neighbour to user, sorted by user and descending count, and
+        the counts [n].
     """
     pairs = check_edge_index("shared_items", edge_index, (num_users, num_items))
     edge_index = coalesce(pairs)
@@ -76,7 +74,7 @@ def shared_items(
         bought[item[mine], user[mine] - start] = 1.0
         count = buyers.matmul(bought).t()
         count[torch.arange(rows.numel(), device=user.device), rows] = 0.0
-        # Lower indices first among equals; exact in double precision:
+        # Lower indices come first in case of ties; exact in double precision.
         rank = torch.arange(num_users, device=user.device)
         key = count.double() * num_users - rank
         neighbor = key.topk(min(k, num_users), dim=1).indices
