@@ -21,7 +21,12 @@ from mentor_pyg.nn.models import MENTOR, MMSSL, LightGCN
 from mentor_pyg.runs import run as runs
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import load_run
-from mentor_pyg.training.checkpoint import STATE, Checkpoint, read_checkpoint
+from mentor_pyg.training.checkpoint import (
+    STATE,
+    Checkpoint,
+    differences,
+    read_checkpoint,
+)
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 
 CPU = torch.device("cpu")
@@ -138,7 +143,7 @@ def test_interrupt_saves_and_a_second_one_ends_at_once(tmp_path, signal_sent):
 def test_a_checkpoint_is_due_after_some_time(tmp_path, monkeypatch):
     now = 1000.0
     monkeypatch.setattr("mentor_pyg.training.checkpoint.time.monotonic", lambda: now)
-    checkpoint = Checkpoint(tmp_path / "last.pt", {}, minutes=5)
+    checkpoint = Checkpoint(tmp_path / "last.pt", {})  # every five minutes
     now += 400
     assert checkpoint.is_due()
     checkpoint.save({})
@@ -161,6 +166,28 @@ def test_another_run_is_refused_by_its_difference(tmp_path, ours, theirs, messag
     with pytest.raises(InputError) as error:
         Checkpoint(tmp_path / "last.pt", ours).load()
     assert message in str(error.value)
+
+
+def test_a_state_is_of_a_run_with_plain_values(tmp_path):
+    path = tmp_path / "last.pt"
+    save = Checkpoint(path, {"x": torch.ones(2)})
+    save.save({})
+    with pytest.raises(InputError, match="its identity holds tensors; expected plain values"):
+        save.load()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, [("a.c", 2, 3)]),
+        ({"a": {"b": 1}}, {"a": 3}, [("a", {"b": 1}, 3)]),
+        ({"a": 3}, {"a": {"b": 1}}, [("a", 3, {"b": 1})]),
+        ({"a": 1}, {"b": 2}, [("a", 1, None), ("b", None, 2)]),
+    ],
+)
+def test_differences_are_named_by_their_paths(ours, theirs, expected):
+    assert list(differences(ours, theirs)) == expected
 
 
 def test_files_that_are_no_checkpoints(tmp_path):

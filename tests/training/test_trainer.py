@@ -56,6 +56,13 @@ def test_equal_validation_is_no_progress(data):
     assert (result.best_epoch, result.epochs_run) == (1, 3)
 
 
+def test_every_improvement_renews_the_patience(data):
+    """Two validations without one, a better one, and only then three."""
+    model = Scripted(data, [-1.0, 0.0, -1.0, -1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
+    result = fit(model, data, TrainConfig(epochs=50, patience=3), progress=False)
+    assert (result.best_epoch, result.epochs_run) == (5, 8)
+
+
 def test_validation_every_n_epochs_and_at_the_end(data):
     config = TrainConfig(epochs=5, eval_every=2, lr=1e-2)
     result = fit(LightGCN.from_data(data), data, config, progress=False)
