@@ -101,8 +101,14 @@ FORMATS = {
     "SparseTensor": as_sparse_tensor,
     "Adjacency": as_adjacency,
 }
-params = [pytest.param(f, id=n, marks=getattr(f, "pytestmark", ())) for n, f in FORMATS.items()]
+MARKS = {name: getattr(convert, "pytestmark", ()) for name, convert in FORMATS.items()}
+params = [pytest.param(f, id=n, marks=MARKS[n]) for n, f in FORMATS.items()]
 parametrize_formats = pytest.mark.parametrize("convert", params)
+
+
+def parametrize_names(*names):
+    """For some of the formats, which may need a package."""
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS[n]) for n in names])
 
 
 @parametrize_formats
@@ -160,10 +166,7 @@ def test_gradient_of_edge_weights(convert, normalize):
     assert torch.allclose(grad, expected[dst, src], atol=1e-6)
 
 
-MATRICES = ["csr", "csc", "coo", "unsorted coo", "bsr", "SparseTensor"]
-
-
-@pytest.mark.parametrize("name", MATRICES)
+@parametrize_names("csr", "csc", "coo", "unsorted coo", "bsr", "SparseTensor")
 @pytest.mark.parametrize("normalize", [True, False])
 def test_gradient_of_the_entries_of_a_matrix(name, normalize):
     dense = random_weights(6, 5)
@@ -195,7 +198,7 @@ def test_gradient_of_the_weights_of_an_adjacency():
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-@pytest.mark.parametrize("name", ["edge_index", "EdgeIndex", "csr", "coo", "SparseTensor"])
+@parametrize_names("edge_index", "EdgeIndex", "csr", "coo", "SparseTensor")
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.bool])
 def test_dtypes(name, dtype):
     """Of features and of weights, which are ones."""
