@@ -1,4 +1,4 @@
-"""The one exception for user errors, and how its messages show values."""
+"""Exceptions for user errors, and the formatting of values in messages."""
 
 import reprlib
 from datetime import date
@@ -8,11 +8,11 @@ MAX_MESSAGE = 2500
 
 
 class InputError(ValueError):
-    """A file, option or value from outside that can't be used.
+    """Raised for a file, option or value from the user that cannot be used.
 
-    The message is one line that says where, what was found and what was expected;
-    command-line programs print it and exit with code 2. Of a message that the input made
-    longer than 2,500 characters, the beginning and the end are kept.
+    The message is one line that says where, what was found and what was expected. Commands
+    print it and exit with code 2. Messages of more than 2,500 characters are shortened in
+    the middle.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -23,31 +23,31 @@ class InputError(ValueError):
 
 
 class NotFinite(InputError):
-    """Embeddings or scores with NaN or infinite entries, as after training that diverged."""
+    """Raised for NaN or infinite embeddings or scores, e.g. after diverged training."""
 
 
 def reason(error: Exception) -> str:
-    """The first line of what an exception says; its type if it says nothing."""
+    """First line of an exception's message, or its type if it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def shown(value: Any, width: int = 60) -> str:
-    """How a message shows a value: on one line, of at most ``width`` characters.
+    """Formats a value for a message, on one line of at most ``width`` characters.
 
-    The cost doesn't depend on how long or how deeply nested the value is.
+    The cost does not depend on the value's length or depth.
     """
     if isinstance(value, date):
-        return value.isoformat()  # as YAML writes it
+        return value.isoformat()  # as in YAML
     short = reprlib.Repr()
     short.maxdict = short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = 20
     short.maxstring = short.maxlong = short.maxother = width
     try:
         return brief(short.repr(value), width)
-    except ValueError:  # of thousands of digits, which Python doesn't write out
+    except ValueError:  # Python does not format thousands of digits
         return "an integer of thousands of digits"
 
 
 def brief(text: object, width: int = 60) -> str:
-    """A text, e.g. a key, as :func:`shown` does it, but without quotes."""
+    """Formats a text, e.g. a key, as :func:`shown` does, but without quotes."""
     line = " ".join(str(text)[: 2 * width].split())
     return line if len(line) <= width else line[: width - 3] + "..."

@@ -1,15 +1,14 @@
-"""Options: named types with their ranges, and one check of arguments by annotations.
+"""Types of options with their ranges, and checks of arguments by their annotations.
 
-The annotation of an argument says all of what it may be::
+The annotation of an argument defines its valid values::
 
     @checked
     class Mine(torch.nn.Module):
         def __init__(self, dropout: Probability = 0.1, readout: Literal["sum", "mean"] = "sum"):
             ...
 
-``Mine(dropout=1.5)`` then raises an :class:`~mentor_pyg.InputError`, "Mine.dropout: is 1.5;
-expected at least 0 and less than 1", and ``options.dropout=1.5`` in a configuration one like it,
-by :func:`check_options`.
+``Mine(dropout=1.5)`` then raises :class:`~mentor_pyg.InputError` with "Mine.dropout: is 1.5;
+expected at least 0 and less than 1". :func:`check_options` does the same for configurations.
 """
 
 import functools
@@ -38,28 +37,28 @@ def _all_different(values: Sequence[Any]) -> Sequence[Any]:
 
 
 different = AfterValidator(_all_different)
-"""Metadata of a sequence whose values must be different."""
+"""Metadata of a sequence without repeated values."""
 
 Count = Annotated[int, Ge(1), Lt(2**63)]
-"""A whole number from 1."""
+"""An integer of at least 1."""
 
 EvenCount = Annotated[int, Ge(2), Lt(2**63), MultipleOf(2), Words("even and at least 2")]
-"""An even number from 2."""
+"""An even integer of at least 2."""
 
 NonNegativeInt = Annotated[int, Ge(0), Lt(2**63)]
-"""A whole number from 0."""
+"""An integer of at least 0."""
 
 Seed = Annotated[int, Ge(0), Lt(2**32), Words("0 to 2^32 - 1")]
-"""What NumPy's generators take."""
+"""A seed that NumPy's generators accept."""
 
 Positive = Annotated[float, Gt(0)]
-"""A finite number above 0, e.g. a temperature or a learning rate."""
+"""A finite number greater than 0, e.g. a temperature or a learning rate."""
 
 NonNegative = Annotated[float, Ge(0)]
-"""A finite number from 0, e.g. the weight of a loss term."""
+"""A finite number of at least 0, e.g. the weight of a loss term."""
 
 Probability = Annotated[float, Ge(0), Lt(1)]
-"""A number from 0 to below 1, e.g. of dropout."""
+"""A number of at least 0 and less than 1, e.g. a dropout ratio."""
 
 Share = Annotated[float, Ge(0), Le(1)]
 """A number from 0 to 1."""
@@ -69,7 +68,7 @@ Widths = Annotated[
     MinLen(1),
     Words("at least one modality of item features, with its number of columns"),
 ]
-"""The width of the features of every modality, by its name."""
+"""Feature widths by modality."""
 
 Lengths = Annotated[
     Sequence[Count],
@@ -79,26 +78,26 @@ Lengths = Annotated[
 ]
 """Lengths K of ranked lists."""
 
-# Integers aren't taken for booleans, nor 2.0 for an integer, and no number is NaN or infinite:
+# Booleans are not integers, 2.0 is not an integer, and NaN and infinity are not numbers.
 CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 def checked(target: T) -> T:
-    """Makes a class check the arguments of its constructor, or a function its own.
+    """Decorator that checks the arguments of a function, or of a class's constructor.
 
-    Every argument whose annotation is made up of numbers, texts, booleans, None, literals,
-    and sequences and mappings of them is checked, and converted to what the annotation
-    says: ``1`` becomes ``1.0`` for a float, a NumPy or 0-dimensional PyTorch number a plain
-    one, a list a tuple. Others pass as they are. NaN and infinity are no numbers here, booleans
-    no integers, and ``2.0`` is none, either. Signatures stay as they are.
+    It checks arguments annotated with numbers, strings, booleans, None, literals, and
+    sequences and mappings of these, and converts them to the annotated type: ``1`` to ``1.0``
+    for a float, scalars of NumPy and PyTorch to Python numbers, lists to tuples. Other
+    arguments are passed on unchanged. NaN and infinity are not accepted as numbers, and
+    booleans and ``2.0`` not as integers. The signature does not change.
 
-    It works on dataclasses, too, above ``@dataclass``, and a base class may call it on
-    every subclass from ``__init_subclass__``.
+    It also works on dataclasses, above ``@dataclass``. A base class may call it for each
+    subclass in ``__init_subclass__``.
 
     Raises:
-        InputError: Whenever the class or function is called with a value that doesn't fit.
+        InputError: In a call with an invalid value.
     """
     if isinstance(target, type):
         constructor: Any = vars(target).get("__init__")
@@ -113,7 +112,7 @@ def checked(target: T) -> T:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
-            return target(*args, **kwargs)  # whose message names the function
+            return target(*args, **kwargs)  # raises an error that names the function
         for key, option in _options(call).items():
             if key in bound.arguments:
                 bound.arguments[key] = option.check(bound.arguments[key], f"{name}.{key}")
@@ -125,19 +124,19 @@ def checked(target: T) -> T:
 def check_options(
     target: Callable[..., Any], options: Any, where: str, derived: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """``options`` as keyword arguments of ``target``, checked as by :func:`checked`.
+    """Checks ``options`` as keyword arguments of ``target``, as :func:`checked` does.
 
-    Only arguments with a default count as options. Numbers written like ``1e-3``,
-    which YAML takes for a string, become numbers.
+    Only arguments with a default are options. Numbers like ``1e-3``, which YAML reads as
+    strings, are converted.
 
     Args:
         target: A class or function.
-        options: What may be a mapping of its arguments.
-        where: Where it is from, for messages.
-        derived: Arguments that come from elsewhere, though they have a default.
+        options: The value to check, which should be a mapping.
+        where: Source of the options, for messages.
+        derived: Arguments with a default that are not options.
 
     Raises:
-        InputError: If an option doesn't exist, or its value doesn't fit its annotation.
+        InputError: If an option is unknown or invalid.
     """
     if not isinstance(options, dict):
         raise InputError(f"{where}: is {shown(options)}; expected a mapping of options")
@@ -160,8 +159,8 @@ def check_options(
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The arguments of a function by name, or of a class, with those that its constructor
-    passes on by ``**kwargs`` to that of a base."""
+    """Arguments of a function or constructor by name, including those that a constructor
+    passes on to its base class by ``**kwargs``."""
     found: dict[str, inspect.Parameter] = {}
     for function in _functions(target):
         for name, parameter in _signature(function).parameters.items():
@@ -176,12 +175,12 @@ def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
-    except NameError:  # of a name that only type checkers import
+    except NameError:  # for names imported only for type checking
         return inspect.signature(function)
 
 
 def _functions(target: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """The function itself, or constructors of a class up to the first that passes nothing on."""
+    """The function, or the constructors of a class up to the first without ``**kwargs``."""
     if not isinstance(target, type):
         return [target]
     found = []
@@ -196,33 +195,33 @@ def _functions(target: Callable[..., Any]) -> list[Callable[..., Any]]:
 
 
 def check_value(value: Any, hint: Any, where: str) -> Any:
-    """A single value, checked as by :func:`checked`.
+    """Checks a single value, as :func:`checked` does.
 
     Args:
         value: The value.
-        hint: What it may be, e.g. :obj:`Count`.
-        where: Where it is from, for messages.
+        hint: Its annotation, e.g. :obj:`Count`.
+        where: Source of the value, for messages.
 
     Raises:
-        InputError: If it doesn't fit.
+        InputError: If it is invalid.
     """
     return _Option(hint, TypeAdapter(hint, config=CONFIG)).check(value, where)
 
 
 @dataclass(frozen=True)
 class _Option:
-    """What an annotation says."""
+    """An annotation and its validator."""
 
     hint: Any
     adapter: TypeAdapter[Any]
 
     def check(self, value: Any, where: str, is_yaml: bool = False) -> Any:
-        """``value`` as what the annotation says; InputError if it is something else."""
+        """Converts ``value`` to the annotated type, or raises an InputError."""
         try:
             return self.adapter.validate_python(_plain(value, numbers=is_yaml))
         except ValidationError as error:
             expected = describe(self.hint, error, "null" if is_yaml else "None")
-        # Where the annotation asks for a list, or a text that looks like a number:
+        # For annotations of lists, or of strings that look like numbers.
         with suppress(ValidationError):
             return self.adapter.validate_python(value)
         raise InputError(f"{where}: is {shown(value)}; expected {expected}")
@@ -230,12 +229,12 @@ class _Option:
 
 @functools.cache
 def _options(function: Callable[..., Any]) -> dict[str, _Option]:
-    """The arguments of a function that are checked, by name."""
+    """The checked arguments of a function by name."""
     options = {}
     for name, hint in _hints(inspect.unwrap(function)).items():
         if hint in (Any, object):
             continue
-        # Not those of other classes, or of names that only type checkers know:
+        # Skips other classes, and names imported only for type checking.
         with suppress(PydanticUserError, NameError):
             options[name] = _Option(hint, TypeAdapter(hint, config=CONFIG))
     return options
@@ -244,15 +243,15 @@ def _options(function: Callable[..., Any]) -> dict[str, _Option]:
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(function, include_extras=True)
-    except NameError:  # of a class that only type checkers import
+    except NameError:  # for names imported only for type checking
         hints = {k: v for k, v in function.__annotations__.items() if not isinstance(v, str)}
     hints.pop("return", None)
     return hints
 
 
 def _plain(value: Any, numbers: bool = False, depth: int = 4) -> Any:
-    """``value`` with tuples for lists, and with Python's numbers for those of arrays."""
-    if hasattr(value, "tolist"):  # NumPy's and PyTorch's
+    """Converts lists to tuples, and scalars and arrays to Python numbers."""
+    if hasattr(value, "tolist"):  # NumPy and PyTorch
         value = value.tolist()
     if depth and isinstance(value, list | tuple | range):
         return tuple(_plain(v, numbers, depth - 1) for v in value)

@@ -1,4 +1,4 @@
-r"""Names, shapes and contracts that the whole package shares.
+r"""Names and contracts shared by the whole package.
 
 Symbols used in docstrings:
 
@@ -29,10 +29,10 @@ ITEM = "item"
 INTERACTS = (USER, "interacts", ITEM)
 REV_INTERACTS = (ITEM, "rev_interacts", USER)
 SIMILAR = (ITEM, "similar", ITEM)
-"""Edge type of the item graph that is merged from all modalities."""
+"""Edge type of the item graph merged from all modalities."""
 
 COOCCURS = (USER, "cooccurs", USER)
-"""Edge type of the graph of users who share items."""
+"""Edge type of the graph between users who share items."""
 
 
 def similar(modality: str) -> tuple[str, str, str]:
@@ -54,8 +54,9 @@ class Batch(NamedTuple):
 
     @classmethod
     def of_loader(cls, data: HeteroData) -> "Batch":
-        """The triples of a part that :class:`~torch_geometric.loader.LinkNeighborLoader` sampled
-        with ``neg_sampling="triplet"``, as row numbers of the part.
+        """The triples of a subgraph sampled by
+        :class:`~torch_geometric.loader.LinkNeighborLoader` with ``neg_sampling="triplet"``, as
+        indices into the subgraph.
 
         Raises:
             InputError: If it has none.
@@ -64,21 +65,21 @@ class Batch(NamedTuple):
         pos_item, neg_item = data[ITEM].get("dst_pos_index"), data[ITEM].get("dst_neg_index")
         if user is None or pos_item is None or neg_item is None:
             raise InputError(
-                "batch: the part has no 'src_index', 'dst_pos_index' and 'dst_neg_index'; expected "
-                "one of a LinkNeighborLoader with neg_sampling='triplet'"
+                "batch: the subgraph has no 'src_index', 'dst_pos_index' and 'dst_neg_index'; "
+                "expected one from a LinkNeighborLoader with neg_sampling='triplet'"
             )
         return cls(user, pos_item, neg_item)
 
 
 class Objective(NamedTuple):
-    """One of several objectives that a step minimises in turn.
+    """One of several objectives that are minimised in turn in each step.
 
     Attributes:
-        losses: Weighted scalar terms by name, of the data and a batch.
-        parameters: What its optimiser changes.
-        optimizer: Class of the optimiser; the run's if there is neither this nor options,
-            Adam if there are only options.
-        options: Its arguments; the learning rate is the run's if there is none.
+        losses: Function of data and batch that returns weighted scalar terms by name.
+        parameters: Parameters to optimise.
+        optimizer: Class of the optimiser. If not given, it is the run's, or Adam if there are
+            options.
+        options: Arguments of the optimiser; the learning rate defaults to the run's.
     """
 
     losses: Callable[[HeteroData, Batch], dict[str, Tensor]]

@@ -231,7 +231,7 @@ CASES = [
         "list is a folder",
         lambda folder: (folder / "item_ids.txt").mkdir(),
         "item_ids.txt: is a folder",
-        "an id a line",
+        "one id per line",
     ),
     case("id twice", item_ids(lambda ids: [*ids, "i8"]), "line 41 repeats 'i8' of line 9", "once"),
     case("id not listed", item_ids(lambda ids: ids[:39]), "itemID 'i39'", "list of 39 ids"),

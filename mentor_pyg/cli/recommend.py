@@ -103,7 +103,7 @@ def _add_items(recommender: Recommender, folder: Path, scale: str) -> Recommende
 def _read_ids(path: str | Path) -> list[str]:
     ids = read_ids(Path(path))
     if ids is None:
-        raise FileNotFoundError(f"{path}: not found; expected a file with an id a line")
+        raise FileNotFoundError(f"{path}: not found; expected a file with one id per line")
     return ids
 
 

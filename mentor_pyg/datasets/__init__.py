@@ -1,4 +1,4 @@
-"""From files, or a seed, to one :class:`~torch_geometric.data.HeteroData`."""
+"""Datasets: files or synthetic data as :class:`~torch_geometric.data.HeteroData`."""
 
 from .amazon import AmazonBaby, AmazonClothing, AmazonSports
 from .check import check_data

@@ -1,4 +1,4 @@
-"""Amazon Baby, Sports and Clothing, as the MMRec toolbox publishes them."""
+"""Amazon Baby, Sports and Clothing, as published with the MMRec toolbox."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,36 +17,35 @@ FILE = "https://drive.usercontent.google.com/download?export=download&confirm=t&
 
 @checked
 class AmazonDataset(MMRecDataset):
-    r"""A category of Amazon's reviews, in the form that papers on the subject compare on.
+    r"""A category of the Amazon reviews, in the version that most papers compare on.
 
-    Pairs of the 5-core, split for each user, with 4096-d visual features of a
-    convolutional network and 384-d textual ones of a sentence transformer, published with
-    the `MMRec <https://arxiv.org/abs/2302.03497>`_ toolbox. Items without a picture have
-    the mean of the others' visual features there, and no mask tells which they are.
+    It holds the pairs of the 5-core, split per user, with 4096-d visual features of a
+    convolutional network and 384-d textual features of a sentence transformer, published with
+    the `MMRec <https://arxiv.org/abs/2302.03497>`_ toolbox. Items without an image have the
+    mean of the others' visual features, and no mask marks them.
 
-    Files that ``root/<name>`` lacks are downloaded, those that are there are taken as
-    they are. They come from their authors if these give them an address, or from a
-    mirror: ``url``, else the environment variable ``MENTOR_PYG_MIRROR``. Each is put in
-    place only if its SHA-256 is the known one, so a mirror need not be trusted.
+    Files missing in ``root/<name>`` are downloaded; existing ones are not changed. Sources are
+    ``url``, the environment variable ``MENTOR_PYG_MIRROR``, or the authors' own address, in
+    this order. Files are accepted only with the known SHA-256, so mirrors need not be trusted.
 
     Args:
-        root: The folder above that of the dataset.
-        modalities: Which modalities to load, and to download; all if not given.
-        transform: Applied at every access.
+        root: Parent folder of the dataset's folder.
+        modalities: Modalities to download and load; all if not given.
+        transform: Applied at each access.
         pre_transform: Applied once, before caching.
-        force_reload: Whether to process again in spite of the cache.
-        url: Address that has ``<name>/<file>``.
-        progress: Whether to draw bars.
+        force_reload: Whether to ignore the cache.
+        url: Address of a mirror with ``<name>/<file>``.
+        progress: Whether to show progress bars.
 
     Raises:
-        InputError: If a file is missing and can't be downloaded; the message says where
-            to get it by hand.
+        InputError: If a file is missing and cannot be downloaded; the message says where
+            to get it manually.
     """
 
     category: ClassVar[str]
     page: ClassVar[str]
     files: ClassVar[tuple[RemoteFile, ...]]
-    """The table is the last, so that a folder isn't a dataset until it is complete."""
+    """The table comes last, so that incomplete folders are not taken for a dataset."""
 
     def __init__(
         self,
@@ -79,15 +78,15 @@ class AmazonDataset(MMRecDataset):
 
 # Checksums are those of the Git LFS pointers in data/ of
 # github.com/phamuyen171/22CQ-MultimodalRecommendation (commit 2452e9d), except that of
-# baby.inter. They were computed by people who downloaded the files: the authors publish none.
-# - Of Baby, several other projects have noted the same for their downloads, with the numbers
-#   of the files on the authors' drive and the checksum of baby.inter.
-# - Of Sports, another project has noted the same for the two arrays.
-# - Of Clothing, there is that source alone.
-# The tables there have CRLF for LF: without, their sizes are those of the copies in data/ of
+# baby.inter. The authors publish none.
+# - Baby: several other projects list the same checksums for their downloads, including that of
+#   baby.inter, with the file IDs on the authors' drive.
+# - Sports: another project lists the same for the two arrays.
+# - Clothing: there is no second source.
+# The tables there use CRLF; with LF, their sizes equal those of the copies in data/ of
 # github.com/sunflower82/5090_Professional_Original_paper_MMHCL_randoms (commit b8bda5a).
-# The drive's folders are linked by github.com/HubuKG/HEARec, Baby's by early versions of
-# github.com/enoche/BM3 as well; github.com/enoche/MMRec links the folder above them.
+# github.com/HubuKG/HEARec links the drive's folders, and early versions of
+# github.com/enoche/BM3 Baby's; github.com/enoche/MMRec links their parent folder.
 
 
 class AmazonBaby(AmazonDataset):
@@ -166,4 +165,4 @@ class AmazonClothing(AmazonDataset):
 
 
 BY_NAME = {cls.category: cls for cls in (AmazonBaby, AmazonSports, AmazonClothing)}
-"""The datasets by the names that papers call them."""
+"""The datasets by their usual names in papers."""

@@ -1,4 +1,4 @@
-"""Opens ``.npy`` files without running anything of theirs."""
+"""Safe reading of ``.npy`` files."""
 
 import zipfile
 from pathlib import Path
@@ -12,14 +12,13 @@ EXPECTED = "a .npy array of numbers"
 
 
 def open_array(path: Path) -> np.ndarray:
-    """The array in a ``.npy`` file of any version, memory-mapped and read-only.
+    """Opens a ``.npy`` file of any version, memory-mapped and read-only.
 
-    Nothing is allocated before the header is found to agree with the file's size, and
-    nothing is unpickled.
+    Nothing is unpickled, and nothing is allocated before the header agrees with the file size.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is no complete array, or has more after it.
+        InputError: If it is not a complete array, or is followed by other data.
     """
     check_file(path, EXPECTED)
     with open(path, "rb") as file:
@@ -27,13 +26,13 @@ def open_array(path: Path) -> np.ndarray:
     if not is_array and zipfile.is_zipfile(path):
         raise InputError(f"{path}: is an archive of arrays; expected a single .npy array")
     try:
-        if not is_array:  # NumPy would take it for a pickle
+        if not is_array:  # NumPy would try to unpickle it
             raise ValueError("it isn't in NumPy's format; a pickle, perhaps")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         rest = path.stat().st_size - array.offset - array.nbytes
         if rest > 0:
             raise ValueError(f"{rest} bytes follow its end")
-    except Exception as error:  # numpy raises half a dozen types for broken files
+    except Exception as error:  # NumPy raises many types for broken files
         found = reason(error)
         if "Python objects" in found:
             found = "Object arrays cannot be loaded"

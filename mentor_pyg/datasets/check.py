@@ -1,4 +1,4 @@
-"""One look at a graph before it is used, and one line about what is wrong with it."""
+"""Validation of graphs before use."""
 
 import torch
 from torch import Tensor
@@ -13,17 +13,15 @@ HINT = "from_interactions makes such data of any graph of users and items"
 
 
 def check_data(data: HeteroData, *splits: str) -> None:
-    """Refuses data that isn't a graph of users and items as all of the library expects it.
-
-    Values are looked at, which takes a pass over the pairs.
+    """Checks that data is a valid user-item graph. This takes one pass over the pairs.
 
     Args:
         data: The graph.
-        *splits: Out of :obj:`"val"` and :obj:`"test"`, those that have to be there.
+        *splits: Required splits, out of :obj:`"val"` and :obj:`"test"`.
 
     Raises:
-        InputError: If users, items or their pairs are missing, a pair is of a user or an item
-            that isn't there, or a split is missing or empty.
+        InputError: If users, items or pairs are missing, a pair is out of range, or a split
+            is missing or empty.
     """
     for node_type in (USER, ITEM):
         if node_type not in data.node_types or not data[node_type].num_nodes:
@@ -48,22 +46,22 @@ def check_data(data: HeteroData, *splits: str) -> None:
 
 
 def check_graph(data: HeteroData) -> None:
-    """Refuses a normalised graph that was made before the pairs have changed.
+    """Checks that the normalised graph, if any, was built from the current pairs.
 
     Raises:
-        InputError: If it is of other pairs than those of the data.
+        InputError: If it was built from other pairs.
     """
     store, size = data[INTERACTS], (data[USER].num_nodes, data[ITEM].num_nodes)
     adjacency = store.get("adjacency")
     if adjacency is not None and not _is_of(adjacency, store.edge_index, size):
         raise InputError(
-            f"data: the 'adjacency' of {INTERACTS} is of other pairs; "
-            "expected LightGCNNorm to come last, after the pairs have changed"
+            f"data: the 'adjacency' of {INTERACTS} belongs to other pairs; "
+            "expected LightGCNNorm to be applied after all changes of the pairs"
         )
 
 
 def _is_of(adjacency: Adjacency, pairs: Tensor, size: tuple[int, int]) -> bool:
-    """Whether the matrix has these pairs and no others."""
+    """Whether the matrix has exactly these pairs."""
     if adjacency.shape != size or adjacency.col.numel() != pairs.size(1):
         return False
     users = torch.arange(size[0], device=pairs.device)

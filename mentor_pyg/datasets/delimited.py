@@ -1,4 +1,4 @@
-"""Streams tables whose columns are separated by tabs or commas."""
+"""Streaming of tab- or comma-separated tables."""
 
 import csv
 from collections.abc import Generator, Sequence
@@ -11,7 +11,7 @@ from mentor_pyg.datasets.problems import BadValue, MissingColumn, Problems
 from mentor_pyg.errors import InputError, shown
 
 MAX_FIELD = 2**17
-"""Characters; a longer one is a file without line ends, or no table at all."""
+"""Maximum characters per field, to detect files that are not tables."""
 
 EXPECTED = "a row of short fields on one line, with quotes that end there"
 
@@ -25,19 +25,19 @@ def read_rows(
     gaps: bool = True,
     progress: bool = True,
 ) -> Generator[tuple[int, list[str]], None, None]:
-    """The values of some columns in every row, with the number of its line.
+    """Yields the line number and the values of some columns for each row.
 
     Args:
-        path: A text file as of :func:`~mentor_pyg.datasets.lines.read_lines`.
-        columns: Which columns, in this order.
-        problems: What happens to rows that can't be used; they are errors if not given.
+        path: A text file, see :func:`~mentor_pyg.datasets.lines.read_lines`.
+        columns: Names of the columns to return.
+        problems: Handling of invalid rows; they are errors if not given.
         header: Names of all columns, if the file has no header.
-        gaps: Whether there may be blank lines between the rows.
-        progress: Whether to show a bar.
+        gaps: Whether blank lines are allowed between rows.
+        progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it isn't such a table, or lacks a column.
+        InputError: If it is not such a table, or lacks a column.
     """
     problems, last = problems or Problems(), 0
     with closing(read_lines(path, problems, progress, has_header=header is None)) as lines:
@@ -63,10 +63,10 @@ def read_rows(
 
 
 def positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list[int]:
-    """Where columns are in a header.
+    """Positions of columns in a header.
 
     Raises:
-        MissingColumn: If one isn't there, or several times.
+        MissingColumn: If one is missing or repeated.
     """
     for name in columns:
         if header.count(name) != 1:
@@ -104,29 +104,28 @@ def _row(line: str, delimiter: str, width: int) -> list[str]:
 
 
 def find_delimiter(header: str) -> str:
-    """What separates the columns of a table with this first line."""
+    """Column separator of a table with this first line."""
     return "\t" if "\t" in header else ","
 
 
 def split_row(line: str, delimiter: str, width: int | None = None) -> list[str]:
-    """The fields of a line.
+    """Splits a line into fields.
 
-    Each line is a row of its own: if a field could go on in the next line, then a stray
-    quote (``"5 inch``) would swallow all rows up to the next one, and no one could tell.
+    Each line is a row. If fields could span lines, a stray quote (``"5 inch``) would silently
+    swallow all rows up to the next quote.
 
-    - Between commas, quotes have their usual meaning, and a stray one is an error.
-    - Between tabs, where MMRec and RecBole don't quote but pandas does, fields are taken
-      out of their quotes if that gives a row of the right width; any other quote is a
-      character like the others.
+    - With commas, quotes have their usual meaning, and a stray quote is an error.
+    - With tabs, where pandas writes quotes but MMRec and RecBole do not, quotes are removed if
+      this gives the right number of fields; otherwise they are ordinary characters.
 
     Args:
         line: The line, with or without its end.
         delimiter: See :func:`find_delimiter`.
-        width: How many fields there should be, if that is known.
+        width: Expected number of fields, if known.
 
     Raises:
-        csv.Error: If they can't be told; says what the line has. :obj:`EXPECTED` says
-            what was expected.
+        csv.Error: If the line is invalid; says what was found. :obj:`EXPECTED` says what was
+            expected.
     """
     line = line.rstrip("\r\n")
     row = line.split(delimiter)

@@ -1,4 +1,4 @@
-"""Fetches published files: resumed where they were cut, checked before they are put in place."""
+"""Download of published files, with resuming and checksums."""
 
 import hashlib
 import http.client
@@ -22,27 +22,27 @@ from mentor_pyg.errors import InputError, reason
 logger = logging.getLogger("mentor_pyg")
 
 MIRROR = "MENTOR_PYG_MIRROR"
-"""Environment variable: address of a server's folder with a folder for each dataset."""
+"""Environment variable with the address of a mirror, which has a folder per dataset."""
 
 PART = ".part"
-"""Ends the name of a file that isn't complete, or not checked yet."""
+"""Suffix of incomplete or unchecked files."""
 
 CHUNK = 2**18
 PAUSE = 1.0
-"""Seconds before the second attempt; doubled before each further one."""
+"""Seconds before the first retry; doubled for each further one."""
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)
-"""Status codes of servers that may do better in a moment."""
+"""HTTP status codes worth a retry."""
 
 
 class RemoteFile(NamedTuple):
     """A published file.
 
     Attributes:
-        name: What it is called in its folder.
-        size: Its bytes.
-        sha256: Of its content; of a ``.inter`` table, by lines that end in LF or in CRLF.
-        url: Where its authors publish it; None if it has no address of its own.
+        name: File name.
+        size: Size in bytes.
+        sha256: SHA-256 of its content; for a ``.inter`` table with LF or CRLF line ends.
+        url: The authors' download address, if there is one.
     """
 
     name: str
@@ -60,33 +60,33 @@ def download(
     attempts: int = 5,
     timeout: float = 30.0,
 ) -> None:
-    """Gets the files that a folder lacks; those that are there are left as they are.
+    """Downloads the missing files of a folder; existing files are not changed.
 
-    What was received before a failure or an interrupt is kept as ``<name>.part``, and the
-    next call goes on from there. A file gets its name when its checksum fits.
+    Partial downloads are kept as ``<name>.part``, and the next call resumes them. Files are
+    renamed once their checksum matches.
 
     Args:
-        files: What to get, in this order.
-        folder: Where to put it.
-        page: Where a person finds the files, for messages.
-        mirror: Address that has ``<name of the folder>/<file>``, used in place of the
-            files' own; if not given, ``$MENTOR_PYG_MIRROR``.
-        progress: Whether to draw bars.
-        attempts: How often in a row a transfer may fail without a new byte. A server
-            that was never reached is asked once.
-        timeout: Seconds to wait for a server's next bytes.
+        files: Files to download, in this order.
+        folder: Target folder.
+        page: Web page of the files, for messages.
+        mirror: Address with ``<name of the folder>/<file>`` to use instead of the files'
+            own addresses; ``$MENTOR_PYG_MIRROR`` if not given.
+        progress: Whether to show progress bars.
+        attempts: Maximum number of consecutive failures without progress. Unreachable servers
+            are not retried.
+        timeout: Seconds to wait for data.
 
     Raises:
-        InputError: If a file can't be had or doesn't have the checksum, the folder can't
-            take it, or another process downloads to it; the message says how to get it by
-            hand.
+        InputError: If a file cannot be downloaded or has another checksum, the folder is not
+            writable, or another process downloads to it; the message says how to get the file
+            manually.
     """
     if not _missing(files, folder):
         return
     mirror = mirror or os.environ.get(MIRROR)
     urls = {file: _address(file, folder, page, mirror) for file in _missing(files, folder)}
     check_writable(folder)
-    with sole_writer(folder):  # two that append to one part would spoil it, even once checked
+    with sole_writer(folder):  # two writers would corrupt a partial file
         missing = _missing(files, folder)
         _check_space(missing, folder)
         for file in missing:
@@ -96,8 +96,8 @@ def download(
                 _fetch(file, url, path, progress, attempts, timeout)
             except _Failed as error:
                 raise InputError(
-                    f"{path}: can't be downloaded from {url} ({error}); expected it there, or "
-                    f"put in place by hand from {page}"
+                    f"{path}: can't be downloaded from {url} ({error}); expected a download, or "
+                    f"the file placed there by hand from {page}"
                 ) from None
 
 
@@ -106,22 +106,22 @@ def _missing(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile]:
 
 
 class _Failed(Exception):
-    """A download that is given up."""
+    """A failed download."""
 
 
 class _Cut(Exception):
-    """A transfer that another attempt may complete."""
+    """A transfer that may succeed when repeated."""
 
 
 class _Unreachable(_Cut):
-    """No answer from a server."""
+    """A server that does not respond."""
 
 
 def _address(file: RemoteFile, folder: Path, page: str, mirror: str | None) -> str:
     url = f"{mirror.rstrip('/')}/{folder.name}/{file.name}" if mirror else file.url
     if url is None:
         raise InputError(
-            f"{folder / file.name}: not found, and no address of it is known; expected it by "
+            f"{folder / file.name}: not found, and has no download address; expected it by "
             f"hand from {page}, or a mirror in ${MIRROR}"
         )
     if not url.startswith(("http://", "https://")):
@@ -147,12 +147,12 @@ def _size(path: Path) -> int:
 def _fetch(
     file: RemoteFile, url: str, path: Path, progress: bool, attempts: int, timeout: float
 ) -> None:
-    """Receives a file, from the part of an earlier call if there is one, and checks it."""
+    """Downloads a file, resuming an earlier part, and checks it."""
     part = _part(path)
     resumed = part.exists()
     _receive(url, part, progress, attempts, timeout)
     found = _digests(file, part, progress)
-    if resumed and file.sha256 not in found:  # what was here is of another file
+    if resumed and file.sha256 not in found:  # the part may belong to another file
         part.unlink()
         _receive(url, part, progress, attempts, timeout)
         found = _digests(file, part, progress)
@@ -167,7 +167,7 @@ def _fetch(
 
 
 def _digests(file: RemoteFile, path: Path, progress: bool) -> list[str]:
-    """The checksums that a file may go by: tables come with both kinds of line ends."""
+    """Valid checksums of a file; tables may have either kind of line ends."""
     if file.name.endswith(".inter"):
         lines = path.read_bytes().replace(b"\r\n", b"\n")
         return [hashlib.sha256(x).hexdigest() for x in (lines, lines.replace(b"\n", b"\r\n"))]
@@ -184,7 +184,7 @@ def _byte_bar(what: str, show: bool, total: int | None, done: int = 0) -> "tqdm[
 
 
 def _receive(url: str, part: Path, progress: bool, attempts: int, timeout: float) -> None:
-    """Makes a part complete, in as many transfers as it takes."""
+    """Completes a partial file, with retries."""
     failures, longest, reached = 0, _size(part), False
     while True:
         try:
@@ -201,7 +201,7 @@ def _receive(url: str, part: Path, progress: bool, attempts: int, timeout: float
 
 
 def _transfer(url: str, part: Path, progress: bool, timeout: float) -> None:
-    """Appends what a part lacks; a server that knows no ranges sends everything anew."""
+    """Appends the missing bytes; servers without range support send the whole file."""
     start = _size(part)
     headers = {"User-Agent": "mentor_pyg"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
@@ -210,14 +210,14 @@ def _transfer(url: str, part: Path, progress: bool, timeout: float) -> None:
         )
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # nothing lies behind what is here
+        if error.code == 416:  # the part is complete
             return
         raise (_Cut if error.code in PASSING else _Failed)(f"status {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
         raise _Unreachable(getattr(error, "reason", error)) from None
     with response:
         if response.headers.get_content_type() == "text/html":
-            raise _Failed("a web page in place of the file")
+            raise _Failed("received a web page instead of the file")
         start = start if response.status == 206 else 0
         rest = response.headers["Content-Length"]
         total = None if rest is None else start + int(rest)
@@ -229,7 +229,7 @@ def _transfer(url: str, part: Path, progress: bool, timeout: float) -> None:
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
     try:
-        while chunk := response.read1(CHUNK):  # what has come, so that no byte is lost
+        while chunk := response.read1(CHUNK):  # returns available bytes, so that none are lost
             yield chunk
     except (OSError, http.client.HTTPException) as error:
         raise _Cut(reason(error)) from None
@@ -241,7 +241,7 @@ def _write(chunks: Iterator[bytes], part: Path, mode: str, bar: "tqdm[Any]") -> 
             for chunk in chunks:
                 out.write(chunk)
                 bar.update(len(chunk))
-    except OSError as error:  # of the disk: those of the network are _Cut
+    except OSError as error:  # from the disk; network errors are _Cut
         raise InputError(
             f"{part}: can't be written ({error.strerror}); expected a disk with room for it"
         ) from None

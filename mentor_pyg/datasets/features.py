@@ -1,4 +1,4 @@
-"""Reads and checks the items' content features, ``<stem>_feat.npy``."""
+"""Reading and validation of item features, ``<stem>_feat.npy``."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,9 @@ from mentor_pyg.datasets.arrays import open_array
 from mentor_pyg.errors import InputError, shown
 
 MODALITY_NAMES = {"image": "visual", "text": "textual", "audio": "acoustic"}
-"""What the layout calls a file, and what the field calls the modality."""
+"""Names of modalities by file name."""
 
-IDS = "an id a line"
+IDS = "one id per line"
 SUFFIX, MASK_SUFFIX, IDS_SUFFIX = "_feat.npy", "_mask.npy", "_ids.txt"
 
 
@@ -21,7 +21,7 @@ def find_features(root: Path) -> dict[str, Path]:
     """Feature files of a folder by modality, sorted by file name.
 
     Raises:
-        InputError: If two files are of the same modality.
+        InputError: If two files have the same modality.
     """
     found: dict[str, Path] = {}
     for path in sorted(root.glob(f"*{SUFFIX}")):
@@ -37,10 +37,10 @@ def find_features(root: Path) -> dict[str, Path]:
 
 
 def check_modality(name: str, where: Path | str) -> None:
-    """Fails before any work if models can't have a part of this name.
+    """Checks that models can have a submodule with this name.
 
     Raises:
-        InputError: If a :class:`~torch.nn.ModuleDict` doesn't take it as a key.
+        InputError: If :class:`~torch.nn.ModuleDict` does not accept it as a key.
     """
     try:
         ModuleDict({name: Identity()})
@@ -52,17 +52,17 @@ def check_modality(name: str, where: Path | str) -> None:
 
 
 def mask_path(feature_path: Path) -> Path:
-    """Where the mask of a feature file lies, if it has one."""
+    """Path of the mask of a feature file."""
     return feature_path.with_name(feature_path.name.removesuffix(SUFFIX) + MASK_SUFFIX)
 
 
 def read_features(path: Path, num_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features [I, D_m], float32, and their mask [I], False where an item has none.
+    """Features [I, D_m], float32, and mask [I], False where an item has none.
 
-    Masked rows are set to zero, whatever the file holds there.
+    Masked rows are set to zero.
 
     Raises:
-        InputError: If a file is damaged or doesn't fit the interactions.
+        InputError: If a file is damaged, or does not fit the interactions.
     """
     x = open_array(path)
     if x.ndim != 2 or x.shape[1] == 0:
@@ -104,12 +104,12 @@ def _read_mask(path: Path, num_items: int) -> np.ndarray:
 
 
 def read_ids(path: Path) -> list[str] | None:
-    """Original ids in row order, one a line, without the blanks around them; None if there
-    is no such file.
+    """Original IDs in the order of rows, one per line, stripped of blanks; None if there is no
+    such file.
 
     Raises:
-        FileNotFoundError: If it is a link to nothing.
-        InputError: If it can't be read, has a blank line, or an id twice.
+        FileNotFoundError: If it is a broken link.
+        InputError: If it cannot be read, or has a blank line or a repeated ID.
     """
     if not os.path.lexists(path):
         return None
@@ -118,12 +118,12 @@ def read_ids(path: Path) -> list[str] | None:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} isn't UTF-8; expected a text file") from None
-    # Not by `splitlines`, which takes further characters for ends of lines than tables do:
+    # `splitlines` would also split at characters that do not end lines in tables.
     ids = [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
     seen: dict[str, int] = {}
     for line, label in enumerate(ids, 1):
         if not label:
-            raise InputError(f"{path}: line {line} is blank; expected an id a line")
+            raise InputError(f"{path}: line {line} is blank; expected {IDS}")
         if label in seen:
             raise InputError(
                 f"{path}: line {line} repeats {shown(label)} of line {seen[label]}; "

@@ -1,4 +1,4 @@
-"""Reads and checks the table of interactions, ``<name>.inter``."""
+"""Reading and validation of the table of interactions, ``<name>.inter``."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,15 +18,15 @@ from mentor_pyg.errors import InputError, shown
 COLUMNS = ("userID", "itemID", "x_label")
 TABLE = "a table of interactions"
 MAX_ROWS_PER_ID = 10
-"""Integer ids are row numbers, so few of them may go unused."""
+"""Maximum ratio of the largest integer ID to the number of IDs, since IDs are row numbers."""
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """Checked interactions: ``user``, ``item`` and ``label`` are int64 arrays [n].
+    """Validated interactions: ``user``, ``item`` and ``label`` are int64 arrays [n].
 
-    ``user_ids`` and ``item_ids`` hold the original ids in the order of the rows, or
-    None where ids are the row numbers themselves.
+    ``user_ids`` and ``item_ids`` hold original IDs in the order of rows; None if IDs are row
+    numbers.
     """
 
     user: np.ndarray
@@ -43,18 +43,18 @@ def read_interactions(
 ) -> Interactions:
     """Reads a TSV or CSV file with the columns userID, itemID and x_label.
 
-    Columns may come in any order, further ones are ignored. Ids that all are
-    non-negative integers, as one writes them (not ``01``), are row numbers; else they are
-    labels and numbered in sorted order, unless a list says which row is whose.
+    Columns may be in any order, and others are ignored. If all IDs are non-negative integers
+    in plain notation (not ``01``), they are row numbers. Otherwise they are labels, numbered
+    in sorted order or by the given lists.
 
     Args:
-        path: The file.
-        user_ids: All user ids in row order.
-        item_ids: All item ids in row order.
+        path: Path of the file.
+        user_ids: All user IDs in the order of rows.
+        item_ids: All item IDs in the order of rows.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If its content can't be used, with the line.
+        InputError: If its content is invalid; the message names the line.
     """
     columns = _read_columns(path)
     label = _read_labels(path, columns["x_label"])
@@ -70,10 +70,10 @@ def read_interactions(
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of texts of any length, each kept once.
+    """A column of strings, each stored once.
 
-    Row r has the text ``texts[codes[r]]``, without the blanks around it. Codes are given
-    out in the order of the rows.
+    Row r has the string ``texts[codes[r]]``, stripped of blanks. Codes are numbered by first
+    occurrence.
     """
 
     name: str
@@ -81,12 +81,12 @@ class _Column:
     texts: list[str]
 
     def line(self, code: int) -> int:
-        """The first line of the file that has a text."""
+        """Number of the first line with this string."""
         return int(np.argmax(self.codes == code)) + 2
 
 
 def _read_columns(path: Path) -> dict[str, _Column]:
-    """The three columns by name, read in pieces to bound the memory."""
+    """The three columns by name, read in pieces to bound memory."""
     check_file(path, TABLE)
     code_of: list[defaultdict[str, int]] = [defaultdict(count().__next__) for _ in COLUMNS]
     with closing(read_rows(path, COLUMNS, gaps=False, progress=False)) as rows:
@@ -100,8 +100,8 @@ def _read_columns(path: Path) -> dict[str, _Column]:
 def _code(
     rows: Iterator[tuple[int, list[str]]], code_of: list[defaultdict[str, int]], size: int = 2**16
 ) -> Iterator[np.ndarray]:
-    """Codes [3, n] of some rows after the others; ``code_of`` has the texts they stand for."""
-    # Not as a list of rows, which Python's collector of garbage would go through again and again:
+    """Yields codes [3, n] of blocks of rows; ``code_of`` collects their strings."""
+    # A list of all rows would slow down Python's garbage collector.
     while piece := list(chain.from_iterable(row for _, row in islice(rows, size))):
         yield np.array(
             [
@@ -113,14 +113,14 @@ def _code(
 
 
 def _strip(name: str, codes: np.ndarray, code_of: Iterable[str]) -> _Column:
-    """The column without blanks around its texts, by which some may become equal."""
+    """Strips the strings of a column and merges those that become equal."""
     again: defaultdict[str, int] = defaultdict(count().__next__)
     new = np.array([again[text.strip()] for text in code_of], dtype=np.int32)
     return _Column(name, codes if len(again) == len(new) else new[codes], list(again))
 
 
 def _read_labels(path: Path, column: _Column) -> np.ndarray:
-    """The split of each row; ``1`` may be written ``1.0``, as pandas does beside gaps."""
+    """Split of each row; ``1.0`` is accepted for ``1``, as pandas writes it beside gaps."""
     known = {0.0: 0, 1.0: 1, 2.0: 2}
     splits = np.empty(len(column.texts), dtype=np.int64)
     for code, text in enumerate(column.texts):
@@ -137,7 +137,7 @@ def _read_labels(path: Path, column: _Column) -> np.ndarray:
 def _number(
     path: Path, column: _Column, ids: list[str] | None
 ) -> tuple[np.ndarray, int, list[str] | None]:
-    """Row numbers of a column of ids, how many rows there are, and the ids by row."""
+    """Row numbers of a column of IDs, number of rows, and IDs by row."""
     if "" in column.texts:
         line = column.line(column.texts.index(""))
         raise InputError(f"{path}: line {line} has an empty {column.name}; expected an id")
@@ -160,7 +160,7 @@ def _number(
 
 
 def _check_rows(path: Path, column: _Column, numbers: list[int]) -> np.ndarray:
-    """Row numbers as int64, if they can be such."""
+    """Row numbers as int64, after checking their range."""
     lowest, highest, distinct = min(numbers), max(numbers), len(numbers)
     if lowest < 0:
         line = column.line(numbers.index(lowest))

@@ -1,4 +1,4 @@
-"""Streams the lines of text files, gzipped or not."""
+"""Streaming of lines from text files, gzipped or not."""
 
 import gzip
 import zlib
@@ -12,7 +12,7 @@ from mentor_pyg.errors import InputError, reason
 
 LINES_PER_UPDATE = 1024
 MAX_LINE = 2**22
-"""Bytes; a longer one is no row but a file without line ends, or a bomb of zeros."""
+"""Maximum bytes per line, to detect files without line ends and decompression bombs."""
 
 NO_TEXT = {
     b"\xff\xfe": "UTF-16 or UTF-32",
@@ -26,24 +26,24 @@ NO_TEXT = {
     b"PAR1": "Parquet",
     b"\x93NUMPY": "an array of NumPy",
 }
-"""How files begin that aren't UTF-8."""
+"""First bytes of files that are not UTF-8."""
 
 
 def read_lines(
     path: Path, problems: Problems, progress: bool = True, has_header: bool = False
 ) -> Generator[tuple[int, str], None, None]:
-    """Lines that aren't blank with their numbers, from 1.
+    """Yields lines that are not blank, with their numbers from 1.
 
     Args:
-        path: A UTF-8 file; it is unpacked on the way if its name ends in ``.gz``.
-        problems: What happens to lines that aren't UTF-8.
-        progress: Whether to show a bar of the bytes read.
-        has_header: Whether the first line can't be left out.
+        path: A UTF-8 file, gzipped if its name ends in ``.gz``.
+        problems: Handling of lines that are not UTF-8.
+        progress: Whether to show a progress bar.
+        has_header: Whether the first line is a header, which must be valid.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is a folder, is empty, is no text, has a line of more than 4 MiB,
-            isn't a gzip file in spite of its name or ends early.
+        InputError: If it is a folder, empty, not text or not valid gzip, or has a line of more
+            than 4 MiB.
     """
     check_file(path)
     number, started = 0, False

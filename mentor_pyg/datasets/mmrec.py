@@ -30,7 +30,7 @@ from mentor_pyg.options import checked
 from mentor_pyg.typing import INTERACTS, ITEM, REV_INTERACTS, USER
 
 FORMAT = 4
-"""Goes into the cache key; raise it when the processed form, or what files mean, changes."""
+"""Version in the cache key; increase it when the processed form or its meaning changes."""
 
 
 @checked
@@ -44,35 +44,31 @@ class MMRecDataset(InMemoryDataset):
                             ``image``, ``text`` and ``audio`` become the modalities
                             ``visual``, ``textual`` and ``acoustic``
     ``<stem>_mask.npy``     optional, bool [I], False where an item has no content
-    ``user_ids.txt``,       optional, original ids in row order, one a line; needed when
-    ``item_ids.txt``        item ids are labels and there are features
+    ``user_ids.txt``,       optional, original IDs in the order of rows, one per line;
+    ``item_ids.txt``        required for features if item IDs are labels
     ======================  ============================================================
 
-    The only element is a :class:`~torch_geometric.data.HeteroData` with ``user`` and
-    ``item`` nodes, ``item.x_<modality>`` (and ``item.mask_<modality>`` where something
-    is missing), training pairs as ``(user, interacts, item).edge_index``, held-out pairs
-    as its ``val_edge_label_index`` and ``test_edge_label_index``, and the reverse edges
-    ``(item, rev_interacts, user)``. ``original_id`` of both node types maps rows back.
+    The only element is a :class:`~torch_geometric.data.HeteroData` with ``user`` and ``item``
+    nodes, ``item.x_<modality>`` (and ``item.mask_<modality>`` if content is missing), training
+    pairs as ``(user, interacts, item).edge_index``, held-out pairs as its
+    ``val_edge_label_index`` and ``test_edge_label_index``, and reverse edges
+    ``(item, rev_interacts, user)``. Both node types have an ``original_id``.
 
-    The processed data are kept in ``$MENTOR_PYG_CACHE`` or ``~/.cache/mentor_pyg`` under a
-    key of all arguments and of the content of all files. No file is ever unpickled.
-
+    Processed data are cached in ``$MENTOR_PYG_CACHE`` or ``~/.cache/mentor_pyg``; the key covers
+    all arguments and the content of all files. Nothing is unpickled.
     Args:
-        root: The folder.
-        name: Stem of the ``.inter`` file; may be left out if there is only one.
-        modalities: Which modalities to load, in any order; all that are found if not
-            given, none if empty.
-        transform: Applied at every access.
-        pre_transform: Applied once, before the data are kept, if it is one of PyG's or this
-            package's transforms, or a list or composition of such, of which a key can be
-            made. Anything else, such as a function or a class of your own, is applied at
-            each load instead, to the data that are kept without it, since another may look
-            the same.
-        force_reload: Whether to process again in spite of the cache.
+        root: Folder of the dataset.
+        name: Stem of the ``.inter`` file; optional if there is only one.
+        modalities: Modalities to load; all if not given, none if empty.
+        transform: Applied at each access.
+        pre_transform: Applied once, before caching, if it is a transform of PyG or this package
+            with a known key, or a list or composition of these. Other functions and classes
+            are applied at each load to the cached data, since their keys could be ambiguous.
+        force_reload: Whether to ignore the cache.
 
     Raises:
-        FileNotFoundError: If the folder or its table doesn't exist.
-        InputError: If a file can't be used; the message says where and why.
+        FileNotFoundError: If the folder or its table does not exist.
+        InputError: If a file is invalid; the message says where and why.
     """
 
     def __init__(
@@ -89,7 +85,7 @@ class MMRecDataset(InMemoryDataset):
         self.name = self.table.stem
         self.features = _choose(self.folder, find_features(self.folder), modalities)
         self.id_files = {node: self.folder / f"{node}{IDS_SUFFIX}" for node in (USER, ITEM)}
-        # A transform whose key isn't sure is applied to what is kept without it:
+        # Transforms without a reliable key are applied after caching.
         key_of_transform = transform_key(pre_transform)
         kept = None if key_of_transform is None else pre_transform
         self.key = fingerprint(FORMAT, self._content(), key_of_transform)
@@ -100,11 +96,11 @@ class MMRecDataset(InMemoryDataset):
             data = self._read()
             if self._content() != content:
                 raise InputError(
-                    f"{self.folder}: changed while it was read; expected files to stay as they are"
+                    f"{self.folder}: changed while it was read; expected unchanged files"
                 )
             return (data if kept is None else kept(data)).to_dict()
 
-        # Not by `process()`, around which PyG leaves pickles:
+        # PyG's `process()` would leave pickles behind.
         name = f"{self._kept_as}/{self.processed_file_names}"
         data = HeteroData.from_dict(cached(name, build, force_reload))
         self.data = data if kept is pre_transform else self.pre_transform(data)
@@ -122,7 +118,7 @@ class MMRecDataset(InMemoryDataset):
         return "data.pt"
 
     def _content(self) -> list[tuple[str, str]]:
-        """The names of all files with keys of what they hold, the features in their order."""
+        """Names and hashes of all files, with features in their order."""
         kinds = {self.table: TABLE} | dict.fromkeys(self.id_files.values(), IDS)
         for path in self.features.values():
             kinds |= {path: ARRAY, mask_path(path): ARRAY}
@@ -140,18 +136,18 @@ class MMRecDataset(InMemoryDataset):
             label = next(label for label in table.item_ids if not is_integer(label))
             raise InputError(
                 f"{self.table}: itemIDs are labels ({shown(label)}), so rows of "
-                f"{first.name} can't be told; expected {self.id_files[ITEM].name} beside it"
+                f"{first.name} can't be assigned; expected {self.id_files[ITEM].name} beside it"
             )
         features = {m: read_features(p, table.num_items) for m, p in self.features.items()}
         return to_hetero_data(table, features)
 
     def statistics(self) -> DatasetStatistics:
-        """Sizes of the splits, cold users and items, coverage of each modality."""
+        """Sizes of the splits, cold users and items, and coverage of each modality."""
         return statistics(self._data)
 
 
 def find_table(folder: Path, name: str | None = None) -> Path:
-    """The table of interactions in a folder."""
+    """Path of the table of interactions in a folder."""
     check_folder(folder, "a folder with a .inter file")
     if name is not None:
         return folder / f"{name}.inter"
@@ -181,7 +177,7 @@ def _choose(folder: Path, found: dict[str, Path], wanted: Sequence[str] | None) 
 def to_hetero_data(
     table: Interactions, features: dict[str, tuple[np.ndarray, np.ndarray]]
 ) -> HeteroData:
-    """Interactions, and features with their masks, as one graph."""
+    """Creates a graph from interactions, and features with masks."""
     pairs = torch.from_numpy(np.stack([table.user, table.item]))
     train, val, test = (pairs[:, torch.from_numpy(table.label == split)] for split in range(3))
 

@@ -1,4 +1,4 @@
-"""Original ids that are texts, one for each row, and that follow their rows."""
+"""Original IDs that are strings, as a tensor-like attribute of nodes."""
 
 import re
 import reprlib
@@ -16,30 +16,29 @@ OF_ROWS = frozenset(
         *("to", "cpu", "cuda", "pin_memory", "share_memory_"),
     }
 )
-"""Operations that choose, repeat, or move rows, and leave their content as it is."""
+"""Operations that select, repeat or move rows without changing their content."""
 
 IN_PLACE = re.compile(r"__i\w+__|[a-z]\w*_")
-"""Names of operations that would change the entries."""
+"""Names of operations that would modify entries."""
 
 
 class OriginalIds(Tensor):
-    """Texts [N], one for each row of a node type: ``ids[row]`` is the id of ``row``.
+    """Strings [N], one for each node of a type: ``ids[row]`` is the ID of ``row``.
 
-    It is a tensor, since that is what PyG's loaders, ``data.subgraph``, ``data.to``,
-    batches and the like choose rows of, so that the ids of a sampled graph are those of
-    its own rows. To Python it is a sequence of texts that doesn't change: it has a length,
-    is iterated, and equals a list with the same ids. :func:`numpy.asarray` and
-    :meth:`tolist` give all texts. Saving and loading it takes no more than what
-    :func:`torch.load` permits with ``weights_only``.
+    It is a tensor so that PyG's loaders, ``data.subgraph``, ``data.to``, batches etc. select
+    its rows along with the other attributes of nodes. In Python it behaves like an immutable
+    sequence of strings: it has a length, can be iterated, and equals a list of the same IDs.
+    :func:`numpy.asarray` and :meth:`tolist` return all strings. :func:`torch.load` accepts it
+    with ``weights_only``.
 
-    Ids that are integers need no such class: they are a tensor. The only argument,
-    ``labels``, holds the ids in the order of the rows.
+    Integer IDs are stored as a plain tensor instead. The only argument, ``labels``, holds the
+    IDs in the order of rows.
 
     Raises:
-        TypeError: By operations that compute with the entries, which are no numbers.
+        TypeError: By operations that compute with the entries.
     """
 
-    # The entries of the tensor are positions in these texts, which slices share.
+    # Entries of the tensor are positions in these strings, which slices share.
     _labels: np.ndarray
 
     @staticmethod
@@ -57,7 +56,7 @@ class OriginalIds(Tensor):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = dict(kwargs or {})
-        kwargs.pop("out", None)  # PyG's workers put results into shared memory
+        kwargs.pop("out", None)  # PyG's workers pass shared memory
         name = getattr(func, "__name__", str(func))
         if name == "cat":
             return _concatenate(*args, **kwargs)
@@ -75,7 +74,7 @@ class OriginalIds(Tensor):
         raise TypeError(f"original ids are texts, for which '{name}' has no meaning")
 
     def __getitem__(self, index: Any) -> Any:
-        """The text of one row, or the ids of several."""
+        """The string of one row, or the IDs of several."""
         chosen = super().__getitem__(index)
         return chosen if chosen.dim() else self._labels[int(_positions(chosen))]
 
@@ -96,11 +95,11 @@ class OriginalIds(Tensor):
     __hash__ = Tensor.__hash__
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """The texts as an array of objects."""
+        """The strings as an object array."""
         return self._labels[_positions(self).cpu().numpy()]
 
     def tolist(self) -> list[str]:
-        """The texts as a list."""
+        """The strings as a list."""
         return self.numpy().tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

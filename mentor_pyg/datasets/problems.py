@@ -1,4 +1,4 @@
-"""What happens to rows that can't be used."""
+"""Handling of invalid rows."""
 
 import logging
 from collections import Counter
@@ -12,7 +12,7 @@ logger = logging.getLogger("mentor_pyg")
 
 
 class MissingColumn(InputError):
-    """A table or a record of it lacks a column; whoever named the column may say how."""
+    """Raised if a table or record lacks a column, so that callers can explain the column."""
 
     def __init__(self, message: str, column: str) -> None:
         super().__init__(message)
@@ -20,8 +20,8 @@ class MissingColumn(InputError):
 
 
 class BadValue(ValueError):
-    """A row that can't be used: a short reason to count it by, what it has, what was expected,
-    and which column it lacks, if it lacks one."""
+    """An invalid row: the reason to count it by, what was found and expected, and the missing
+    column, if any."""
 
     def __init__(self, reason: str, found: str, expected: str, lacks: str | None = None) -> None:
         super().__init__(reason, found, expected)
@@ -31,14 +31,14 @@ class BadValue(ValueError):
 @checked
 @dataclass
 class Problems:
-    """Fails at the first row that can't be used, or leaves such rows out and counts them.
+    """Raises an error for the first invalid row, or skips and counts invalid rows.
 
     Args:
         on_error: :obj:`"fail"` or :obj:`"skip"`.
 
     Attributes:
-        skipped: How many rows were left out, by reason.
-        examples: Where the first of them is, by reason.
+        skipped: Number of skipped rows by reason.
+        examples: Location of the first one by reason.
     """
 
     on_error: OnError = "fail"
@@ -46,14 +46,14 @@ class Problems:
     examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, where: str, bad: BadValue) -> None:
-        """Raises an :class:`InputError`, or leaves the row out."""
+        """Raises an :class:`InputError`, or skips the row."""
         if self.on_error == "fail":
             message = _line(where, bad)
             raise MissingColumn(message, bad.lacks) if bad.lacks else InputError(message) from None
         self.leave_out(where, bad)
 
     def leave_out(self, where: str, bad: BadValue) -> None:
-        """Counts the row and logs the first of a kind."""
+        """Counts a skipped row, and logs the first for each reason."""
         if bad.reason not in self.examples:
             self.examples[bad.reason] = where
             logger.warning(f"skipped: {_line(where, bad)}")

@@ -1,13 +1,13 @@
-"""Tells row numbers from labels that only look like them."""
+"""Distinction between row numbers and labels that look similar."""
 
 from collections.abc import Iterable
 
 
 def is_integer(text: str) -> bool:
-    """Whether a text is an integer as Python writes it, blanks around it aside.
+    """Whether a string is an integer in Python's notation, apart from blanks around it.
 
-    ``01``, ``1_0`` and ``+1`` are labels, though :obj:`int` reads them; else several ids
-    would become one.
+    ``01``, ``1_0`` and ``+1`` are labels, though :obj:`int` accepts them; otherwise different
+    IDs would become equal.
     """
     try:
         return str(int(text)) == text.strip()
@@ -16,7 +16,7 @@ def is_integer(text: str) -> bool:
 
 
 def as_integers(texts: Iterable[str]) -> list[int] | None:
-    """Texts as integers of any size, or None if one of them is a label, see
-    :func:`is_integer`; what the others are makes no difference."""
+    """Converts strings to integers of any size; None if one is a label, see
+    :func:`is_integer`."""
     texts = list(texts)
     return [int(text) for text in texts] if all(map(is_integer, texts)) else None

@@ -8,18 +8,18 @@ from mentor_pyg.typing import INTERACTS, ITEM, USER, modalities
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """Sizes of a dataset; ``str()`` gives a table.
+    """Sizes of a dataset; ``str()`` returns a table.
 
     Attributes:
         users: Number of users U.
         items: Number of items I.
         pairs: Number of pairs by split.
         sparsity: Share of user-item pairs without interaction, over all splits.
-        cold_users: Users without training pairs; they are not evaluated.
-        dropped_pairs: Their held-out pairs, by split.
-        cold_items: Items without training pairs; they are ranked by their content.
-        coverage: Share of items that have content, by modality.
-        widths: Width D_m of the features, by modality.
+        cold_users: Number of users without training pairs, who are not evaluated.
+        dropped_pairs: Number of their held-out pairs by split.
+        cold_items: Number of items without training pairs, ranked by their content.
+        coverage: Share of items that have content by modality.
+        widths: Width D_m of the features by modality.
     """
 
     users: int
@@ -52,7 +52,7 @@ class DatasetStatistics:
 
 
 def statistics(data: HeteroData) -> DatasetStatistics:
-    """Counts what ``data`` holds."""
+    """Computes the statistics of ``data``."""
     num_users, num_items = data[USER].num_nodes, data[ITEM].num_nodes
     store = data[INTERACTS]
     seen_user = store.edge_index[0].bincount(minlength=num_users) > 0

@@ -1,4 +1,4 @@
-"""Where a run's data comes from."""
+"""Data sources of runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,15 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
 
 SYNTHETIC = "synthetic"
-"""The origin of data that are made up."""
+"""Origin of synthetic data."""
 
 KNOWN = (SYNTHETIC, *BY_NAME)
-"""Datasets that :func:`open_source` knows by name."""
+"""Names of datasets that :func:`open_source` accepts."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset with its name and where it is from: a folder, or "synthetic"."""
+    """A dataset with its name and origin: a folder, or "synthetic"."""
 
     name: str
     origin: str
@@ -32,16 +32,16 @@ class Source:
 
 @checked
 def open_source(folder: str | Path) -> Source:
-    """The dataset in a folder.
+    """Opens a dataset.
 
     Args:
         folder: A folder in the MMRec layout; :obj:`"baby"`, :obj:`"sports"` or
-            :obj:`"clothing"`, downloaded to ``data`` if need be; or :obj:`"synthetic"`
-            for a synthetic dataset of the size of Baby.
+            :obj:`"clothing"`, downloaded to ``data`` if necessary; or :obj:`"synthetic"` for
+            a synthetic dataset of the size of Baby.
 
     Raises:
-        FileNotFoundError: If the folder or its table doesn't exist.
-        InputError: If the data can't be used.
+        FileNotFoundError: If the folder or its table does not exist.
+        InputError: If the data are invalid.
     """
     if folder == "":
         raise InputError("data: folder '' not found; expected a folder with a .inter file")
@@ -55,14 +55,14 @@ def open_source(folder: str | Path) -> Source:
 
 
 def synthetic_warning(origin: str) -> list[str]:
-    """The line that goes with figures on made-up data; none for data from elsewhere."""
+    """Warning line for results on synthetic data; empty for other data."""
     if origin != SYNTHETIC:
         return []
-    return ["!! SYNTHETIC DATA: made up by a seed; the figures compare with no paper !!"]
+    return ["!! SYNTHETIC DATA: results are not comparable with published ones !!"]
 
 
 def data_fingerprint(data: HeteroData) -> str:
-    """A key of the content of all pairs, features and masks; ids don't count."""
+    """Fingerprint of all pairs, features and masks, without IDs."""
     parts = [
         (str(store._key), name, content_hash(value))
         for store in data.stores

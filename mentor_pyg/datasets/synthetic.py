@@ -17,15 +17,15 @@ BABY_CHANNELS = {"visual": 4096, "textual": 384}
 
 @checked
 class SyntheticDataset(InMemoryDataset):
-    r"""Made-up interactions and features of the size of Amazon Baby, for use anywhere.
+    r"""Synthetic interactions and features of the size of Amazon Baby.
 
-    Items belong to topics; a user likes a few topics and draws items of them by
-    popularity, which is long-tailed, as the users' activity is. Each modality shows a
-    noisy and incomplete picture of an item's topic: topics that share a look can't be
-    told apart by it, so that modalities complement each other and the graph.
+    Items belong to topics. Each user likes a few topics and samples their items by
+    popularity; popularity and the users' activity are long-tailed. Each modality gives a
+    noisy and incomplete view of an item's topic: some topics look the same in it, so that
+    modalities complement each other and the graph.
 
-    Every user has at least five pairs, of which one in ten, and at least one, are
-    validation and test pairs each, as in the papers' splits.
+    Each user has at least five pairs. One in ten, and at least one, is a validation pair, and
+    as many are test pairs, as in the papers' splits.
 
     Args:
         num_users: Number of users U.
@@ -33,11 +33,11 @@ class SyntheticDataset(InMemoryDataset):
         num_pairs: Number of pairs over all splits, at least 5 U.
         channels: Width D_m of the features by modality.
         num_topics: Number of topics.
-        seed: Everything follows from it.
-        transform: Applied at every access.
+        seed: Random seed.
+        transform: Applied at each access.
 
     Raises:
-        InputError: If an argument is out of range, or the sizes don't fit each other.
+        InputError: If an argument is out of range, or the sizes do not fit each other.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class SyntheticDataset(InMemoryDataset):
 
     @classmethod
     def tiny(cls, seed: int = 0, **kwargs) -> "SyntheticDataset":  # type: ignore[no-untyped-def]
-        """A dataset for tests: 60 users, 40 items, trained on in a second."""
+        """A dataset for tests: 60 users and 40 items, trained within a second."""
         sizes: dict[str, Any] = {
             "num_users": 60,
             "num_items": 40,
@@ -84,12 +84,12 @@ class SyntheticDataset(InMemoryDataset):
         return cls(**(sizes | kwargs), seed=seed)
 
     def statistics(self) -> DatasetStatistics:
-        """Sizes of the splits, cold users and items, coverage of each modality."""
+        """Sizes of the splits, cold users and items, and coverage of each modality."""
         return statistics(self._data)
 
 
 def _degrees(rng: np.random.Generator, users: int, items: int, pairs: int) -> np.ndarray:
-    """Pairs of each user: at least five, long-tailed, of the given sum."""
+    """Number of pairs per user: at least five, long-tailed, with the given sum."""
     weight = rng.pareto(1.8, users) + 0.05
     limit = max(5, items // 2)
     degree = np.full(users, 5)
@@ -103,7 +103,7 @@ def _degrees(rng: np.random.Generator, users: int, items: int, pairs: int) -> np
 def _draw_pairs(
     rng: np.random.Generator, degree: np.ndarray, topic: np.ndarray, num_topics: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct pairs with the given number for each user, sorted by user."""
+    """Samples distinct pairs, with the given number per user, sorted by user."""
     num_users, num_items = len(degree), len(topic)
     popularity = rng.permutation(np.arange(1, num_items + 1) ** -0.6)
     cumulative = np.concatenate([[0.0], np.cumsum(popularity)])
@@ -115,14 +115,14 @@ def _draw_pairs(
     attempt = 0
     while need.any():
         user = np.repeat(np.arange(num_users), 2 * need)
-        # Mostly by taste, the first topic most of all, the rest by popularity alone:
+        # Mostly by taste (the first topic most often), otherwise by popularity.
         favourite = liked[user, rng.geometric(0.5, len(user)).clip(max=4) - 1]
         by_taste = rng.random(len(user)) < 0.9 * 0.9**attempt
         low = np.where(by_taste, bounds[favourite], 0)
         high = np.where(by_taste, bounds[favourite + 1], cumulative[-1])
         position = low + rng.random(len(user)) * (high - low)
         item = np.searchsorted(cumulative, position, side="right") - 1
-        if attempt > 20:  # a very active user: popular items are used up
+        if attempt > 20:  # very active users have used up popular items
             item = rng.integers(num_items, size=len(user))
         fresh = np.unique(user * num_items + item.clip(max=num_items - 1))
         fresh = fresh[~_contains(key, fresh)]
@@ -134,7 +134,7 @@ def _draw_pairs(
 
 
 def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Which of ``values`` are among ``ordered``."""
+    """Mask of the ``values`` that are in ``ordered``."""
     position = np.searchsorted(ordered, values)
     found = np.zeros(len(values), dtype=bool)
     inside = position < len(ordered)
@@ -145,12 +145,12 @@ def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _at_most(
     rng: np.random.Generator, key: np.ndarray, group: np.ndarray, limit: np.ndarray
 ) -> np.ndarray:
-    """A random choice of at most ``limit[g]`` keys of every group g."""
+    """Randomly selects at most ``limit[g]`` keys of each group g."""
     return key[rank_in_group(group, rng.random(len(group))) < limit[group]]
 
 
 def _split(rng: np.random.Generator, user: np.ndarray, degree: np.ndarray) -> np.ndarray:
-    """Labels of the pairs: the first ranks are validation, the next test."""
+    """Labels of the pairs: the first ranks are validation, the next ones test."""
     rank = rank_in_group(user, rng.random(len(user)))
     held_out = np.maximum(1, degree // 10)[user]
     return np.where(rank < held_out, 1, np.where(rank < 2 * held_out, 2, 0))
@@ -159,7 +159,7 @@ def _split(rng: np.random.Generator, user: np.ndarray, degree: np.ndarray) -> np
 def _features(
     rng: np.random.Generator, topic: np.ndarray, num_topics: int, width: int
 ) -> np.ndarray:
-    """Features [I, D_m] that show an item's look, shared by two topics, in noise."""
+    """Noisy features [I, D_m] of an item's look, which two topics share."""
     look = rng.integers(max(1, num_topics // 2), size=num_topics)
     latent = rng.standard_normal((look.max() + 1, 16), dtype=np.float32)[look[topic]]
     latent += 0.8 * rng.standard_normal(latent.shape, dtype=np.float32)

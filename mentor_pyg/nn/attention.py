@@ -30,7 +30,7 @@ class ModalityAttention(torch.nn.Module):
         super().__init__()
         if hidden_channels % num_heads > 0:
             raise InputError(
-                f"{num_heads} heads of {hidden_channels} hidden channels; "
+                f"{num_heads} heads for {hidden_channels} hidden channels; "
                 "expected 'num_heads' that divides 'hidden_channels'"
             )
         self.num_heads = num_heads

@@ -1,4 +1,4 @@
-"""Whole runs: presets, training, one look at test, and the folder that they leave."""
+"""Complete runs: presets, training, a single evaluation on test, and the run's folder."""
 
 from .config import RunConfig, load_config
 from .run import TrainedRun, load_run, train

@@ -1,4 +1,4 @@
-"""What a run trains: the graphs of its data, its model, and the weights to begin with."""
+"""Parts of a run: graphs, model, and initial weights."""
 
 import logging
 from collections.abc import Iterator
@@ -30,19 +30,19 @@ FEATURES = (
     f"{pip_install('sentence_transformers')}, of images, with {pip_install('torchvision')}, "
     "or of arrays)"
 )
-"""What a model of content needs, and where it is from."""
+"""Expected features of a content-based model, for messages."""
 
 
 def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
-    """``data`` on a device with the graphs that the model needs.
+    """Moves ``data`` to a device and adds the graphs that the model needs.
 
     Raises:
-        InputError: If they can't be made of such data or with such options.
+        InputError: If the data or options do not allow it.
     """
     data = data.to(device)
     features = dict(config.features or {})
     if config.train.precision == "bf16":
-        features.setdefault("dtype", "bfloat16")  # else every step would convert them
+        features.setdefault("dtype", "bfloat16")  # otherwise each step would convert them
     with _refusals_told("the data can't be prepared"):
         if config.content is not None:
             data = ContentVariant(**config.content)(data)
@@ -62,26 +62,26 @@ def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) ->
 
 
 def build_model(config: RunConfig, data: HeteroData) -> Any:
-    """The model for ``data``; :func:`~mentor_pyg.fit` seeds and draws its parameters.
+    """Creates the model for ``data``; :func:`~mentor_pyg.fit` seeds and resets it.
 
     Raises:
-        InputError: If it can't be built for such data or with such options.
+        InputError: If the data or options do not allow it.
     """
     with _refusals_told(f"{config.model}: can't be built"):
         return config.model_class.from_data(data, **config.options)
 
 
 def load_init(config: RunConfig, model: Any, data_key: str | None = None) -> bool:
-    """Gives a model the weights that ``config.init`` names; whether there are any.
+    """Loads the weights of ``config.init`` into a model; returns False if it is not set.
 
     Args:
-        config: What is trained.
-        model: What is about to be.
-        data_key: Fingerprint of the data; where the weights are of other data, a warning says so.
+        config: Settings of the run.
+        model: The model to initialise.
+        data_key: Fingerprint of the data, to warn if the weights were trained on other data.
 
     Raises:
-        FileNotFoundError: If that run isn't there.
-        InputError: If its weights are damaged, or of other names or shapes.
+        FileNotFoundError: If that run does not exist.
+        InputError: If its weights are damaged, or have other names or shapes.
     """
     if config.init is None:
         return False
@@ -91,20 +91,20 @@ def load_init(config: RunConfig, model: Any, data_key: str | None = None) -> boo
     model.load_state_dict(state)
     if data_key is not None and about["data"] != data_key:
         logger.warning(
-            f"init: {path} was trained on other data; its users and items are taken for those "
-            "of the same rows"
+            f"init: {path} was trained on other data; its users and items are matched to those "
+            "with the same row numbers"
         )
     return True
 
 
 @contextmanager
 def _refusals_told(what: str) -> Iterator[None]:
-    """Turns what layers and transforms raise for bad values into an InputError."""
+    """Converts errors of layers and transforms for bad values to InputError."""
     try:
         yield
     except (InputError, torch.OutOfMemoryError):
         raise
     except (ValueError, RuntimeError, ArithmeticError) as error:
         raise InputError(
-            f"{what} ({reason(error)}); expected data and options as the documentation says"
+            f"{what} ({reason(error)}); expected data and options as documented"
         ) from error

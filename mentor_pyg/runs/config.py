@@ -1,4 +1,4 @@
-"""Presets and options of a run, from YAML and the command line, checked before use."""
+"""Presets and options of a run, read from YAML and the command line, and validated."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -27,34 +27,33 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     "user_graph": UserCooccurrence,
     "features": CompactFeatures,
 }
-"""Sections that may be left out, and what their options are arguments of."""
+"""Optional sections, with the transforms whose arguments they hold."""
 
 DERIVED = ("missing",)
-"""Arguments of models with a default that come from the data, not from options."""
+"""Arguments of models with a default that are taken from the data, not from options."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a run depends on beside its data.
+    """All settings of a run, except its data.
 
     Attributes:
-        preset: Name of the preset it started from.
-        model: A name out of ``mentor_pyg.nn.models.classes``, one of an entry point of the
-            group ``mentor_pyg.models``, or ``module:Class``.
+        preset: Name of the preset.
+        model: A name in ``mentor_pyg.nn.models.classes``, an entry point of the group
+            ``mentor_pyg.models``, or ``module:Class``.
         options: Arguments of the model.
-        content: Arguments of :class:`~mentor_pyg.transforms.ContentVariant`; None to take
-            the items' content as it is.
-        graph: Arguments of :class:`~mentor_pyg.transforms.ItemKNN`; None for no item
-            graph.
-        user_graph: Arguments of :class:`~mentor_pyg.transforms.UserCooccurrence`; None
-            for no user graph.
-        features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None to
-            take the features as they are.
-        train: See :class:`~mentor_pyg.TrainConfig`; a mapping of its arguments will do.
-        init: Folder of another run whose weights the training begins with; None to draw them.
+        content: Arguments of :class:`~mentor_pyg.transforms.ContentVariant`; None for
+            unmodified content.
+        graph: Arguments of :class:`~mentor_pyg.transforms.ItemKNN`; None for no item graph.
+        user_graph: Arguments of :class:`~mentor_pyg.transforms.UserCooccurrence`; None for no
+            user graph.
+        features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None for
+            unmodified features.
+        train: A :class:`~mentor_pyg.TrainConfig`, or a mapping of its arguments.
+        init: Folder of a run whose weights initialise the model; None for random ones.
 
     Raises:
-        InputError: If a name is unknown, or a value of the wrong type or out of range.
+        InputError: If a name is unknown, or a value has the wrong type or is out of range.
     """
 
     preset: str
@@ -88,7 +87,7 @@ class RunConfig:
 
     @property
     def needs_content(self) -> bool:
-        """Whether the items need features, for the model or a graph."""
+        """Whether the items need features, for the model or for a graph."""
         return self.graph is not None or "in_channels" in parameters(self.model_class)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,30 +100,29 @@ class RunConfig:
 
 
 def preset_names() -> list[str]:
-    """Presets that come with the package."""
+    """Names of the built-in presets."""
     return PRESETS.names()
 
 
 def presets_without_content() -> list[str]:
-    """Those of the package for data without features."""
+    """Built-in presets for data without features."""
     return [name for name in preset_names() if not load_config(name).needs_content]
 
 
 @checked
 def load_config(preset: str, changes: Sequence[str] = (), **train: Any) -> RunConfig:
-    """Reads a preset, by name or path, and applies changes to it.
+    """Reads a preset by name or path, and applies changes to it.
 
     Args:
-        preset: Name of a preset of the package, or path of a YAML file. A preset may
-            extend another one by ``extends:`` with its name, or with a path from the
-            folder of the file that says so.
-        changes: Settings of the form ``key.subkey=value``, the value in YAML; e.g.
-            ``train.lr=1e-3``, ``options.align_levels=[1, 2]``, ``graph=null``.
-        **train: Further values for the section ``train``; None changes nothing.
+        preset: Name of a built-in preset, or path of a YAML file. With ``extends:`` a preset
+            extends another one, given by name or by a path relative to its own folder.
+        changes: Settings ``key.subkey=value`` with YAML values, e.g. ``train.lr=1e-3``,
+            ``options.align_levels=[1, 2]``, ``graph=null``.
+        **train: Values for the section ``train``; None is ignored.
 
     Raises:
-        FileNotFoundError: If there is no such preset.
-        InputError: If a key is unknown or a value of the wrong type.
+        FileNotFoundError: If the preset does not exist.
+        InputError: If a key is unknown, or a value has the wrong type.
     """
     content = _read_preset(preset)
     for change in changes:
@@ -139,16 +137,16 @@ def check_config(
     made_with: Mapping[str, Any] | None = None,
     **train: Any,
 ) -> RunConfig:
-    """A configuration from what a preset or a saved run says.
+    """Creates a configuration from the content of a preset or saved run.
 
     Args:
         content: Settings by section.
-        where: Where they are from, for messages.
-        made_with: Packages that a saved run was made with, with their versions.
+        where: Source of the settings, for messages.
+        made_with: Package versions of a saved run.
         **train: As for :func:`load_config`.
 
     Raises:
-        InputError: If a key is unknown, or a value of the wrong type or out of range.
+        InputError: If a key is unknown, or a value has the wrong type or is out of range.
     """
     if not isinstance(content, dict):
         raise InputError(f"{where}: is {shown(content)}; expected a mapping of settings")
@@ -183,7 +181,7 @@ def _read_preset(preset: str, heirs: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes``; sections are merged key by key."""
+    """Updates ``base`` by ``changes``; sections are merged key by key."""
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

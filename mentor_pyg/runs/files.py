@@ -1,4 +1,4 @@
-"""The files of a run: their names, what some of them hold, and that they belong together."""
+"""Names, content and consistency of a run's files."""
 
 import os
 import reprlib
@@ -22,7 +22,7 @@ from mentor_pyg.training.config import SEEDS
 CONFIG, LAST, BEST = "config.yaml", "last.pt", "best.safetensors"
 HISTORY, METRICS = "history.csv", "metrics.json"
 OLD_BEST = "best.pt"
-"""What earlier versions called the weights."""
+"""File name of the weights in earlier versions."""
 
 RESULT = Kind("result of a run", 1)
 
@@ -30,14 +30,14 @@ TEXTS = ("dataset", "data_source", "data", "model", "preset", "device")
 MEASURED = ("val", "test", "popularity")
 LARGEST = 2.0**63
 ROUNDING = 1e-5
-"""By how much a mean of shares in float32 may exceed 1."""
+"""Tolerance for means of float32 values above 1."""
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes ``metrics.json``, which says that a run is finished; what it holds.
+    """Writes ``metrics.json``, which marks a run as finished, and returns its content.
 
-    It has digests of the run's other files, so that none of another run is taken for one
-    of this.
+    It includes digests of the run's other files, so that files of different runs are not
+    mixed up.
     """
     files = {name: file_digest(folder / name) for name in (CONFIG, HISTORY, BEST)}
     content = {**label(RESULT), **metrics, "files": files}
@@ -47,11 +47,11 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 @checked
 def read_metrics(folder: str | Path) -> dict[str, Any]:
-    """What ``metrics.json`` of a finished run holds, checked.
+    """Reads and checks ``metrics.json`` of a finished run.
 
     Raises:
-        FileNotFoundError: If there is none.
-        InputError: If it is damaged, or of another format.
+        FileNotFoundError: If it does not exist.
+        InputError: If it is damaged, or has another format version.
     """
     path = Path(folder) / METRICS
     metrics = read_json(path, "a finished run")
@@ -75,10 +75,10 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
 
 
 def check_no_run(folder: Path) -> None:
-    """Fails if a new run in a folder would replace what is there.
+    """Checks that a new run would not overwrite files in a folder.
 
     Raises:
-        InputError: If there is a run, finished or not, or a part of one.
+        InputError: If there is a finished or unfinished run, or a part of one.
     """
     if (folder / METRICS).exists():
         raise InputError(
@@ -87,13 +87,13 @@ def check_no_run(folder: Path) -> None:
     if (folder / LAST).exists():
         raise InputError(
             f"{folder}: holds an unfinished run; "
-            f"expected --resume {shlex.quote(str(folder))} to go on with it, --force to replace "
+            f"expected --resume {shlex.quote(str(folder))} to resume it, --force to replace "
             "it, or another folder"
         )
     for name in (BEST, OLD_BEST, HISTORY, CONFIG):
         if (folder / name).exists():
             raise InputError(
-                f"{folder}: holds {name}, which a run writes; "
+                f"{folder}: contains {name}, which a run would overwrite; "
                 "expected another folder, or --force to replace it"
             )
 
@@ -116,7 +116,7 @@ def _check_values(path: Path, metrics: Mapping[str, Any]) -> None:
     _expect(fits, path, "best_epoch", best, f"a whole number from 1 to {epochs}")
     for name in ("seconds_per_epoch", "peak_memory_mb"):
         value = metrics.get(name)
-        is_known = value is not None or name != "peak_memory_mb"  # not so on every system
+        is_known = value is not None or name != "peak_memory_mb"  # unknown on some systems
         fits = type(value) in (int, float) and 0 <= value < LARGEST  # type: ignore[operator]
         _expect(fits or not is_known, path, name, value, "a number from 0")
     _expect("peak_memory_mb" in metrics, path, "peak_memory_mb", "missing", "a number, or null")
@@ -128,11 +128,11 @@ def _expect(holds: Any, path: Path, name: str, found: Any, expected: str) -> Non
 
 
 def check_files(folder: str | Path, metrics: Mapping[str, Any], *names: str) -> None:
-    """Makes sure that files of a finished run are those that its ``metrics.json`` is about.
+    """Checks files of a finished run against the digests in its ``metrics.json``.
 
     Raises:
-        FileNotFoundError: If one isn't there.
-        InputError: If one was changed, or is of another run.
+        FileNotFoundError: If a file does not exist.
+        InputError: If a file was changed, or belongs to another run.
     """
     for name in names:
         path = Path(folder) / name
@@ -145,11 +145,11 @@ def check_files(folder: str | Path, metrics: Mapping[str, Any], *names: str) -> 
 
 
 def read_weights(folder: str | Path) -> Weights:
-    """The best weights of a run, finished or not.
+    """Reads the best weights of a finished or unfinished run.
 
     Raises:
         FileNotFoundError: If there are none.
-        InputError: If the file is damaged, or of another run than ``metrics.json``.
+        InputError: If the file is damaged, or does not belong to ``metrics.json``.
     """
     folder = Path(folder)
     path = folder / BEST
@@ -167,15 +167,15 @@ def read_weights(folder: str | Path) -> Weights:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What ``last.pt`` says of its run.
+    """Information on a run in ``last.pt``.
 
     Attributes:
-        config: The settings.
+        config: Settings of the run.
         dataset: Name of the data.
-        origin: Where they were.
-        data: Their fingerprint.
-        versions: Of what the numbers may depend on.
-        epochs_run: Epochs that are done.
+        origin: Source of the data.
+        data: Fingerprint of the data.
+        versions: Versions of packages that may affect results.
+        epochs_run: Number of finished epochs.
     """
 
     config: RunConfig
@@ -187,11 +187,11 @@ class SavedRun:
 
 
 def read_last(folder: str | Path) -> SavedRun:
-    """What ``last.pt`` says of a run.
+    """Reads the information on a run in ``last.pt``.
 
     Raises:
-        FileNotFoundError: If there is none.
-        InputError: If it is damaged, or isn't that of a run.
+        FileNotFoundError: If it does not exist.
+        InputError: If it is damaged, or does not belong to a run.
     """
     path = Path(folder) / LAST
     saved = read_checkpoint(path)
@@ -209,10 +209,10 @@ def read_last(folder: str | Path) -> SavedRun:
 
 
 def check_source(path: str, source: Any) -> None:
-    """Makes sure that a file says where a run's data are from.
+    """Checks the description of a run's data source.
 
     Raises:
-        InputError: If it doesn't.
+        InputError: If it is invalid.
     """
     for name in ("name", "origin"):
         value = source.get(name) if isinstance(source, dict) else None
@@ -221,6 +221,6 @@ def check_source(path: str, source: Any) -> None:
 
 
 def remove_run(folder: Path) -> None:
-    """Removes the files of a run, first what says that it is finished, and no others."""
+    """Removes the files of a run, starting with the one that marks it as finished."""
     for name in (METRICS, LAST, BEST, OLD_BEST, HISTORY, CONFIG):
         (folder / name).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Models by name: the package's own, those of installed plug-ins, and any class of a module.
+"""Models by name: built-in ones, those of installed plug-ins, and any importable class.
 
-A plug-in is an entry point of the group ``mentor_pyg.models``, which names a class::
+A plug-in is an entry point of the group ``mentor_pyg.models`` for a class::
 
     [project.entry-points."mentor_pyg.models"]
     MyModel = "my_package.models:MyModel"
@@ -28,11 +28,11 @@ from mentor_pyg.nn.models.base import BaseRecommender
 GROUP = "mentor_pyg.models"
 
 METHODS = ("forward", "losses")
-"""What :class:`~mentor_pyg.BaseRecommender` leaves to its subclasses."""
+"""Methods that subclasses of :class:`~mentor_pyg.BaseRecommender` must implement."""
 
 
 def plugins() -> dict[str, list[EntryPoint]]:
-    """Entry points of installed packages by name, sorted; more than one clash."""
+    """Entry points of installed packages by name, sorted; several with one name clash."""
     found: dict[str, dict[str, EntryPoint]] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         found.setdefault(entry.name, {})[entry.value] = entry
@@ -40,22 +40,21 @@ def plugins() -> dict[str, list[EntryPoint]]:
 
 
 def describe_plugin(entry: EntryPoint) -> str:
-    """The class that an entry point names, and its package."""
+    """The class of an entry point and its package, for messages."""
     return f"{entry.value} of {entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
 def find_model(name: Any, where: str, made_with: Mapping[str, Any] | None = None) -> Any:
-    """The class of a model.
+    """Finds the class of a model.
 
     Args:
-        name: One of the package's models, which go first, an entry point, or
-            ``module:Class``.
-        where: Where the name is from, for messages.
-        made_with: Packages that a run was made with, with their versions.
+        name: A built-in model (which has priority), an entry point, or ``module:Class``.
+        where: Source of the name, for messages.
+        made_with: Package versions of a saved run.
 
     Raises:
-        InputError: If there is no such class, it can't be imported, it isn't a model, or
-            several packages offer one of that name.
+        InputError: If the class does not exist, cannot be imported or is not a model, or if
+            several packages provide the name.
     """
     if name in models.classes:
         return getattr(models, name)
@@ -78,7 +77,7 @@ def find_model(name: Any, where: str, made_with: Mapping[str, Any] | None = None
 
 
 def model_versions(name: str) -> dict[str, str]:
-    """The version of the package that a model is from, unless it is this one."""
+    """Version of the package that provides a model; empty for built-in models."""
     if name in models.classes:
         return {}
     if offered := plugins().get(name):
@@ -89,22 +88,22 @@ def model_versions(name: str) -> dict[str, str]:
 
 
 def _load(value: str, where: str) -> Any:
-    """The class that ``module:Class`` names."""
+    """Imports the class ``module:Class``."""
     if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", value):
         raise InputError(f"{where}; expected module:Class, such as my_package.models:MyModel")
     name, _, path = value.partition(":")
     try:
         module = importlib.import_module(name)
-    except Exception as error:  # whatever another package raises at its import
+    except Exception as error:  # packages may raise anything at import
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             raise InputError(
-                f"{where}, but there is no module {missing}; expected one that Python finds, "
-                "e.g. of an installed package, or by PYTHONPATH"
+                f"{where}, but there is no module {missing}; expected an importable one, "
+                "from an installed package or by PYTHONPATH"
             ) from None
         raise InputError(
             f"{where}, but {name} can't be imported ({type(error).__name__}: {reason(error)}); "
-            "expected a module that can"
+            "expected an importable module"
         ) from error
     cls: Any = module
     for part in path.split("."):
@@ -122,7 +121,7 @@ def _load(value: str, where: str) -> Any:
 
 
 def _lacking(cls: Any) -> list[str]:
-    """What an object lacks to be the class of a model."""
+    """What a class lacks to be a model."""
     is_model = isinstance(cls, type) and issubclass(cls, BaseRecommender)
     lacking = [] if is_model else ["the base class mentor_pyg.BaseRecommender"]
     defaults = (None, torch.nn.Module.forward, BaseRecommender.forward, BaseRecommender.losses)
@@ -134,7 +133,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _is_lost(package: str) -> bool:
-    """Whether a package that isn't among the library's own isn't installed any more."""
+    """Whether a package beyond the library's own dependencies is no longer installed."""
     if package in versions():
         return False
     try:

@@ -1,4 +1,4 @@
-"""A whole run: data, training, one look at test, and the files that it leaves."""
+"""Complete runs: data, training, a single evaluation on test, and the resulting files."""
 
 import csv
 import io
@@ -52,39 +52,39 @@ def train(
     callbacks: Sequence[Callback] = (),
     force: bool = False,
 ) -> dict[str, Any]:
-    """Trains, evaluates on test once, and writes the run's files to ``out``.
+    """Trains a model, evaluates it on test once, and writes the run's files to ``out``.
 
-    One process at a time may write there. An older run is only replaced with ``force``: its
-    files are removed as soon as nothing but the training can fail, so that a folder never
-    holds parts of two runs.
+    Only one process at a time may write to the folder. An existing run is replaced only with
+    ``force``. Its files are removed right before training, when all checks have passed, so
+    that a folder never holds parts of two runs.
 
     ====================  ======================================================
-    ``config.yaml``       everything that was set, to train the same again
-    ``last.pt``           state of the training, to go on from
+    ``config.yaml``       all settings, to repeat the training
+    ``last.pt``           state of the training, for resuming
     ``best.safetensors``  weights of the best validation, and the configuration
-    ``history.csv``       losses, times and validation metrics of every epoch
-    ``metrics.json``      the results, and digests of the files above but ``last.pt``
+    ``history.csv``       losses, times and validation metrics of each epoch
+    ``metrics.json``      results, and digests of the other files but ``last.pt``
     ====================  ======================================================
 
-    A full disk ends a run with an error that names the file; the files that are there
-    stay whole, so that it can be resumed.
+    If the disk is full, the run ends with an error that names the file. Existing files stay
+    intact, so that it can be resumed.
 
     Args:
-        config: What to train, and how.
+        config: Settings of the run.
         source: The data.
-        out: The folder.
-        device: Where to compute.
+        out: Output folder.
+        device: Device to compute on.
         progress: Whether to show a progress bar.
-        resume: Whether to go on from ``last.pt``.
+        resume: Whether to resume from ``last.pt``.
         callbacks: As for :func:`~mentor_pyg.fit`.
-        force: Whether to replace a run that is there, finished or not.
+        force: Whether to replace an existing run, finished or not.
 
     Returns:
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
 
     Raises:
-        InputError: If the run can't be made, or the folder holds another one or is being
-            written by another process.
+        InputError: If the settings do not fit the data, or the folder holds another run or is
+            in use by another process.
     """
     with sole_writer(out):
         if not (resume or force):
@@ -156,7 +156,7 @@ def _train(
 
 
 class _RunFiles(Callback):
-    """Writes the settings, the history and the best weights after every epoch."""
+    """Writes settings, history and best weights after each epoch."""
 
     def __init__(self, folder: Path, config: RunConfig, about: dict[str, Any]) -> None:
         self.folder, self.config, self.about = folder, config, about
@@ -174,15 +174,15 @@ class _RunFiles(Callback):
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained model with what it needs to be used.
+    """A trained model with its data.
 
     Attributes:
-        folder: The folder that :func:`train` wrote.
-        config: What was trained.
-        source: The data, as it is on disk.
-        data: The same with the graphs that the model needs.
-        model: With the weights of the best validation, in evaluation mode.
-        data_key: Fingerprint of the data as they are on disk.
+        folder: Folder of the run.
+        config: Settings of the run.
+        source: The data as stored on disk.
+        data: The data with the graphs that the model needs.
+        model: The model with the best weights, in evaluation mode.
+        data_key: Fingerprint of the data as stored on disk.
     """
 
     folder: Path
@@ -197,16 +197,16 @@ class TrainedRun:
 def load_run(
     folder: str | Path, data: str | Path | None = None, device: torch.device | str = "cpu"
 ) -> TrainedRun:
-    """Loads what :func:`train` left.
+    """Loads a run written by :func:`train`.
 
     Args:
-        folder: Its folder.
-        data: The folder of the data, where it isn't at its old place.
-        device: Where to compute.
+        folder: Folder of the run.
+        data: Folder of the data, if they were moved.
+        device: Device to compute on.
 
     Raises:
-        FileNotFoundError: If the run or its data aren't there.
-        InputError: If a file is damaged, or the data are others than it was trained on.
+        FileNotFoundError: If the run or its data do not exist.
+        InputError: If a file is damaged, or the data differ from the training data.
     """
     path = Path(folder) / BEST
     state, about = read_weights(folder)
@@ -218,7 +218,7 @@ def load_run(
     if found != about["data"]:
         raise InputError(
             f"{source.origin}: holds other data (fingerprint {found}) than {path} was trained on; "
-            f"expected {brief(origin, 200)} as it was ({brief(about['data'])})"
+            f"expected {brief(origin, 200)} unchanged ({brief(about['data'])})"
         )
     device = torch.device(device)
     prepared = prepare_graphs(config, raw, device)
@@ -229,7 +229,7 @@ def load_run(
 
 
 def run_summary(metrics: dict[str, Any]) -> str:
-    """A table of the results for the terminal."""
+    """Formats the results as a table for the terminal."""
     columns = ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
     columns = [c for c in columns if c in metrics["test"]] or list(metrics["test"])[:4]
     rows = [("validation", metrics["val"]), ("test", metrics["test"])]
@@ -241,8 +241,8 @@ def run_summary(metrics: dict[str, Any]) -> str:
     memory = metrics["peak_memory_mb"]
     lines.append(
         f"best epoch {metrics['best_epoch']} of {metrics['epochs_run']}, "
-        f"{metrics['seconds_per_epoch']:.1f} s an epoch, "
-        + ("memory not known" if memory is None else f"{memory} MB at most")
+        f"{metrics['seconds_per_epoch']:.1f} s per epoch, peak memory "
+        + ("unknown" if memory is None else f"{memory} MB")
     )
     return "\n".join(lines)
 

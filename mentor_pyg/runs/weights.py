@@ -1,4 +1,4 @@
-"""Files of trained weights, in the format that people share: safetensors."""
+"""Files of trained weights in the safetensors format."""
 
 import hashlib
 import json
@@ -21,18 +21,18 @@ from mentor_pyg.options import checked
 WEIGHTS = Kind("trained model", 1)
 
 KEY = "mentor_pyg"
-"""Of the metadata, under which everything but the tensors stands as JSON."""
+"""Metadata key of the description, in JSON."""
 
 ABOUT: dict[str, type] = {"config": dict, "source": dict, "data": str, "versions": dict}
-"""What the file must say of the model."""
+"""Required entries of the description, with their types."""
 
 
 class Weights(NamedTuple):
-    """A trained model's weights, and what they belong to.
+    """Weights of a trained model, with their description.
 
     Attributes:
         state: The ``state_dict``.
-        about: ``config``, ``source``, the fingerprint of the ``data``, ``versions``.
+        about: ``config``, ``source``, ``data`` (a fingerprint) and ``versions``.
     """
 
     state: dict[str, Tensor]
@@ -41,13 +41,13 @@ class Weights(NamedTuple):
 
 @checked
 def save_weights(path: Path | str, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Writes a ``.safetensors`` file, at once or not at all.
+    """Writes a ``.safetensors`` file atomically.
 
-    The metadata have one key, ``mentor_pyg``, with ``about`` in JSON, the format, and a
-    digest of all that and of all tensors.
+    Its metadata has one key, ``mentor_pyg``: JSON of ``about``, the format version, and a
+    digest of everything including the tensors.
 
     Raises:
-        InputError: If the file can't be written.
+        InputError: If the file cannot be written.
     """
     tensors = {
         name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
@@ -62,11 +62,11 @@ def save_weights(path: Path | str, state: Mapping[str, Tensor], about: Mapping[s
 
 @checked
 def load_weights(path: Path | str) -> Weights:
-    """Reads what :func:`save_weights` wrote.
+    """Reads a file of :func:`save_weights`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is damaged, of another kind or format, or has weights that aren't
+        InputError: If it is damaged, has another kind or format version, or weights are not
             finite.
     """
     check_file(Path(path), "weights of a trained model")
@@ -75,14 +75,14 @@ def load_weights(path: Path | str) -> Weights:
             text = (file.metadata() or {}).get(KEY)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about: Any = None if text is None else parse_json(text)
-    except Exception as error:  # safetensors raises its own type, which isn't documented
+    except Exception as error:  # safetensors raises an undocumented type
         raise InputError(
             f"{path}: can't be loaded ({reason(error)}); expected weights in safetensors, undamaged"
         ) from None
     check_kind(path, WEIGHTS, about)
     digest = about.pop("digest", None)
     if digest != _digest(about, state):
-        raise InputError(f"{path}: its digest is wrong; expected the file as it was written")
+        raise InputError(f"{path}: its digest does not match; expected an unmodified file")
     for name, kind in ABOUT.items():
         if not isinstance(about.get(name), kind):
             raise InputError(
@@ -90,7 +90,7 @@ def load_weights(path: Path | str) -> Weights:
             )
     for name, value in state.items():
         if not bool(value.isfinite().all()):
-            raise InputError(f"{path}: {name} isn't finite; expected weights of a sound training")
+            raise InputError(f"{path}: {name} isn't finite; expected finite weights")
     return Weights(state, about)
 
 

@@ -1,4 +1,4 @@
-"""Embeddings for other programs: arrays with their ids, and an index of FAISS."""
+"""Export of embeddings: arrays with original IDs, and FAISS indices."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from mentor_pyg.typing import ITEM, USER
 
 @checked
 def save_embeddings(recommender: Recommender, folder: Path | str) -> None:
-    """Writes ``user_embeddings.npy`` [U, C] and ``item_embeddings.npy`` [I, C], and the
-    original ids of their rows, ``user_ids.txt`` and ``item_ids.txt``, one a line.
+    """Writes ``user_embeddings.npy`` [U, C] and ``item_embeddings.npy`` [I, C], with original
+    IDs in ``user_ids.txt`` and ``item_ids.txt``, one per line.
 
-    All four appear together, or none does.
+    Either all four files are written, or none.
     """
     contents = (
         _array(recommender.user_emb),
@@ -32,7 +32,7 @@ def save_embeddings(recommender: Recommender, folder: Path | str) -> None:
 
 
 def embedding_files(folder: Path | str) -> list[Path]:
-    """The files that :func:`save_embeddings` writes."""
+    """Paths of the files that :func:`save_embeddings` writes."""
     return [
         Path(folder) / f"{node}{suffix}"
         for suffix in ("_embeddings.npy", IDS_SUFFIX)
@@ -42,13 +42,12 @@ def embedding_files(folder: Path | str) -> list[Path]:
 
 @checked
 def save_faiss(recommender: Recommender, path: Path | str) -> None:
-    """Writes an index of FAISS whose inner products with users' embeddings are scores.
+    """Writes a FAISS index of the items, whose inner products with users are the scores.
 
-    It knows items by their rows; ``<path>.ids.txt`` has the original id of each, one a
-    line.
+    The index numbers items by row; ``<path>.ids.txt`` lists their original IDs, one per line.
 
     Raises:
-        InputError: If FAISS isn't installed.
+        InputError: If FAISS is not installed.
     """
     faiss = optional("faiss")
     index: Any = faiss.IndexFlatIP(recommender.item_emb.size(1))
@@ -59,7 +58,7 @@ def save_faiss(recommender: Recommender, path: Path | str) -> None:
 
 
 def faiss_files(path: Path | str) -> list[Path]:
-    """The files that :func:`save_faiss` writes."""
+    """Paths of the files that :func:`save_faiss` writes."""
     path = Path(path)
     return [path, path.with_name(f"{path.name}.ids.txt")]
 
@@ -70,7 +69,7 @@ def _lines(ids: IdMap) -> Writer:
 
 def _array(x: Tensor) -> Writer:
     def write(path: Path) -> None:
-        with open(path, "wb") as file:  # by its name np.save would make another of it
+        with open(path, "wb") as file:  # given a path, np.save might append a suffix
             np.save(file, x.cpu().numpy())
 
     return write

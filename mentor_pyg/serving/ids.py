@@ -1,4 +1,4 @@
-"""Original ids and the rows that stand for them."""
+"""Mapping between original IDs and rows."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -13,19 +13,19 @@ from mentor_pyg.datasets.row_numbers import is_integer
 from mentor_pyg.errors import InputError, shown
 
 Ids: TypeAlias = Any
-"""An original id, or several: integers or texts in a collection, an array, a tensor, or a
-column of pandas."""
+"""One or several original IDs: integers or strings in a collection, array, tensor or pandas
+column."""
 
 
 class IdMap:
-    """Maps original ids to rows and back, all at once.
+    """Maps original IDs to rows and back.
 
     Args:
-        ids: The ids in row order: integers, or labels.
-        what: What they are ids of, for messages.
+        ids: The IDs in the order of rows: integers or strings.
+        what: Name of the nodes, for messages.
 
     Raises:
-        InputError: If an id occurs twice.
+        InputError: If an ID occurs twice.
     """
 
     def __init__(self, ids: Ids, what: str) -> None:
@@ -37,14 +37,14 @@ class IdMap:
         self._row_of = {label: row for row, label in enumerate(self.ids.tolist())}
         if len(self._row_of) < len(self.ids):
             label = next(x for row, x in enumerate(self.ids.tolist()) if self._row_of[x] != row)
-            raise InputError(f"{what} {shown(str(label))}: is there twice; expected each id once")
+            raise InputError(f"{what} {shown(str(label))}: is repeated; expected each id once")
 
     @classmethod
     def of_nodes(cls, data: HeteroData, node: str) -> "IdMap":
-        """The original ids of the users or items of a graph.
+        """Original IDs of a graph's users or items.
 
         Raises:
-            InputError: If there isn't one for each.
+            InputError: If there is not one for each.
         """
         ids = data[node].get("original_id")
         if ids is None or len(ids) != data[node].num_nodes:
@@ -60,17 +60,17 @@ class IdMap:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether ids are integers; else they are texts, in an array of objects."""
+        """Whether IDs are integers; otherwise they are strings in an object array."""
         return self.ids.dtype.kind != "O"
 
     def convert(self, ids: Ids) -> np.ndarray:
-        """One or several ids as an array of this map's kind.
+        """Converts one or several IDs to an array of this map's type.
 
-        Integers may be given as text and the other way round, since on a command line
-        all is text.
+        Integers may be given as strings and vice versa, since command-line arguments are
+        strings.
 
         Raises:
-            InputError: If they can't be ids of this kind.
+            InputError: If a value cannot be an ID of this type.
         """
         values = _as_list(ids)
         if values is None:
@@ -81,12 +81,12 @@ class IdMap:
         if odd is not None:
             raise InputError(
                 f"{self.what} {shown(str(odd))}: isn't an integer of 64 bits; "
-                f"expected one like the others', e.g. {self.ids[0]}"
+                f"expected an id like {self.ids[0]}"
             )
         return np.array([int(value) for value in values], dtype=np.int64)
 
     def find(self, ids: Ids) -> Tensor:
-        """Rows [n] of one or several ids, or -1 for the unknown."""
+        """Rows [n] of one or several IDs; -1 for unknown IDs."""
         return self._rows(self.convert(ids))
 
     def _rows(self, labels: np.ndarray) -> Tensor:
@@ -94,17 +94,17 @@ class IdMap:
 
     def _find(self, label: int | str) -> int:
         row = self._row_of.get(label)
-        if row is None and isinstance(label, str):  # the ids of a dataset have no blanks around
+        if row is None and isinstance(label, str):  # datasets strip blanks from IDs
             row = self._row_of.get(label.strip())
         return -1 if row is None else row
 
     def rows(self, ids: Ids) -> Tensor:
-        """Rows [n] of one or several ids.
+        """Rows [n] of one or several IDs.
 
         Raises:
-            InputError: If one is unknown; the message names some and a near match.
+            InputError: If an ID is unknown; the message names a close match.
         """
-        wanted = self.convert(ids)  # once, since an iterator can't be read again
+        wanted = self.convert(ids)  # once, since it may be an iterator
         rows = self._rows(wanted)
         unknown = wanted[rows.numpy() < 0]
         if unknown.size:
@@ -121,7 +121,7 @@ class IdMap:
 
 
 def _as_list(ids: Ids) -> list[int | str] | None:
-    """One or several ids in plain values; None if they can't be ids."""
+    """Converts one or several IDs to plain values; None if they cannot be IDs."""
     if isinstance(ids, Tensor):
         ids = ids.cpu().numpy()
     if isinstance(ids, np.ndarray):
@@ -135,7 +135,7 @@ def _as_list(ids: Ids) -> list[int | str] | None:
 
 
 def _texts(values: Sequence[int | str]) -> np.ndarray:
-    """Texts of any length; an array of NumPy's own texts would give each the longest's."""
+    """An object array of strings, since NumPy's own would pad all to the longest."""
     texts = np.empty(len(values), dtype=object)
     texts[:] = [str(value) for value in values]
     return texts

@@ -1,4 +1,4 @@
-"""New items beside the trained ones, embedded by their features."""
+"""Embedding of new items by their features."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -19,22 +19,22 @@ from mentor_pyg.transforms.item_knn import Graph, store_graph
 from mentor_pyg.typing import ITEM, modalities
 
 COPY_EVERY = 10
-"""One of so many trained items is entered anew to see how new items fare."""
+"""One in this many trained items is copied as a new item to calibrate the scale."""
 
 COPY_USERS = 10_000
-"""Users at most whose lists are looked at for that."""
+"""Maximum number of users for this calibration."""
 
 Edges = dict[tuple[str, str, str], Graph]
 
 
 @dataclass(frozen=True)
 class ItemContent:
-    """What decides how new items enter the data of a trained model.
+    """Settings for adding new items to the data of a trained model.
 
     Attributes:
-        raw: The trained items with their features, before they were made smaller.
-        graph: What made the item graphs, if there are any.
-        compact: What made the features smaller, if anything did.
+        raw: The trained items with their original features, before compaction.
+        graph: Transform that built the item graphs, if any.
+        compact: Transform that compacted the features, if any.
     """
 
     raw: HeteroData
@@ -43,7 +43,7 @@ class ItemContent:
 
     @cached_property
     def axes(self) -> dict[str, Tensor | None]:
-        """The columns that features were turned to; finding them takes its time."""
+        """Projections of the features, which are slow to compute."""
         if self.compact is None:
             return {}
         store, axes = self.raw[ITEM], {}
@@ -55,12 +55,12 @@ class ItemContent:
     def append(
         self, data: HeteroData, x: Mapping[str, Tensor], mask: Mapping[str, Tensor]
     ) -> HeteroData:
-        """``data`` with new items after its own, for whom nothing changes.
+        """Appends new items to ``data`` without changing existing ones.
 
         Args:
-            data: The data that the model is used on, maybe with new items already.
+            data: The model's data, which may already have new items.
             x: Raw features [n, D_m] by modality.
-            mask: Bool [n], False where an item has none.
+            mask: Bool [n], False where an item has no content.
         """
         edges = {} if self.graph is None else self.graph.edges_to_new(self.raw, x, mask)
         later = data[ITEM].num_nodes - self.raw[ITEM].num_nodes
@@ -75,13 +75,13 @@ class ItemContent:
 
 
 def _shift(edge_index: Tensor, raw: HeteroData, by: int) -> Tensor:
-    """Edges to new items, numbered behind others that are new themselves."""
+    """Renumbers edges to new items to follow other new items."""
     return torch.where(edge_index >= raw[ITEM].num_nodes, edge_index + by, edge_index)
 
 
 def append_copies(data: HeteroData, rows: Tensor) -> HeteroData:
-    """``data`` with its items ``rows`` [n] a second time, as if they were new: with their
-    features and item graphs, without their users."""
+    """Appends copies of the items ``rows`` [n] as new items, with features and item graphs but
+    without users."""
     store = data[ITEM]
     names = modalities(data)
     x = {m: store[f"x_{m}"][rows] for m in names}
@@ -94,7 +94,7 @@ def append_copies(data: HeteroData, rows: Tensor) -> HeteroData:
         if kind[0] == kind[2] == ITEM:
             kept = place[data[kind].edge_index[1]] >= 0
             source, target = data[kind].edge_index[:, kept]
-            source = torch.where(source == target, place[target], source)  # its own neighbour
+            source = torch.where(source == target, place[target], source)  # self-loops
             edges[kind] = torch.stack([source, place[target]]), data[kind].edge_weight[kept]
     return _extend(data, x, mask, edges)
 
@@ -126,27 +126,27 @@ def _extend(
 def fair_scale(
     user_emb: Tensor, item_emb: Tensor, copy_emb: Tensor, rows: Tensor, seen: SeenItems, k: int = 20
 ) -> float:
-    r"""The factor of new items' embeddings that gives them their share of all lists.
+    r"""Factor for embeddings of new items that gives them a fair share of all lists.
 
-    No user's messages have reached a new item, so its embedding is shorter, and hardly
-    any reaches a list. The factor is found on trained items, which doesn't depend on who
-    is new: n copies of them, embedded as if they were new, enter the lists beside the
-    I items. With :math:`a_{ur}` the r-th highest score of user u's unseen items and
-    :math:`b_{ur}` that of the copies, the copies times c fill at least r of the K places
-    of a list if and only if :math:`c \, b_{ur} > a_{u, K + 1 - r}`. The share of places
-    they fill is thus n / (I + n), as it should be, if c is that quantile of all the
-    ratios :math:`a_{u, K + 1 - r} / b_{ur}`.
+    New items receive no messages from users, so their embeddings are shorter and they hardly
+    enter any list. The factor is calibrated on trained items, so that it does not depend on
+    the new ones: n copies, embedded as new items, compete with the I items. Let
+    :math:`a_{ur}` be the r-th highest score of user u's unseen items, and :math:`b_{ur}` that
+    of the copies. With the factor c, copies fill at least r of the K places of a list if and
+    only if :math:`c \, b_{ur} > a_{u, K + 1 - r}`. Their share of places is thus
+    n / (I + n), as it should be, if c is this quantile of all ratios
+    :math:`a_{u, K + 1 - r} / b_{ur}`.
 
     Args:
-        user_emb: [U, C].
-        item_emb: The trained items [I, C].
-        copy_emb: Copies of some of them as new items [n, C].
-        rows: Which they are of [n].
-        seen: What users have seen, also in its copy.
+        user_emb: User embeddings [U, C].
+        item_emb: Embeddings of the trained items [I, C].
+        copy_emb: Embeddings of the copies as new items [n, C].
+        rows: Rows of the copied items [n].
+        seen: Items each user has seen, which excludes their copies as well.
         k: Length K of the lists; on small data a twentieth of the items.
 
     Raises:
-        InputError: If no positive factor does.
+        InputError: If there is no positive factor.
     """
     num_users, num_items = user_emb.size(0), item_emb.size(0)
     k = min(k, max(1, num_items // 20), rows.numel())
@@ -171,10 +171,10 @@ def check_features(
     features: Mapping[str, Any],
     masks: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Features [n, D_m] of new items and their masks for every modality of the model.
+    """Features [n, D_m] and masks of new items for each modality of the model.
 
     Raises:
-        InputError: If they don't fit the items of ``raw`` or the ids, or an item has none.
+        InputError: If they do not fit ``raw`` or the IDs, or an item has no features.
     """
     known, masks = modalities(raw), {} if masks is None else masks
     for what, given in (("features", features), ("masks", masks)):
@@ -219,7 +219,8 @@ def _to_tensor(values: Any, modality: str) -> Tensor:
         tensor = None
     if tensor is None or tensor.is_complex():
         raise InputError(
-            f"{modality} features of new items: are no array of numbers ({type(values).__name__}); "
+            f"{modality} features of new items: are not an array of numbers "
+            f"({type(values).__name__}); "
             "expected one row for each item"
         )
     return tensor

@@ -1,4 +1,4 @@
-"""Users that training didn't see, known by some of their items."""
+"""Embedding of new users by their items."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from mentor_pyg.serving.ids import IdMap, Ids
 
 
 def history_pairs(items: IdMap, histories: Mapping[Any, Ids]) -> Tensor:
-    """Pairs [2, E] of a user, numbered in order, and an item, each once.
+    """Unique pairs [2, E] of user (numbered in order) and item.
 
     Raises:
-        InputError: If an item is unknown or a history empty.
+        InputError: If an item is unknown, or a history is empty.
     """
     if not isinstance(histories, Mapping):
         raise InputError(
@@ -32,21 +32,21 @@ def history_pairs(items: IdMap, histories: Mapping[Any, Ids]) -> Tensor:
 
 
 def fold_in(item_emb: Tensor, pairs: Tensor, num_users: int) -> Tensor:
-    r"""Embeddings of users from the items they like, without further training.
+    r"""Embeds users by the items they like, without further training.
 
     .. math::
         \mathbf{z}_u = \frac{1}{|\mathcal{N}_u|} \sum_{i \in \mathcal{N}_u} \mathbf{z}_i
 
-    A trained user's row is a free vector plus what the items send. This is the latter,
-    with the items' final embeddings for those of the single layers. Dividing by
-    :math:`\sqrt{|\mathcal{N}_i|}` too, as a hop of LightGCN does, takes away what the
-    embeddings know of the items' popularity, and ranks no better for users held out of
-    training (``benchmarks/cold_start.py``).
+    A trained user's embedding is its own vector plus messages from its items. This is the
+    latter, with the items' final embeddings instead of those of each layer. Dividing by
+    :math:`\sqrt{|\mathcal{N}_i|}` as well, as in LightGCN, would remove the popularity
+    information of embeddings, and does not improve the ranking for held-out users
+    (``benchmarks/cold_start.py``).
 
     Args:
-        item_emb: [I, C].
+        item_emb: Item embeddings [I, C].
         pairs: Users and their items [2, E].
-        num_users: Number of users n, each with an item at least.
+        num_users: Number of users n, each with at least one item.
 
     Returns:
         Embeddings [n, C].

@@ -1,4 +1,4 @@
-"""Ranked lists under their original ids, and the files they go to."""
+"""Ranked lists with original IDs, and their files."""
 
 import json
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ FORMATS = (".csv", ".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class Recommendations:
-    """Ranked lists, best first; they may differ in length.
+    """Ranked lists, best first, which may differ in length.
 
     Attributes:
-        queries: Whom or what each list is for, original ids or names [n].
-        items: Original ids of all lists, one after the other [N].
-        scores: Their scores, float32 [N].
-        ptr: Where the lists begin and the last one ends [n + 1].
-        names: What queries and items are called in tables.
+        queries: Original ID or name of the user (or item) of each list [n].
+        items: Original IDs of all lists, concatenated [N].
+        scores: Scores of these items, float32 [N].
+        ptr: Start of each list, and end of the last one [n + 1].
+        names: Names of queries and items in tables.
     """
 
     queries: np.ndarray
@@ -46,7 +46,7 @@ class Recommendations:
         item_ids: IdMap,
         names: tuple[str, str] = ("user", "item"),
     ) -> "Recommendations":
-        """The lists of rows [n, k] with their scores, of which ``valid`` ones count."""
+        """Lists from rows, scores and the mask of valid entries, [n, k] each."""
         rows, scores, valid = (x.cpu() for x in ranking)
         ptr = np.concatenate([[0], valid.sum(dim=1).cumsum(0).numpy()])
         items = item_ids.ids[rows[valid].numpy()]
@@ -56,9 +56,9 @@ class Recommendations:
         return len(self.queries)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """A table with a row for each recommendation: query, rank from 1, item, score.
+        """Table with one row per recommendation: query, rank from 1, item, score.
 
-        Names of new users that aren't all integers or all texts become texts.
+        Names of new users become strings unless all are integers.
         """
         lengths = np.diff(self.ptr)
         rank = np.arange(len(self.items)) - np.repeat(self.ptr[:-1], lengths) + 1
@@ -71,20 +71,20 @@ class Recommendations:
         }
 
     def to_rows(self) -> list[tuple[Any, int, Any, float]]:
-        """The rows of :meth:`columns` in plain values."""
+        """Rows of :meth:`columns` as plain values."""
         return list(zip(*(column.tolist() for column in self.columns().values())))
 
     def lists(self) -> Iterator[tuple[Any, list[Any], list[float]]]:
-        """Query, items and scores of one list after the other, in plain values."""
+        """Yields query, items and scores of each list as plain values."""
         for query, start, stop in zip(self.queries.tolist(), self.ptr, self.ptr[1:]):
             yield query, self.items[start:stop].tolist(), self.scores[start:stop].tolist()
 
     def to_dict(self) -> dict[Any, list[tuple[Any, float]]]:
-        """Items with their scores by query, whose last list counts if it has several."""
+        """Items with scores by query; the last list counts if a query is repeated."""
         return {query: list(zip(items, scores)) for query, items, scores in self.lists()}
 
     def to_records(self) -> list[dict[str, Any]]:
-        """One mapping for each list, as in a file of JSON lines."""
+        """One mapping per list, as in JSON lines."""
         query, item = self.names
         return [
             {query: label, f"{item}s": items, "scores": scores}
@@ -93,23 +93,22 @@ class Recommendations:
 
     @checked
     def save(self, path: Path | str, safe_csv: bool = False) -> None:
-        """Writes a table, or JSON lines, as the path's suffix says.
+        """Writes the lists in the format of the path's suffix.
 
         ============  ==============================================================
         ``.csv``      a header, then :meth:`to_rows`
-        ``.jsonl``    a line for each of :meth:`to_records`
+        ``.jsonl``    one line for each of :meth:`to_records`
         ``.parquet``  the columns of :meth:`columns`; needs pyarrow
         ============  ==============================================================
 
         Args:
-            path: The file.
-            safe_csv: Whether ids in a ``.csv`` that a spreadsheet would take for formulas get
-                an apostrophe before them, see
-                :func:`~mentor_pyg._util.escaping.without_formulas`. They aren't the ids of the
-                data any more then.
+            path: Path of the file.
+            safe_csv: Whether to prefix IDs in a ``.csv`` that a spreadsheet would read as
+                formulas with an apostrophe, which changes these IDs; see
+                :func:`~mentor_pyg._util.escaping.without_formulas`.
 
         Raises:
-            InputError: If there is no such format, or pyarrow isn't installed.
+            InputError: If the format is unknown, or pyarrow is not installed.
         """
         check_format(path)
         suffix = Path(path).suffix
@@ -128,7 +127,7 @@ class Recommendations:
             parquet.write_table(arrow.table(self.columns()), temporary)
 
     def __str__(self) -> str:
-        """A table for the terminal."""
+        """Table for the terminal."""
         blocks = []
         for query, items, scores in self.lists():
             width = max((len(str(item)) for item in items), default=0)
@@ -141,7 +140,7 @@ class Recommendations:
 
 
 def _written(queries: np.ndarray) -> np.ndarray:
-    """Names as files know them: all integers, or all texts."""
+    """Names for files: all integers, or all strings."""
     names = [name.item() if isinstance(name, np.generic) else name for name in queries]
     if all(type(name) is int and -(2**63) <= name < 2**63 for name in names):
         return np.array(names, dtype=np.int64)
@@ -149,10 +148,10 @@ def _written(queries: np.ndarray) -> np.ndarray:
 
 
 def check_format(path: Path | str) -> None:
-    """Fails before any work if recommendations can't be saved at ``path``.
+    """Checks that recommendations can be saved at ``path``.
 
     Raises:
-        InputError: If the suffix is unknown, or its package isn't installed.
+        InputError: If the suffix is unknown, or its package is not installed.
     """
     suffix = Path(path).suffix
     if suffix not in FORMATS:

@@ -1,4 +1,4 @@
-"""Lists of items for users, old and new, from a trained model."""
+"""Recommendations from a trained model, for known and new users."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -33,12 +33,12 @@ from mentor_pyg.serving.seen import pairs_of
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN
 from mentor_pyg.typing import ITEM, USER
 
-Length = Annotated[Count, Words("1 or more items a list")]
+Length = Annotated[Count, Words("1 or more items per list")]
 Scale = Positive | Literal["fair"]
 
 
 class Recommender:
-    """Recommends items by their original ids. All embeddings are computed once, here.
+    """Recommends items by original IDs. Embeddings are computed once, in the constructor.
 
     .. code-block:: python
 
@@ -47,17 +47,17 @@ class Recommender:
 
     Args:
         model: A trained model.
-        data: What it was trained on, with its graphs.
-        content: How new items enter; without it there can't be any.
-        seen: The splits whose pairs count as seen.
+        data: Its training data, with graphs.
+        content: Settings for new items, which are required to add them.
+        seen: Splits whose pairs count as seen.
         progress: Whether to show progress bars.
 
     Raises:
-        InputError: If the data have no original ids, there is no such split, or an
-            embedding isn't finite.
+        InputError: If the data have no original IDs, a split does not exist, or an embedding is
+            not finite.
 
     Attributes:
-        users, items: Original ids by row.
+        users, items: Original IDs by row.
         user_emb, item_emb: Embeddings [U, C] and [I, C], whose inner products are scores.
     """
 
@@ -87,19 +87,19 @@ class Recommender:
         seen: Sequence[str] | str = ("train",),
         progress: bool = True,
     ) -> "Recommender":
-        """The recommender of a trained run.
+        """Loads the recommender of a trained run.
 
         Args:
-            folder: The folder of the run.
-            data: The folder of its data, where it isn't at its old place.
-            device: Where to compute.
-            seen: The splits whose pairs count as seen; name all three to leave out
-                whatever a user is known to have.
+            folder: Folder of the run.
+            data: Folder of its data, if they were moved.
+            device: Device to compute on.
+            seen: Splits whose pairs count as seen; give all three to exclude all known items of
+                a user.
             progress: Whether to show progress bars.
 
         Raises:
-            FileNotFoundError: If the run or its data aren't there.
-            InputError: If a file is damaged, or the data are others than it was trained on.
+            FileNotFoundError: If the run or its data do not exist.
+            InputError: If a file is damaged, or the data differ from the training data.
         """
         run = load_run(folder, data, device)
         raw = run.source.dataset[0].to(torch.device(device))
@@ -120,17 +120,17 @@ class Recommender:
         allow: Ids | None = None,
         deny: Ids | None = None,
     ) -> Recommendations:
-        """The k items of highest score for each user.
+        """Recommends the k items of highest score to each user.
 
         Args:
             user_ids: One or several users; all if not given.
-            k: Length of the lists. They are shorter where fewer items may appear.
-            exclude_seen: Whether to leave out what a user has seen.
-            allow: The only items that may appear.
-            deny: Items that may not.
+            k: Length of the lists; they are shorter where fewer items are available.
+            exclude_seen: Whether to exclude items that a user has seen.
+            allow: Items to choose from; all if not given.
+            deny: Items to exclude.
 
         Raises:
-            InputError: If an id is unknown, or k isn't positive.
+            InputError: If an ID is unknown, or k is not positive.
         """
         device = self.user_emb.device
         everyone = user_ids is None
@@ -148,17 +148,16 @@ class Recommender:
         allow: Ids | None = None,
         deny: Ids | None = None,
     ) -> Recommendations:
-        """The k items of highest score for users that training didn't see.
+        """Recommends the k items of highest score to users who were not in the training data.
 
-        Further arguments are those of :meth:`recommend`; seen are the items of the
-        history.
+        Their seen items are those of the history. For further arguments see :meth:`recommend`.
 
         Args:
-            histories: By any name the items that a user is known to like; see
-                :meth:`embed_users`. The lists bear the same names.
+            histories: Items that a user is known to like, by any name of the user, which also
+                names the list; see :meth:`embed_users`.
 
         Raises:
-            InputError: If an item is unknown, a history empty, or k isn't positive.
+            InputError: If an item is unknown, a history is empty, or k is not positive.
         """
         pairs = history_pairs(self.items, histories).to(self.item_emb.device)
         queries = np.fromiter(histories, dtype=object, count=len(histories))
@@ -168,11 +167,11 @@ class Recommender:
         return self._rank(emb, queries, users, k, seen, allow, deny)
 
     def embed_users(self, histories: Mapping[Any, Ids]) -> Tensor:
-        """Embeddings [n, C] of users that training didn't see, the means of their items';
-        see :func:`~mentor_pyg.serving.new_users.fold_in`.
+        """Embeds new users [n, C] by the mean of their items; see
+        :func:`~mentor_pyg.serving.new_users.fold_in`.
 
         Raises:
-            InputError: If an item is unknown or a history empty.
+            InputError: If an item is unknown, or a history is empty.
         """
         pairs = history_pairs(self.items, histories).to(self.item_emb.device)
         return fold_in(self.item_emb, pairs, len(histories))
@@ -180,12 +179,11 @@ class Recommender:
     def similar_items(
         self, item_ids: Ids, k: int = 20, allow: Ids | None = None, deny: Ids | None = None
     ) -> Recommendations:
-        """The k items whose embeddings have the highest cosine with each item's.
-
-        Further arguments are those of :meth:`recommend`.
+        """Finds the k items of highest cosine similarity to each item.
 
         Args:
-            item_ids: One or several items; none is on its own list.
+            item_ids: One or several items, which are not on their own lists.
+            k, allow, deny: As for :meth:`recommend`.
         """
         rows = self.items.rows(item_ids)
         unit = normalize(self.item_emb)
@@ -238,29 +236,28 @@ class Recommender:
         masks: Mapping[str, Any] | None = None,
         scale: Scale = "fair",
     ) -> "Recommender":
-        r"""A recommender that ranks new items, too, without further training.
+        r"""Returns a recommender that also ranks new items, without further training.
 
-        They are embedded by the model's encoder from their features and, over the item
-        graphs, from the k trained items most alike. All other embeddings stay as they
-        are, bit for bit.
+        New items are embedded by the model's encoder from their features and, over the item
+        graphs, from the k most similar trained items. Other embeddings do not change.
 
-        What a new item lacks are its users' messages: on TikTok its embedding is a sixth
-        shorter than a trained item's, and that keeps it off practically all lists. It is
-        therefore multiplied by ``scale``. :obj:`"fair"` finds, on trained items, the
-        factor that gives new items as many places as their number deserves; see
-        :func:`~mentor_pyg.serving.new_items.fair_scale`. A higher one promotes new items
-        at the others' expense, 1 leaves the embeddings as the encoder makes them.
+        New items receive no messages from users, so their embeddings are shorter (by a sixth
+        on TikTok), which keeps them off nearly all lists. Their embeddings are therefore
+        multiplied by ``scale``. :obj:`"fair"` calibrates on trained items the factor that
+        gives new items their share of places; see
+        :func:`~mentor_pyg.serving.new_items.fair_scale`. Larger factors promote new items at
+        the expense of others; 1 keeps the encoder's output.
 
         Args:
-            ids: Original ids of the n new items, of the same kind as the others.
-            features: Raw features [n, D_m] by modality; what isn't there is missing.
-            masks: Bool [n] by modality, False where an item's features are missing.
+            ids: Original IDs of the n new items, of the same type as the others.
+            features: Raw features [n, D_m] by modality; other modalities are missing.
+            masks: Bool [n] by modality, False where an item has no features.
             scale: Factor of the new embeddings.
 
         Raises:
-            InputError: If the model uses no content, an id is there already or twice, the
-                features don't fit those it was trained on, the scale isn't positive, or an
-                embedding isn't finite.
+            InputError: If the model does not use content, an ID exists already or is repeated,
+                features do not fit the training data, the scale is not positive, or an embedding
+                is not finite.
         """
         if not self.model.uses_content:
             raise InputError(
@@ -290,14 +287,14 @@ class Recommender:
         new_ids = self.items.convert(ids)
         if new_ids.size == 0:
             raise InputError("new items: there are none; expected at least one id")
-        IdMap(new_ids, "new item")  # each once
+        IdMap(new_ids, "new item")  # checks for duplicates
         known = self.items.find(new_ids).numpy() >= 0
         if known.any():
             raise InputError(f"new item '{new_ids[known][0]}': is known; expected new ids")
         return new_ids
 
     def fair_item_scale(self) -> float:
-        """What :obj:`"fair"` stands for in :meth:`add_items`; computed once."""
+        """Value of :obj:`"fair"` in :meth:`add_items`, computed once."""
         if self._fair_scale is None:
             trained = self.item_emb[: self.num_trained_items]
             rows = torch.arange(0, len(trained), COPY_EVERY, device=trained.device)

@@ -1,4 +1,4 @@
-"""The pairs of users and items that a recommender counts as seen."""
+"""User-item pairs that count as seen."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,10 +12,10 @@ from mentor_pyg.typing import INTERACTS
 
 
 def pairs_of(data: HeteroData, splits: Sequence[str] | str) -> Tensor:
-    """The pairs [2, E] of some splits.
+    """Pairs [2, E] of the given splits.
 
     Raises:
-        InputError: If there is no such split.
+        InputError: If a split does not exist.
     """
     store = data[INTERACTS]
     pairs = {

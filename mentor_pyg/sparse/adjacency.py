@@ -118,7 +118,7 @@ def check_adjacency(where: str, adj: object) -> None:
         InputError: If it is not.
     """
     if not isinstance(adj, Adjacency):
-        raise InputError(f"{where}: the graph is of {type(adj)}; expected an Adjacency")
+        raise InputError(f"{where}: the graph has type {type(adj)}; expected an Adjacency")
 
 
 def csr_entries(rowptr: Tensor, col: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Checks that a model keeps to what the library asks of one; see :func:`check_model`."""
+"""Contract tests for models; see :func:`check_model`."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ contracts: tuple[Contract, ...] = (
     state.check_other_pairs,
     state.check_other_sizes,
 )
-"""All contracts; each is a function that takes the arguments of :func:`check_model`."""
+"""All contracts; each is a function with the arguments of :func:`check_model`."""
 
 
 def check_model(
@@ -50,9 +50,9 @@ def check_model(
     transform: Transform = add_graphs,
     **options: Any,
 ) -> None:
-    """Runs all contracts on a model, which takes a few seconds.
+    """Checks all contracts of a model, which takes a few seconds.
 
-    In a test file of its own, one failure for each contract is more helpful:
+    In a test file, it is more helpful to report each contract separately:
 
     .. code-block:: python
 
@@ -61,14 +61,15 @@ def check_model(
             check(MyModel)
 
     Args:
-        cls: The class; see :class:`~mentor_pyg.BaseRecommender`, with ``from_data``.
-        data: Small data without graphs; made-up ones of 60 users and 40 items if not given.
-        transform: Adds the graphs that the model needs; by default all that the library's
-            models use, see :func:`add_graphs`.
+        cls: The model's class; see :class:`~mentor_pyg.BaseRecommender`, with ``from_data``.
+        data: A small dataset without graphs; a synthetic one of 60 users and 40 items if not
+            given.
+        transform: Adds the graphs that the model needs; by default all graphs that the
+            library's models use, see :func:`add_graphs`.
         **options: Options of the model.
 
     Raises:
-        AssertionError: If the model breaks contracts; each has a line.
+        AssertionError: If contracts are broken; the message has a line for each.
     """
     broken: list[str] = []
     for check in contracts:

@@ -1,4 +1,4 @@
-"""A device that computes on the CPU and keeps its tensors apart from those of the CPU."""
+"""A fake GPU that computes on the CPU, for device tests without hardware."""
 
 from typing import Any
 
@@ -13,17 +13,17 @@ META = torch.device("meta")
 CPU = torch.device("cpu")
 
 COPIES = {torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default}
-"""Operations that bring tensors from one device to another."""
+"""Operations that move tensors between devices."""
 
 FROM_VALUES = (torch.tensor, torch.as_tensor, torch.asarray)
-"""Functions that make a tensor without any operation that a mode is told of."""
+"""Functions that create tensors without a dispatched operation."""
 
 
 class FakeCudaTensor(Tensor):
-    """A tensor that says it is on a GPU; its values are in ``held``, on the CPU.
+    """A tensor that claims to be on a GPU; its values are in ``held``, on the CPU.
 
-    To PyTorch's core it is on :obj:`META`, the only device besides the CPU that autograd
-    knows without its hardware.
+    For PyTorch's core it is on :obj:`META`, the only other device that autograd supports
+    without hardware.
     """
 
     held: Tensor
@@ -67,11 +67,11 @@ class FakeCudaTensor(Tensor):
 
 
 class FakeCuda(TorchFunctionMode):
-    """While it is on, there is a device ``"cuda"``, whatever hardware the machine has.
+    """Context in which a device ``"cuda"`` exists, whatever the hardware.
 
-    Operations on its tensors compute on the CPU. One that is given tensors of both devices
-    raises a :class:`RuntimeError`, as it does on a GPU, and also where PyTorch would quietly
-    move an index. Numbers, tensors without dimensions, may come from the CPU.
+    Its operations run on the CPU. Mixing tensors of both devices raises a
+    :class:`RuntimeError`, as on a GPU, even where PyTorch would silently move an index.
+    0-dimensional tensors may be on the CPU.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class FakeCuda(TorchFunctionMode):
         self._dispatch.__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Tells PyTorch's core the name that it knows the device by."""
+        """Replaces the device by the one that PyTorch's core knows."""
         if func is Tensor.data.__set__ and isinstance(args[0], FakeCudaTensor):  # type: ignore[attr-defined]
             args[0].held.data = args[1].held
             return None
@@ -100,8 +100,8 @@ class FakeCuda(TorchFunctionMode):
 
 
 class _DispatchMode(TorchDispatchMode):
-    # While a mode of this kind is on, PyTorch doesn't start CUDA where it reads the word:
-    # functions written in Python, and backward passes, run without the mode above.
+    # With a mode of this kind, PyTorch does not initialise CUDA when it reads the device name.
+    # Python functions and backward passes run outside the mode above.
     _mode_key = torch._C._TorchDispatchModeKey.FAKE
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -109,7 +109,7 @@ class _DispatchMode(TorchDispatchMode):
 
 
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Computes one operation on the CPU, and wraps its results if they belong on the GPU."""
+    """Computes an operation on the CPU, and wraps results that belong on the GPU."""
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
     ours = [x for x in tensors if isinstance(x, FakeCudaTensor)]
     left = [x for x in tensors if not isinstance(x, FakeCudaTensor) and x.dim() > 0]

@@ -1,4 +1,4 @@
-"""What training a model has to do, and to leave alone."""
+"""Contracts on training: what a model must learn, and on what it must not depend."""
 
 import math
 import tempfile
@@ -31,7 +31,7 @@ CHECKERBOARD = TrainConfig(epochs=40, batch_size=256, lr=1e-2, monitor="recall@1
 
 
 def checkerboard(size: int = 40) -> HeteroData:
-    """User u takes the items of its own parity; its pair with item u is withheld."""
+    """Users like the items of their own parity; the pair of user u and item u is held out."""
     user, item = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     likes = (user + item) % 2 == 0
     data = HeteroData()
@@ -47,7 +47,7 @@ def checkerboard(size: int = 40) -> HeteroData:
 
 @contract
 def check_learns_checkerboard(subject: Subject) -> None:
-    """Each user's one withheld item is the only right recommendation, and has to be first."""
+    """The single held-out item of each user must be ranked first."""
     subject = subject.on(checkerboard())
     model = subject.build()
     fit(model, subject.data, CHECKERBOARD, progress=False)
@@ -57,7 +57,7 @@ def check_learns_checkerboard(subject: Subject) -> None:
 
 @contract
 def check_determinism(subject: Subject) -> None:
-    """Equal seeds give equal losses and weights, other seeds others."""
+    """Equal seeds give equal losses and weights, and different seeds different ones."""
     runs = [_train(subject, seed) for seed in (1, 1, 2)]
     losses = [_without_times(result) for _, result in runs]
     expect(losses[0] == losses[1], "expected equal losses under equal seeds")
@@ -68,7 +68,7 @@ def check_determinism(subject: Subject) -> None:
 
 @contract
 def check_resuming(subject: Subject) -> None:
-    """A run that stopped within an epoch ends as one that never stopped."""
+    """A run that is resumed within an epoch ends like an uninterrupted run."""
     whole, expected = _train(subject)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "last.pt"
@@ -77,20 +77,20 @@ def check_resuming(subject: Subject) -> None:
             checkpoint: Checkpoint = _StoppingCheckpoint(path)
             fit(stopped, subject.data, QUICK, progress=False, checkpoint=checkpoint)
         except _Stop:
-            torch.rand(7)  # whatever is drawn in between
+            torch.rand(7)  # advances the global generator in between
         resumed = subject.build(seed=6)
         checkpoint = Checkpoint(path, {})
         result = fit(
             resumed, subject.data, QUICK, progress=False, checkpoint=checkpoint, resume=True
         )
-    message = "expected a run resumed within an epoch to end as an uninterrupted one"
+    message = "expected a run resumed within an epoch to end like an uninterrupted one"
     expect(_without_times(result) == _without_times(expected), f"{message}; the losses differ")
     expect_equal(whole.state_dict(), resumed.state_dict(), message)
 
 
 @contract
 def check_no_leak(subject: Subject) -> None:
-    """Validation and test pairs have no influence on weights or embeddings."""
+    """Validation and test pairs do not influence weights or embeddings."""
     other = copy(subject.raw)
     store = other[INTERACTS]
     for split in ("val_edge_label_index", "test_edge_label_index"):
@@ -108,7 +108,7 @@ def check_no_leak(subject: Subject) -> None:
 
 @contract
 def check_modalities(subject: Subject) -> None:
-    """One modality and three, by whatever names."""
+    """One and three modalities are supported, with any names."""
     for channels in ({"visual": 6}, {"a": 4, "b": 5, "c": 6}):
         each = subject.on(tiny_data(tuple(channels.items())))
         model, result = _train(each)
@@ -118,7 +118,7 @@ def check_modalities(subject: Subject) -> None:
 
 @contract
 def check_missing_content(subject: Subject) -> None:
-    """Items without content, and users and items without training pairs, break nothing."""
+    """Items without content, and users and items without training pairs, are supported."""
     raw = masked(subject.raw, 0.0)
     user, item = raw[INTERACTS].edge_index
     raw[INTERACTS].edge_index = raw[INTERACTS].edge_index[:, (item != 7) & (user != 3)]
@@ -128,7 +128,7 @@ def check_missing_content(subject: Subject) -> None:
 
 
 def masked(raw: HeteroData, value: float) -> HeteroData:
-    """``raw`` where a part of the items lacks each modality, with a value in their rows."""
+    """Removes each modality of some items, whose rows are filled with a value."""
     raw = copy(raw)
     generator = torch.Generator().manual_seed(0)
     for key in [key for key in raw[ITEM] if key.startswith("x_")]:
@@ -139,7 +139,7 @@ def masked(raw: HeteroData, value: float) -> HeteroData:
 
 
 def expect_finite(model: Any, subject: Subject, result: FitResult, when: str) -> None:
-    """Losses and embeddings have to be finite."""
+    """Checks that losses and embeddings are finite."""
     values = [x for row in result.history for x in row.values()]
     expect(all(map(math.isfinite, values)), f"expected finite losses {when}")
     for kind, x in embeddings(model, subject.data).items():
@@ -160,7 +160,7 @@ class _Stop(Exception):
 
 
 class _StoppingCheckpoint(Checkpoint):
-    """Saves after every step and fails after the second."""
+    """Saves after each step, and fails after the second."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, {}, minutes=-1.0)

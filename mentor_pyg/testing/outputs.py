@@ -1,4 +1,4 @@
-"""What embeddings, losses and gradients have to be."""
+"""Contracts on embeddings, losses and gradients."""
 
 import random
 from copy import copy
@@ -31,7 +31,7 @@ LARGEST_GRADIENT = 1e3
 
 @contract
 def check_embeddings(subject: Subject) -> None:
-    """Two matrices of equal width, with a row for each user and for each item."""
+    """Embeddings are matrices of equal width, with a row per user and per item."""
     data, found = subject.data, embeddings(subject.build(), subject.data)
     for kind, x in found.items():
         shape = list(x.shape)
@@ -46,7 +46,7 @@ def check_embeddings(subject: Subject) -> None:
 
 @contract
 def check_single_users(subject: Subject) -> None:
-    """Lists of all users at once are those of one user after the other."""
+    """Ranking all users at once gives the same lists as ranking them one by one."""
     data = subject.data
     user, item = embeddings(subject.build(), data).values()
     seen = SeenItems(data[INTERACTS].edge_index, data[USER].num_nodes)
@@ -58,7 +58,7 @@ def check_single_users(subject: Subject) -> None:
 
 @contract
 def check_evaluation(subject: Subject) -> None:
-    """``forward`` in evaluation mode is a function: it draws nothing and changes nothing."""
+    """``forward`` in evaluation mode is deterministic and has no side effects."""
     model = subject.build().eval()
     before, drawn = snapshot(model.state_dict()), _random_states()
     first = snapshot(embeddings(model, subject.data))
@@ -74,19 +74,19 @@ def check_evaluation(subject: Subject) -> None:
 
 @contract
 def check_unchanged_data(subject: Subject) -> None:
-    """Neither losses nor embeddings change the data or the batch."""
+    """Losses and embeddings do not change the data or the batch."""
     batch = subject.batch()
     before = snapshot(_tensors(subject.data) | batch._asdict())
     model = subject.build()
     backward(all_losses(model, subject.data, batch))
     embeddings(model, subject.data)
     after = _tensors(subject.data) | batch._asdict()
-    expect_equal(before, after, "expected the model to leave data and batch as they were")
+    expect_equal(before, after, "expected the model not to change data and batch")
 
 
 @contract
 def check_losses(subject: Subject) -> None:
-    """Finite scalars by name, also of a batch with a single triple."""
+    """Losses are finite scalars by name, even for a batch of a single triple."""
     for size in (128, 1):
         losses = all_losses(subject.build(), subject.data, subject.batch(size))
         expect(losses, "expected at least one loss term")
@@ -98,7 +98,7 @@ def check_losses(subject: Subject) -> None:
 
 @contract
 def check_autocast(subject: Subject) -> None:
-    """Under autocast to bfloat16 the terms, which are summed over an epoch, are float32."""
+    """Under autocast to bfloat16, losses are float32, since they are summed over an epoch."""
     model = subject.build()
     with torch.autocast("cpu", torch.bfloat16):
         losses = all_losses(model, subject.data, subject.batch())
@@ -114,7 +114,7 @@ def check_autocast(subject: Subject) -> None:
 
 @contract
 def check_half_precision(subject: Subject) -> None:
-    """Features stored in half precision are taken like others."""
+    """Features may be stored in half precision."""
     raw = copy(subject.raw)
     for m in modalities(raw):
         raw[ITEM][f"x_{m}"] = raw[ITEM][f"x_{m}"].half()
@@ -122,13 +122,13 @@ def check_half_precision(subject: Subject) -> None:
     expected, found = (embeddings(s.build(), s.data) for s in (subject, each))
     for kind, x in found.items():
         close = x.dtype == expected[kind].dtype and x.shape == expected[kind].shape
-        expect(close, f"expected embeddings of each {kind} as of features in single precision")
+        expect(close, f"expected embeddings of each {kind} as with features in single precision")
     backward(all_losses(each.build(), each.data, each.batch()))
 
 
 @contract
 def check_gradients(subject: Subject) -> None:
-    """They reach every parameter."""
+    """Every parameter receives a gradient."""
     model = subject.build()
     backward(all_losses(model, subject.data, subject.batch()))
     found = gradients(model)
@@ -140,7 +140,7 @@ def check_gradients(subject: Subject) -> None:
 
 @contract
 def check_zero_features(subject: Subject) -> None:
-    """Rows of zeros, which have no direction, leave gradients moderate."""
+    """Rows of zeros, which have no direction, do not cause large gradients."""
     raw = copy(subject.raw)
     for m in modalities(raw):
         x = raw[ITEM][f"x_{m}"].clone()
@@ -159,7 +159,7 @@ def check_zero_features(subject: Subject) -> None:
 
 @contract
 def check_masked_values(subject: Subject) -> None:
-    """What stands in the rows of missing features changes nothing, be it NaN."""
+    """Values in masked rows, even NaN, have no effect."""
     expected = _computed(subject.on(masked(subject.raw, 0.0)))
     for value in (1e9, float("nan")):
         found = _computed(subject.on(masked(subject.raw, value)))
@@ -168,7 +168,7 @@ def check_masked_values(subject: Subject) -> None:
 
 @contract
 def check_devices(subject: Subject) -> None:
-    """Everything that a model makes is on the device of its parameters and of the data."""
+    """All tensors of a model are on the device of its parameters and the data."""
     model, batch = subject.build(), subject.batch()
     with FakeCuda():
         model, data = model.to("cuda"), copy(subject.data).to("cuda")
@@ -182,7 +182,7 @@ def check_devices(subject: Subject) -> None:
 
 
 def _computed(subject: Subject) -> dict[str, Tensor]:
-    """Embeddings, losses and gradients under a seed, by name."""
+    """Embeddings, losses and gradients with a fixed seed, by name."""
     model = subject.build()
     torch.manual_seed(0)
     losses = all_losses(model, subject.data, subject.batch())

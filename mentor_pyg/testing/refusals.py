@@ -1,4 +1,4 @@
-"""What a model has to refuse, in one line."""
+"""Contracts on inputs that a model must reject with a one-line message."""
 
 import math
 import typing
@@ -16,7 +16,7 @@ from mentor_pyg.typing import ITEM, modalities
 
 @contract
 def check_wrong_features(subject: Subject) -> None:
-    """Features and masks with a row too few, and features that aren't finite."""
+    """Features and masks that lack a row, and features that are not finite, are rejected."""
     if not _uses_features(subject):
         return
     for name in modalities(subject.raw):
@@ -35,7 +35,7 @@ def check_wrong_features(subject: Subject) -> None:
 
 @contract
 def check_missing_graphs(subject: Subject) -> None:
-    """Data without the graphs that a model needs, which the message names the transform of."""
+    """The error for data without a required graph names the transform that adds it."""
     bare = copy(subject.raw)
     try:
         all_losses(subject.cls.from_data(bare, **subject.options), bare, subject.batch())
@@ -49,10 +49,10 @@ def check_missing_graphs(subject: Subject) -> None:
 
 @contract
 def check_options(subject: Subject) -> None:
-    """Options refuse NaN and what is outside of their annotated ranges."""
+    """Options reject NaN and values outside of their annotated ranges."""
     for name, parameter in parameters(subject.cls).items():
         if parameter.default is parameter.empty:
-            continue  # of the data
+            continue  # taken from the data
         nan = [math.nan] if isinstance(parameter.default, float) else []
         for value in _outside(parameter.annotation) + nan:
             what = f"'{name}' of {value}"
@@ -74,16 +74,16 @@ def _expect_refusal(subject: Subject, data: HeteroData, word: str, what: str) ->
 
 
 def expect_one_line(error: Exception, word: str, what: str) -> None:
-    """A message of one line that has a word."""
+    """Checks that a message is one line with a given word."""
     text = str(error)
     expect(
         "\n" not in text and word in text,
-        f"expected a message of one line about {what} with {word} in it (got {text!r})",
+        f"expected a one-line message about {what} with {word} in it (got {text!r})",
     )
 
 
 def _uses_features(subject: Subject) -> bool:
-    """Whether a model can't do without them."""
+    """Whether a model needs features."""
     raw = copy(subject.data)
     for key in [key for key in raw[ITEM] if key.startswith(("x_", "mask_"))]:
         del raw[ITEM][key]

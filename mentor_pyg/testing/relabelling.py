@@ -1,4 +1,4 @@
-"""Other numbers for the same users and items, and more of them."""
+"""Contracts on renumbered, added and sampled users and items."""
 
 from copy import copy
 from typing import Any
@@ -15,10 +15,9 @@ from mentor_pyg.typing import ITEM, USER
 
 @contract
 def check_relabelling(subject: Subject) -> None:
-    """Users and items with other numbers have the same embeddings.
+    """Renumbering users and items does not change their embeddings.
 
-    The parameters' rows are renumbered along; what a model rebuilds before an epoch is
-    rebuilt.
+    Parameters are permuted as well, and the state of an epoch is rebuilt.
     """
     generator = torch.Generator().manual_seed(0)
     new = {k: torch.randperm(subject.raw[k].num_nodes, generator=generator) for k in (USER, ITEM)}
@@ -32,13 +31,13 @@ def check_relabelling(subject: Subject) -> None:
     for kind, x in found.items():
         expect(
             _close(x[new[kind]], expected[kind]),
-            f"expected the same embeddings of each {kind} under other numbers",
+            f"expected the same embeddings of each {kind} after renumbering",
         )
 
 
 @contract
 def check_new_items(subject: Subject) -> None:
-    """If content is enough to embed an item, new ones are embedded and change no others."""
+    """A model that embeds items from content embeds new items, without changing others."""
     if not subject.cls.uses_content:
         return
     model, rows = subject.build(), torch.arange(5)
@@ -48,19 +47,19 @@ def check_new_items(subject: Subject) -> None:
     expect(
         len(after[ITEM]) == num_items + len(rows),
         f"expected an embedding of each of {num_items + len(rows)} items, new ones included "
-        f"(got {len(after[ITEM])}), as 'uses_content' says",
+        f"(got {len(after[ITEM])}), since 'uses_content' is set",
     )
     for kind, x in before.items():
         same = _close(after[kind][: len(x)], x)
-        expect(same, f"expected new items to leave the embeddings of each {kind}")
+        expect(same, f"expected new items not to change the embeddings of each {kind}")
     new = after[ITEM][num_items:]
     expect(new.isfinite().all() and new.ne(0).any(dim=1).all(), "expected new items' embeddings")
 
 
 @contract
 def check_sampled_parts(subject: Subject) -> None:
-    """A graph that a loader sampled, in another order and with ``n_id``, gives the rows of its
-    users and items, or is refused if the model needs the whole."""
+    """A sampled subgraph, in another order and with ``n_id``, gives the embeddings of its
+    nodes, or is rejected if the model needs the whole graph."""
     model, generator = subject.build(), torch.Generator().manual_seed(0)
     model.start_epoch(subject.data)
     n_id = {k: torch.randperm(subject.raw[k].num_nodes, generator=generator) for k in (USER, ITEM)}
@@ -70,7 +69,7 @@ def check_sampled_parts(subject: Subject) -> None:
             embeddings(model, part)
         except InputError:
             return
-        raise AssertionError("expected a sampled part to be refused, as 'whole_graph' says")
+        raise AssertionError("expected an InputError for a subgraph, since 'whole_graph' is set")
     expected, found = embeddings(model, subject.data), embeddings(model, part)
     for kind, x in found.items():
         expect(
@@ -80,7 +79,7 @@ def check_sampled_parts(subject: Subject) -> None:
 
 
 def _sampled(data: HeteroData, n_id: dict[str, Tensor]) -> HeteroData:
-    """All of ``data`` in the order in which a loader might have come to it."""
+    """All of ``data`` in a random order, as a loader might sample it."""
     part = copy(data)
     for node_type, rows in n_id.items():
         for key, value in data[node_type].items():
@@ -101,7 +100,7 @@ def _sampled(data: HeteroData, n_id: dict[str, Tensor]) -> HeteroData:
 
 
 def grown(raw: HeteroData, users: int = 0, items: int = 0) -> HeteroData:
-    """``raw`` with further users, and items with features of others, without pairs."""
+    """Adds users, and items with features of existing ones, without interactions."""
     raw = copy(raw)
     num_items = raw[ITEM].num_nodes
     for key, value in list(raw[ITEM].items()):
@@ -113,7 +112,7 @@ def grown(raw: HeteroData, users: int = 0, items: int = 0) -> HeteroData:
 
 
 def _renumbered(raw: HeteroData, new: dict[str, Tensor]) -> HeteroData:
-    """``raw`` where user u is called ``new["user"][u]``, and items likewise."""
+    """Renames user u to ``new["user"][u]``, and items likewise."""
     raw = copy(raw)
     old_item = new[ITEM].argsort()
     for key, value in list(raw[ITEM].items()):
@@ -130,10 +129,10 @@ def _renumbered(raw: HeteroData, new: dict[str, Tensor]) -> HeteroData:
 def _renumbered_state(
     subject: Subject, state: dict[str, Tensor], new: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The state with its rows of users and items in the order of their new numbers.
+    """Permutes users and items in a state.
 
-    A dimension belongs to users, items, or both, users first, if it grows with their
-    numbers. Integers, which may be numbers of items themselves, are left as they are.
+    A dimension belongs to users, items or both (users first) if it grows with their number.
+    Integers may be indices of items and are left unchanged.
     """
     more_users = _shapes(subject.on(grown(subject.raw, users=1)))
     more_items = _shapes(subject.on(grown(subject.raw, items=1)))
@@ -155,7 +154,7 @@ def _renumbered_state(
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:
-    """Whether they differ by rounding alone; sums were made in another order."""
+    """Whether they are equal up to rounding, since sums are computed in another order."""
     return torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""What happens to a model that is reset, saved, loaded, copied or moved to other data."""
+"""Contracts on the state of a model: reset, save, load, copy, and other data."""
 
 import io
 import pickle
@@ -28,7 +28,7 @@ from mentor_pyg.typing import INTERACTS
 
 @contract
 def check_reset(subject: Subject) -> None:
-    """``reset_parameters`` draws everything afresh and remembers nothing."""
+    """``reset_parameters`` resets all state."""
     used = subject.build()
     before = snapshot(embeddings(used, subject.data))
     fit(used, subject.data, QUICK, progress=False)
@@ -37,7 +37,7 @@ def check_reset(subject: Subject) -> None:
     fresh = subject.build(seed=3)
     torch.manual_seed(3)
     fresh.reset_parameters()
-    message = "expected 'reset_parameters' to leave nothing of a training"
+    message = "expected 'reset_parameters' to reset all state"
     expect_equal(fresh.state_dict(), used.state_dict(), message)
     expect_equal(epoch_state(fresh), epoch_state(used), message)
     after = embeddings(used, subject.data)
@@ -48,7 +48,7 @@ def check_reset(subject: Subject) -> None:
 
 @contract
 def check_constructor(subject: Subject) -> None:
-    """A model that was just built has its initial values, not whatever was in memory."""
+    """The constructor initialises all parameters."""
     states = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -58,7 +58,7 @@ def check_constructor(subject: Subject) -> None:
 
 @contract
 def check_checkpoint(subject: Subject) -> None:
-    """Weights that were saved and loaded give the same embeddings."""
+    """Saving and loading weights does not change embeddings."""
     model = subject.build()
     model.start_epoch(subject.data)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,7 @@ def check_copies(subject: Subject) -> None:
 
 @contract
 def check_other_pairs(subject: Subject) -> None:
-    """Weights fit data of the same users and items with other training pairs."""
+    """Weights can be loaded for data with other training pairs of the same users and items."""
     fewer = copy(subject.raw)
     fewer[INTERACTS].edge_index = fewer[INTERACTS].edge_index[:, :-1]
     model, more = subject.on(fewer).build(), subject.build(seed=1)
@@ -108,7 +108,7 @@ def check_other_pairs(subject: Subject) -> None:
 
 @contract
 def check_other_sizes(subject: Subject) -> None:
-    """Weights for another number of users or items are refused, if they don't fit."""
+    """Weights for another number of users or items are rejected if they do not fit."""
     state = subject.build().state_dict()
     for sizes in ({"users": 1}, {"items": 1}):
         other = subject.on(grown(subject.raw, **sizes)).build(seed=1)
@@ -140,4 +140,4 @@ def _saved(model: Any) -> Any:
     file = io.BytesIO()
     torch.save(model, file)
     file.seek(0)
-    return torch.load(file, weights_only=False)  # a whole model, written two lines above
+    return torch.load(file, weights_only=False)  # safe, since it was written above

@@ -1,4 +1,4 @@
-"""What a contract needs: a model's class, data, and a few things that all of them do."""
+"""The subject of contracts, and helpers to check it."""
 
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -17,13 +17,13 @@ from mentor_pyg.transforms import ItemKNN, LightGCNNorm, UserCooccurrence
 from mentor_pyg.typing import ITEM, USER, Batch
 
 QUICK = TrainConfig(epochs=2, batch_size=64, lr=1e-2)
-"""Training for contracts that don't ask what is learned."""
+"""Short training for contracts that do not depend on what is learned."""
 
 Transform = Callable[[HeteroData], HeteroData]
 
 
 def add_graphs(data: HeteroData) -> HeteroData:
-    """``data`` with every graph that the library's models use."""
+    """Adds all graphs that the library's models use."""
     knn, users = ItemKNN(k=5, cache=False), UserCooccurrence(k=data[USER].num_nodes)
     return LightGCNNorm()(users(knn(data)))
 
@@ -33,9 +33,9 @@ class Subject:
     """A model under test.
 
     Attributes:
-        cls: Its class.
+        cls: Class of the model.
         raw: Data without graphs.
-        transform: Adds the graphs that it needs.
+        transform: Adds the graphs that the model needs.
         options: Options of the model.
     """
 
@@ -46,24 +46,24 @@ class Subject:
 
     @cached_property
     def data(self) -> HeteroData:
-        """The data with graphs; no contract changes them."""
+        """The data with graphs, which contracts do not change."""
         if self.raw is tiny_data():
             return _tiny_with_graphs(self.transform)
         return self.transform(copy(self.raw))
 
     def on(self, raw: HeteroData) -> "Subject":
-        """The same model on other data."""
+        """The same model with other data."""
         return replace(self, raw=raw)
 
     def build(self, seed: int = 0) -> Any:
-        """A model whose parameters are drawn under a seed."""
+        """A model initialised with a seed."""
         torch.manual_seed(seed)
         model = self.cls.from_data(self.data, **self.options)
         model.reset_parameters()
         return model
 
     def batch(self, size: int = 128) -> Batch:
-        """Triples of the training pairs, always the same."""
+        """A fixed batch of training triples."""
         return next(iter(BPRSampler(self.data, size, torch.Generator().manual_seed(0))))
 
 
@@ -71,8 +71,8 @@ Contract = Callable[..., None]
 
 
 def contract(check: Callable[[Subject], None]) -> Contract:
-    """Lets a check take the arguments of :func:`~mentor_pyg.testing.check_model`, and leave
-    PyTorch's generator where it was."""
+    """Gives a check the arguments of :func:`~mentor_pyg.testing.check_model`, and keeps the
+    state of PyTorch's generator."""
 
     @wraps(check)
     def checked(
@@ -94,20 +94,20 @@ def _tiny_with_graphs(transform: Transform) -> HeteroData:
 
 @lru_cache(maxsize=4)
 def tiny_data(channels: tuple[tuple[str, int], ...] | None = None) -> HeteroData:
-    """60 users, 40 items and features of two modalities, or of others."""
+    """60 users and 40 items with features of two, or of the given, modalities."""
     if channels is None:
         return SyntheticDataset.tiny()[0]
     return SyntheticDataset.tiny(channels=dict(channels))[0]
 
 
 def expect(condition: Any, message: str) -> None:
-    """As ``assert``, also where Python is told to leave these out."""
+    """Like ``assert``, but not disabled by ``python -O``."""
     if not condition:
         raise AssertionError(message)
 
 
 def expect_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], message: str) -> None:
-    """Tensors by name have to be the same bit for bit; a NaN equals a NaN."""
+    """Checks that tensors are equal bit for bit, by name; NaN equals NaN."""
     expect(ours.keys() == theirs.keys(), f"{message}; found {sorted(ours)} and {sorted(theirs)}")
     for name, value in ours.items():
         same = torch.allclose(value, theirs[name], rtol=0, atol=0, equal_nan=True)
@@ -117,8 +117,7 @@ def expect_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], messa
 def all_losses(
     model: Any, data: HeteroData, batch: Batch, compile: Callable[[Any], Any] = lambda f: f
 ) -> dict[str, Tensor]:
-    """The terms of all objectives in an epoch's first step, of functions that may be
-    compiled first."""
+    """Loss terms of all objectives in the first step of an epoch, optionally compiled."""
     model.start_epoch(data)
     return {
         name: x for o in model.objectives() for name, x in compile(o.losses)(data, batch).items()
@@ -126,17 +125,17 @@ def all_losses(
 
 
 def backward(losses: Mapping[str, Tensor]) -> None:
-    """Gradients of the sum of all terms."""
+    """Computes the gradients of the sum of all terms."""
     torch.stack(list(losses.values())).sum().backward()
 
 
 def gradients(model: Any) -> dict[str, Tensor]:
-    """What is there of them, by parameter."""
+    """Gradients by parameter name, where there is one."""
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
 def embeddings(model: Any, data: HeteroData) -> dict[str, Tensor]:
-    """Of users and items, in evaluation mode, which is left again."""
+    """Embeddings of users and items in evaluation mode; restores the model's mode."""
     training = model.training
     model.eval()
     with torch.no_grad():
@@ -146,5 +145,5 @@ def embeddings(model: Any, data: HeteroData) -> dict[str, Tensor]:
 
 
 def snapshot(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy that later changes don't reach."""
+    """Copies tensors by name."""
     return {name: x.detach().clone() for name, x in tensors.items()}

@@ -1,4 +1,4 @@
-"""The training loop: it knows models by their contract alone."""
+"""The training loop. It only relies on the contract of models."""
 
 from .batches import BatchLike
 from .callbacks import Callback

@@ -1,4 +1,4 @@
-"""What samplers give to the loop, one step of the optimisers at a time."""
+"""Batches that samplers yield, grouped by optimiser step."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
@@ -11,35 +11,35 @@ from mentor_pyg.errors import InputError
 from mentor_pyg.typing import Batch
 
 BatchLike: TypeAlias = Batch | tuple[HeteroData, Batch] | HeteroData
-"""A batch of the whole graph; a graph of its own, such as a sampled sub-graph, and a batch of
-that graph's rows; or what a ``LinkNeighborLoader`` samples with triplets."""
+"""A batch for the whole graph; a graph, e.g. a sampled subgraph, with a batch of its rows; or a
+subgraph from a ``LinkNeighborLoader`` with triplets."""
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What can be resumed where it was."""
+    """An object whose state can be saved and restored."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> object: ...
 
 
 def check_sampler(sampler: Iterable[BatchLike], epochs: int) -> None:
-    """Makes sure that a sampler lasts for all epochs.
+    """Checks that a sampler can be iterated in each epoch.
 
     Raises:
-        InputError: If it can't be iterated over, or only once.
+        InputError: If it is not iterable, or only once.
     """
     if not isinstance(sampler, Iterable):
         raise InputError(f"sampler: is a {type(sampler).__name__}; expected an iterable of batches")
     if isinstance(sampler, Iterator) and epochs > 1:
         raise InputError(
             f"sampler: a {type(sampler).__name__} ends after one epoch of {epochs}; expected an "
-            "iterable that begins anew, such as a list, or an object with __iter__"
+            "iterable that can be iterated again, such as a list, or an object with __iter__"
         )
 
 
 def num_batches(sampler: Iterable[BatchLike]) -> int | None:
-    """Batches in an epoch; None if that isn't known."""
+    """Number of batches per epoch; None if unknown."""
     return len(sampler) if isinstance(sampler, Sized) else None
 
 
@@ -50,17 +50,17 @@ def groups(
     data: HeteroData,
     device: torch.device,
 ) -> Iterator[list[tuple[HeteroData, Batch]]]:
-    """The rest of an epoch in groups of batches, each with its graph, on a device.
+    """Yields the rest of an epoch as groups of batches, each with its graph, on a device.
 
-    A sampler is never asked for more than its length, so that its state is that of an epoch
-    under way until the last group has been used.
+    No more than the sampler's length is requested, so that its state stays that of a running
+    epoch until the last group has been used.
 
     Args:
-        sampler: Of the batches.
-        size: Batches in a group; the last one may have fewer.
-        done: Batches that have been used.
-        data: The graph of batches without one.
-        device: Where the model is.
+        sampler: Source of batches.
+        size: Number of batches per group; the last group may be smaller.
+        done: Number of batches already used.
+        data: Graph for batches without one.
+        device: Device of the model.
     """
     total, iterator = num_batches(sampler), iter(sampler)
     while total is None or done < total:
@@ -70,7 +70,7 @@ def groups(
             break
         done += len(group)
         yield group
-    next(iterator, None)  # lets it end its epoch
+    next(iterator, None)  # lets the sampler finish its epoch
 
 
 def _with_graph(

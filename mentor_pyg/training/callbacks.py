@@ -1,4 +1,4 @@
-"""What takes part in a training at its events: the base class, and what always does."""
+"""Callbacks of the training loop: the base class, progress bar and log."""
 
 import logging
 from collections.abc import Mapping
@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mentor_pyg")
 
 POSTFIX_EVERY = 10
-"""Steps between updates of the loss terms on the progress bar; each waits for the GPU."""
+"""Steps between updates of the losses on the progress bar, each of which synchronises the GPU."""
 
 
 class Callback:
-    """Takes part in a training at its events; a subclass overrides those that it needs.
+    """Base class of callbacks; subclasses override the methods they need.
 
-    Every method is given the :class:`~mentor_pyg.training.Trainer`, with ``model``, ``data``,
-    ``config``, ``result`` (the history so far), ``epoch`` (from 1), ``step`` (batches of the
-    epoch so far), ``optimizers``, ``schedulers`` and ``is_best``. ``trainer.should_stop =
-    True`` ends the training after the epoch; an exception ends it at once. Reading a loss in
-    every step waits for the GPU.
+    Each method receives the :class:`~mentor_pyg.training.Trainer`, with ``model``, ``data``,
+    ``config``, ``result`` (history so far), ``epoch`` (from 1), ``step`` (batches of the epoch
+    so far), ``optimizers``, ``schedulers`` and ``is_best``. ``trainer.should_stop = True`` ends
+    the training after the epoch; an exception ends it immediately. Reading losses in each step
+    synchronises the GPU.
 
-    What :meth:`state_dict` returns is part of checkpoints: plain values and tensors, in
+    :meth:`state_dict` is stored in checkpoints. It may hold plain values and tensors, in
     dictionaries and lists.
     """
 
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """Before the first epoch, also of a training that is resumed."""
+        """Called before the first epoch, also when training is resumed."""
 
     def on_epoch_start(self, trainer: "Trainer") -> None:
-        """Before an epoch, or the rest of one: then ``trainer.step`` isn't 0."""
+        """Called before an epoch. If the epoch is resumed, ``trainer.step`` is not 0."""
 
     def on_step_start(self, trainer: "Trainer") -> None:
-        """Before a step of the optimisers."""
+        """Called before an optimiser step."""
 
     def on_step_end(self, trainer: "Trainer", losses: Mapping[str, Tensor]) -> None:
-        """After a step, with the weighted loss terms before it, detached."""
+        """Called after a step, with its detached, weighted loss terms."""
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
-        """After an epoch and its validation; the last row of the history is about it."""
+        """Called after an epoch and its validation, when the history has its row."""
 
     def on_fit_end(self, trainer: "Trainer") -> None:
-        """After the training, also where an exception ended it. After a success, the model has
+        """Called after training, even if an exception ended it. After success, the model has
         the weights of the best validation."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be saved to resume, or nothing."""
+        """State to save for resuming; empty by default."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what :meth:`state_dict` returned."""
+        """Restores what :meth:`state_dict` returned."""
 
 
 class ProgressBar(Callback):
-    """A bar for every epoch, with the loss terms."""
+    """A progress bar per epoch, with the loss terms."""
 
     def __init__(self) -> None:
         self.bar: Any = None
@@ -85,7 +85,7 @@ class ProgressBar(Callback):
 
 
 class EpochLog(Callback):
-    """A line in the log for every epoch with a validation."""
+    """Logs one line per epoch with a validation."""
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         row, monitor = trainer.result.history[-1], trainer.config.monitor

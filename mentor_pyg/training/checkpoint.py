@@ -1,4 +1,4 @@
-"""The state of a training run on disk, from which it can go on."""
+"""Checkpoints of training runs."""
 
 import signal
 import time
@@ -24,15 +24,15 @@ STATE = Kind("state of a training run", 2)
 
 
 class Checkpoint(Callback):
-    """Keeps ``last.pt`` of a run up to date: after every epoch and, if these are long, within.
+    """Saves ``last.pt`` of a run after each epoch and, in long epochs, at intervals.
 
     The first Ctrl-C or SIGTERM waits for a save.
 
     Args:
-        path: The file; it is replaced as a whole or not at all.
-        identity: What a run must agree in to go on from this file, by name: its
-            settings, and what its data hold.
-        about: What else is good to know of the run.
+        path: Path of the file, which is replaced atomically.
+        identity: Settings and data fingerprints by name that must agree for a run to resume
+            from this file.
+        about: Further information on the run.
         minutes: Time between saves within an epoch.
     """
 
@@ -71,27 +71,27 @@ class Checkpoint(Callback):
             raise KeyboardInterrupt
 
     def is_due(self) -> bool:
-        """Whether it is time to save, or there is no more."""
+        """Whether to save now, because of the interval or an interrupt."""
         return self.is_interrupted or time.monotonic() - self._saved_at > 60 * self.minutes
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Saves tensors in plain containers."""
+        """Saves a state of tensors in plain containers."""
         content = {"identity": self.identity, "about": self.about, "state": dict(state)}
         save_tensors(content, self.path, STATE)
         self._saved_at = time.monotonic()
 
     def load(self) -> dict[str, Any]:
-        """The saved state.
+        """Loads the saved state.
 
         Raises:
-            FileNotFoundError: If there is none.
-            InputError: If the file is damaged, or of another run; the message names the
-                first difference.
+            FileNotFoundError: If there is no file.
+            InputError: If the file is damaged, or belongs to another run; the message names
+                the first difference.
         """
         content = read_checkpoint(self.path)
         try:
             found = next(differences(self.identity, content["identity"]), None)
-        except RuntimeError:  # a tensor is neither equal nor different
+        except RuntimeError:  # comparing tensors
             raise InputError(
                 f"{self.path}: its identity holds tensors; expected plain values"
             ) from None
@@ -99,13 +99,13 @@ class Checkpoint(Callback):
             name, ours, theirs = found
             raise InputError(
                 f"{self.path}: was saved with {name} = {shown(theirs)}, this run has "
-                f"{shown(ours)}; expected the same run to go on"
+                f"{shown(ours)}; expected the same settings to resume"
             )
         return content["state"]
 
     @contextmanager
     def catching_interrupts(self) -> Iterator[None]:
-        """Lets the first Ctrl-C or SIGTERM wait for a save; the second one ends at once."""
+        """Makes the first Ctrl-C or SIGTERM wait for a save; the second interrupts at once."""
 
         def note(signum: int, frame: FrameType | None) -> None:
             if self.is_interrupted:
@@ -117,11 +117,11 @@ class Checkpoint(Callback):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a :class:`Checkpoint` saved: ``identity``, ``about`` and ``state``.
+    """Reads the content of a :class:`Checkpoint`: ``identity``, ``about`` and ``state``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is damaged, holds something else, or is of another format.
+        InputError: If it is damaged, of another kind, or of another format version.
     """
     content = load_tensors(path, STATE, "identity", "about", "state")
     for name, part in content.items():
@@ -131,7 +131,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def differences(ours: Any, theirs: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Names of what isn't equal in two nested mappings, and both values."""
+    """Names and values of all differences between two nested mappings."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         for key in [*ours, *(k for k in theirs if k not in ours)]:
             path = f"{name}.{key}" if name else str(key)
@@ -141,13 +141,13 @@ def differences(ours: Any, theirs: Any, name: str = "") -> Iterator[tuple[str, A
 
 
 def epoch_state(model: Any) -> dict[str, Tensor]:
-    """Buffers that a model leaves out of its ``state_dict``, by name: what holds for an epoch."""
+    """Buffers outside the ``state_dict`` of a model by name, which hold the state of an epoch."""
     weights = model.state_dict().keys()
     return {name: x for name, x in model.named_buffers() if name not in weights}
 
 
 def set_epoch_state(model: Any, state: Mapping[str, Tensor]) -> None:
-    """Sets these buffers, whatever size they had, to what :func:`epoch_state` returned."""
+    """Restores the buffers of :func:`epoch_state`, even if their sizes differ."""
     device = next(model.parameters()).device
     for name, value in state.items():
         owner, _, buffer = name.rpartition(".")

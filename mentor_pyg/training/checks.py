@@ -1,4 +1,4 @@
-"""Checks of values that were read from a file, each by its name."""
+"""Checks of values read from a file."""
 
 import math
 import reprlib
@@ -11,7 +11,7 @@ from mentor_pyg.errors import InputError, shown
 
 
 class Check:
-    """Refuses what isn't as it must be, by its name."""
+    """Raises an InputError for invalid values, by their names."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -21,23 +21,21 @@ class Check:
             raise InputError(f"{self.prefix}{name} is {describe(found)}; expected {expected}")
 
     def keys(self, name: str, found: Any, expected: Mapping[Any, Any]) -> None:
-        """A mapping with these keys and no others."""
+        """Checks that a mapping has exactly these keys."""
         self.that(isinstance(found, Mapping), name, found, "a mapping")
         for key in expected:
             if key not in found:
                 raise InputError(f"{self.prefix}{name} lacks {shown(key)}; expected it")
         for key in found:
             if key not in expected:
-                raise InputError(
-                    f"{self.prefix}{name} has {shown(key)}; expected nothing of that name"
-                )
+                raise InputError(f"{self.prefix}{name} has {shown(key)}; expected no such entry")
 
     def length(self, name: str, found: Sequence[Any], expected: int) -> None:
         if len(found) != expected:
             raise InputError(f"{self.prefix}{name} has {len(found)} entries; expected {expected}")
 
     def like(self, name: str, found: Any, like: Any) -> None:
-        """Of the same structure, types, shapes and dtypes, and finite."""
+        """Checks for the same structure, types, shapes and dtypes, and finite values."""
         if isinstance(like, Tensor):
             fits = (
                 isinstance(found, Tensor)
@@ -60,7 +58,7 @@ class Check:
             self.that(is_equal, name, found, describe(like))
 
     def alike(self, name: str, found: Any, like: Any) -> None:
-        """Of the same structure and types; numbers that aren't NaN may differ."""
+        """Checks for the same structure and types; numbers may differ but not be NaN."""
         if isinstance(like, Mapping):
             self.keys(name, found, like)
             for key, value in like.items():
@@ -87,7 +85,7 @@ class Check:
 
 
 def describe(value: Any) -> str:
-    """A value in a few words."""
+    """Short description of a value."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     return reprlib.repr(value)

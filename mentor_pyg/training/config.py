@@ -1,4 +1,4 @@
-"""How to train, and what came of it."""
+"""Settings and results of training."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,38 +8,37 @@ from mentor_pyg.evaluation.metrics import metric_names
 from mentor_pyg.options import Count, Lengths, NonNegative, Positive, Seed, checked
 
 SEEDS = range(2**32)
-"""What NumPy's generators take."""
+"""Seeds that NumPy's generators accept."""
 
 
 @checked
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; the defaults are those of the MENTOR paper.
+    """Settings of training; defaults follow the MENTOR paper.
 
     Attributes:
-        epochs: Epochs at most.
-        batch_size: Training pairs B in a batch.
-        lr: Learning rate of the optimiser.
+        epochs: Maximum number of epochs.
+        batch_size: Number of training pairs B per batch.
+        lr: Learning rate.
         eval_every: Epochs between validations.
-        patience: Validations without a new best before stopping.
-        monitor: Validation metric that decides.
-        ks: Lengths of the lists to measure.
-        seed: Seed of everything random.
+        patience: Early stopping after this number of validations without improvement.
+        monitor: Validation metric for model selection.
+        ks: Lengths K of the ranked lists.
+        seed: Random seed.
         precision: :obj:`"bf16"` computes matrix products in bfloat16 by autocast;
-            parameters, propagation, sums and evaluation stay float32.
-        compile: Whether to run the losses through :func:`torch.compile`. It needs a C++
-            compiler on the CPU, and minutes before the first steps.
-        num_negatives: Negative items for each pair of a batch, which then comes so many
-            times, with another negative each.
-        optimizer: For objectives that don't name their own.
-        weight_decay: Of that optimiser; decoupled from the gradient with :obj:`"adamw"`.
-        scheduler: How the learning rate falls: by half a cosine to 0 at the last of ``epochs``,
-            or, at a :obj:`"plateau"`, to a tenth whenever the monitored metric hasn't
+            parameters, propagation, sums and evaluation stay in float32.
+        compile: Whether to compile the losses by :func:`torch.compile`. On the CPU this needs a
+            C++ compiler. The first steps take minutes.
+        num_negatives: Number of negative items per pair. A batch repeats each pair once per
+            negative.
+        optimizer: Optimiser of objectives that do not choose their own.
+        weight_decay: Weight decay of this optimiser, decoupled with :obj:`"adamw"`.
+        scheduler: Learning rate schedule: :obj:`"cosine"` decays to 0 at the last of
+            ``epochs``; :obj:`"plateau"` divides by 10 whenever the monitored metric has not
             improved for ten validations.
-        scheduler_interval: What the schedule counts.
-        max_grad_norm: The gradients of each optimiser are scaled down to this norm if theirs
-            is greater.
-        accumulate: Batches whose mean gradient makes a step.
+        scheduler_interval: Unit of the schedule.
+        max_grad_norm: Maximum gradient norm of each optimiser, for clipping.
+        accumulate: Number of batches whose gradients are averaged per step.
     """
 
     epochs: Count = 1000
@@ -71,13 +70,13 @@ class TrainConfig:
 
 @dataclass
 class FitResult:
-    """What :func:`fit` found.
+    """Result of :func:`fit`.
 
     Attributes:
         best_epoch: Epoch of the best validation, from 1.
         val: Its metrics.
-        history: A row for every epoch: ``epoch``, ``seconds``, the mean of every loss
-            term, and the validation metrics where there was a validation.
+        history: One row per epoch: ``epoch``, ``seconds``, the mean of each loss term and,
+            after a validation, its metrics.
     """
 
     best_epoch: int = 0
@@ -90,19 +89,19 @@ class FitResult:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Mean time of training an epoch, validation excluded."""
+        """Mean training time per epoch, without validation."""
         return sum(row["seconds"] for row in self.history) / max(1, self.epochs_run)
 
 
 def check_seeds(where: str, seeds: Any) -> None:
-    """Makes sure that seeds are whole numbers from 0 to 2^32 - 1, each there once.
+    """Checks that seeds are different integers from 0 to 2^32 - 1.
 
     Args:
-        where: Where they are from, for messages.
-        seeds: What should be a list of them.
+        where: Source of the seeds, for messages.
+        seeds: The value to check, which should be a list.
 
     Raises:
-        InputError: If they aren't.
+        InputError: If they are not.
     """
     if not isinstance(seeds, list | tuple) or not seeds:
         raise InputError(f"{where} are {shown(seeds)}; expected a list like [0, 1, 2]")
@@ -110,4 +109,4 @@ def check_seeds(where: str, seeds: Any) -> None:
         if type(seed) is not int or seed not in SEEDS:
             raise InputError(f"{where}: {shown(seed)}; expected whole numbers from 0 to 2^32 - 1")
         if seeds.count(seed) > 1:
-            raise InputError(f"{where}: {seed} is there twice; expected different seeds")
+            raise InputError(f"{where}: {seed} is repeated; expected different seeds")

@@ -1,4 +1,4 @@
-"""Training that diverges is noticed before anything is measured or saved."""
+"""Detection of diverged training, before results are measured or saved."""
 
 import math
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ HINT = "a lower learning rate may help"
 
 
 class Diverged(InputError):
-    """Losses, weights or embeddings that aren't finite any more."""
+    """Raised if losses, weights or embeddings are no longer finite."""
 
 
 def check_losses(means: Mapping[str, float], epoch: int) -> None:
-    """Refuses an epoch whose mean losses aren't finite.
+    """Checks that the mean losses of an epoch are finite.
 
     Raises:
-        Diverged: If one isn't.
+        Diverged: If one is not.
     """
     for name, value in means.items():
         if not math.isfinite(value):
@@ -29,10 +29,10 @@ def check_losses(means: Mapping[str, float], epoch: int) -> None:
 
 
 def check_weights(model: BaseRecommender, epoch: int) -> None:
-    """Refuses weights that aren't finite; it waits for the device once.
+    """Checks that all weights are finite; synchronises the device once.
 
     Raises:
-        Diverged: If one isn't.
+        Diverged: If one is not.
     """
     weights = {name: x for name, x in model.state_dict().items() if x.is_floating_point()}
     finite = torch.stack([x.isfinite().all() for x in weights.values()]).tolist()

@@ -1,4 +1,4 @@
-"""Training a model with one call."""
+"""Training by a single call."""
 
 from collections.abc import Iterable, Sequence
 
@@ -30,42 +30,41 @@ def fit(
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
 ) -> FitResult:
-    """Trains a model in place and leaves it with the weights of the best validation.
+    """Trains a model in place and restores the weights of the best validation.
 
-    Selection looks at the validation split alone. With equal seeds, runs on the CPU give
-    equal numbers, interrupted or not. All random numbers are the training's own: PyTorch's,
-    NumPy's and Python's global generators are afterwards as they were before.
+    Model selection uses only the validation split. On the CPU, equal seeds give equal results,
+    whether interrupted or not. The global generators of PyTorch, NumPy and Python keep their
+    states.
 
     Args:
-        model: Any :class:`~mentor_pyg.BaseRecommender`, on the device of ``data``.
-        data: The graph, with whatever transforms the model needs.
-        config: How to train.
-        sampler: What to go through in every epoch, instead of a
-            :class:`~mentor_pyg.training.BPRSampler`: any iterable that begins anew whenever
-            it is iterated over. It gives a :class:`~mentor_pyg.Batch`, or a pair of the graph
-            that the batch is about, e.g. a sampled sub-graph, and the batch; or it is a
-            :class:`~torch_geometric.loader.LinkNeighborLoader` with triplets. One with
-            ``state_dict`` and ``load_state_dict`` can be resumed within an epoch, others at
-            the last epoch's end.
-        optimizer: A class, which is given the learning rate, a function of a list of
-            parameters that makes an optimiser, or an optimiser of the model's parameters;
-            instead of ``config.optimizer``. Objectives that name their own keep it.
-        scheduler: A function that makes the schedule of an optimiser, e.g.
-            ``lambda optimizer: ExponentialLR(optimizer, 0.9)``, instead of
-            ``config.scheduler``. ``ReduceLROnPlateau`` is given the monitored metric.
-        max_grad_norm: Instead of ``config.max_grad_norm``.
+        model: The model, on the device of ``data``.
+        data: The graph, after the transforms that the model needs.
+        config: Settings of training.
+        sampler: Source of batches instead of :class:`~mentor_pyg.training.BPRSampler`: an
+            iterable, iterated once per epoch, of a :class:`~mentor_pyg.Batch`, or of pairs of
+            a graph (e.g. a sampled subgraph) and its batch; or a
+            :class:`~torch_geometric.loader.LinkNeighborLoader` with triplets. Samplers with
+            ``state_dict`` and ``load_state_dict`` can be resumed within an epoch, others
+            at the end of the last one.
+        optimizer: Replaces ``config.optimizer``: a class, which receives the learning rate; a
+            function from a list of parameters to an optimiser; or an optimiser of the model's
+            parameters. It is not used for objectives that choose their own.
+        scheduler: Replaces ``config.scheduler``: a function from an optimiser to its schedule,
+            e.g. ``lambda optimizer: ExponentialLR(optimizer, 0.9)``. ``ReduceLROnPlateau``
+            receives the monitored metric.
+        max_grad_norm: Replaces ``config.max_grad_norm``.
         callbacks: See :class:`~mentor_pyg.training.Callback`.
-        reset: Whether to draw the parameters afresh; otherwise training goes on from them.
+        reset: Whether to reset the parameters first.
         progress: Whether to show a progress bar.
-        checkpoint: Where to save the state at the end of every epoch and, if epochs are
-            long, within. Ctrl-C then saves before it ends.
-        resume: Whether to go on from that state.
+        checkpoint: Saves the state after each epoch and, in long epochs, at intervals. Ctrl-C
+            then saves before it ends the training.
+        resume: Whether to resume from the checkpoint.
 
     Raises:
-        InputError: If losses, weights or embeddings stop being finite, which leaves the
-            model with the best weights so far; if the monitored metric is unknown; if an
-            argument doesn't fit the model or the others; or if the state is damaged or of
-            another run.
+        InputError: If losses, weights or embeddings become infinite or NaN, in which case the
+            model keeps the best weights so far; if the monitored metric is unknown; if
+            arguments do not fit the model or each other; or if the checkpoint is damaged or
+            belongs to another run.
     """
     trainer = Trainer(
         model,

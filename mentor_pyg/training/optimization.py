@@ -1,4 +1,4 @@
-"""What a step of the loop does for an objective: gradients, clipping, optimiser, schedule."""
+"""Optimisation of an objective: gradients, clipping, optimisers and schedules."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -31,13 +31,13 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 class Minimizer:
-    """Minimises the losses of one objective, a step of its optimiser at a time.
+    """Minimises an objective by steps of its optimiser.
 
     Args:
-        losses: Weighted scalar terms by name, of the data and a batch.
-        optimizer: Of the objective's parameters.
+        losses: Function of data and batch that returns weighted scalar terms by name.
+        optimizer: Optimiser of the objective's parameters.
         autocast: Context in which losses are computed.
-        max_grad_norm: What the norm of all gradients together is scaled down to, if greater.
+        max_grad_norm: Maximum norm of all gradients together, for clipping.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Minimizer:
         self.autocast, self.max_grad_norm = autocast, max_grad_norm
 
     def __call__(self, batches: Sequence[tuple[HeteroData, Batch]]) -> dict[str, Tensor]:
-        """A step with the mean gradient of some batches; the sums of the terms before it."""
+        """Takes a step with the mean gradient of the batches; returns sums of the loss terms."""
         sums: list[dict[str, Tensor]] = []
 
         def closure() -> Tensor:
-            self.optimizer.zero_grad()  # before the losses, which then find its memory free
+            self.optimizer.zero_grad()  # first, to free its memory for the losses
             totals = [self._backward(data, batch, len(batches)) for data, batch in batches]
             if self.max_grad_norm is not None:
                 groups = self.optimizer.param_groups
@@ -67,13 +67,13 @@ class Minimizer:
                 total = total + other
             return total
 
-        self.optimizer.step(closure)  # type: ignore[arg-type]  # which LBFGS calls more than once
+        self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS calls it repeatedly
         return sums[0]
 
     def _backward(
         self, data: HeteroData, batch: Batch, count: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Adds a batch's share to the gradients; that share of the loss, and all its terms."""
+        """Adds a batch's gradients; returns its share of the loss, and its loss terms."""
         with self.autocast:
             losses = self.losses(data, batch)
         total = torch.stack(list(losses.values())).sum()
@@ -97,10 +97,10 @@ def make_minimizers(
     autocast: AbstractContextManager[Any],
     max_grad_norm: float | None,
 ) -> list[Minimizer]:
-    """One for each objective of a model, in their order.
+    """Creates a minimizer for each objective of a model.
 
     Raises:
-        InputError: If ``optimizer`` makes something else, or isn't used.
+        InputError: If ``optimizer`` returns something else, or is not used.
     """
     objectives = model.objectives()
     is_free = [o.optimizer is None and not o.options for o in objectives]
@@ -113,7 +113,7 @@ def make_minimizers(
     if isinstance(optimizer, Optimizer):
         if len(objectives) > 1:
             raise InputError(
-                f"optimizer: is one for all of {name}, which has {len(objectives)} objectives; "
+                f"optimizer: one instance is given, but {name} has {len(objectives)} objectives; "
                 "expected a class, or a function of the parameters of one"
             )
         _check_parameters(optimizer, model)
@@ -131,7 +131,7 @@ def make_minimizers(
 def _of_run(
     optimizer: Optimizer | MakeOptimizer | None, parameters: list[Parameter], config: TrainConfig
 ) -> Optimizer:
-    """The optimiser of an objective that names none."""
+    """Creates the optimiser of an objective that does not choose its own."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     if optimizer is None or (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
@@ -147,7 +147,7 @@ def _of_run(
 
 
 def _check_parameters(optimizer: Optimizer, model: BaseRecommender) -> None:
-    """A ready optimiser has to change what the model computes with."""
+    """Checks that an optimiser holds parameters of the model."""
     known = {id(p) for p in model.parameters()}
     if not all(id(p) in known for group in optimizer.param_groups for p in group["params"]):
         raise InputError(
@@ -159,7 +159,7 @@ def _check_parameters(optimizer: Optimizer, model: BaseRecommender) -> None:
 def _build(
     optimizer: type[Optimizer], parameters: list[Parameter], options: Mapping[str, Any]
 ) -> Optimizer:
-    """An optimiser, in one kernel for all parameters where it has one."""
+    """Creates an optimiser, with a fused kernel where available."""
     options = dict(options)
     has_kernel = "fused" in inspect.signature(optimizer).parameters
     if has_kernel and not options.keys() & {"fused", "foreach", "differentiable"}:
@@ -173,16 +173,16 @@ def make_schedulers(
     scheduler: MakeScheduler | None,
     batches: int | None,
 ) -> list[LRScheduler]:
-    """The schedules of learning rates, one for each optimiser, if there are any.
+    """Creates a schedule for each optimiser, if any.
 
     Args:
-        optimizers: What they change.
-        config: How to train.
-        scheduler: Makes one of an optimiser, in place of the configuration's.
-        batches: Batches in an epoch, if that is known.
+        optimizers: The optimisers.
+        config: Settings of training.
+        scheduler: Replaces the schedule of ``config``.
+        batches: Number of batches per epoch, if known.
 
     Raises:
-        InputError: If ``scheduler`` makes something else, or the schedule can't be followed.
+        InputError: If ``scheduler`` returns something else, or cannot be used with ``config``.
     """
     if scheduler is None:
         if config.scheduler == "none":
@@ -204,7 +204,7 @@ def make_schedulers(
             if each.mode != "max":
                 raise InputError(
                     f"scheduler: ReduceLROnPlateau has mode {each.mode!r}; expected 'max', "
-                    f"since {config.monitor} is the better the higher it is"
+                    f"since a higher {config.monitor} is better"
                 )
     return made
 

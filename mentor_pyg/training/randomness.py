@@ -1,4 +1,4 @@
-"""Random numbers of a training, apart from those of the program around it."""
+"""Random number streams of training, separate from the global generators."""
 
 import random
 import struct
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 WORDS = 624
-"""Words of the state of a Mersenne Twister, which both NumPy and Python use."""
+"""Number of state words of the Mersenne Twister, used by NumPy and Python."""
 
 
 class RandomStream:
-    """States of the global generators of PyTorch, NumPy and Python that a training draws from.
+    """A training's own states of the global generators of PyTorch, NumPy and Python.
 
-    Within ``with stream:`` the global generators go on where the stream was left; afterwards
-    they are as they were before. Such blocks may be nested.
+    Within ``with stream:`` the global generators continue the stream; afterwards, their
+    previous states are restored. Such blocks may be nested.
 
     Args:
-        seed: Where the stream begins.
-        device: Whose generator belongs to it, in addition to that of the CPU.
+        seed: Seed of the stream.
+        device: Device whose generator is included, besides the CPU's.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -61,12 +61,12 @@ class RandomStream:
 
 
 def derived_seed(seed: int, stream: int) -> int:
-    """A seed for another stream of random numbers, independent of ``seed`` itself."""
+    """Derives a seed for an independent stream of random numbers."""
     return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])
 
 
 def global_states(device: torch.device) -> dict[str, Tensor]:
-    """The states of all global generators."""
+    """States of all global generators."""
     legacy: Any = np.random.get_state()  # noqa: NPY002
     _, key, place, has_gauss, gauss = legacy
     _, words, next_gauss = random.getstate()
@@ -81,7 +81,7 @@ def global_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_global_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Sets the global generators to what :func:`global_states` returned."""
+    """Restores the states of :func:`global_states`."""
     torch.set_rng_state(states["torch"])
     words, gauss = _unpack(states["numpy"])
     legacy: Any = ("MT19937", words[:-1], words[-1], int(gauss is not None), gauss or 0.0)
@@ -93,13 +93,13 @@ def set_global_states(states: Mapping[str, Tensor], device: torch.device) -> Non
 
 
 def is_state(name: str, value: Tensor) -> bool:
-    """Whether a tensor of the right shape and dtype is the state of a generator."""
+    """Whether a tensor of the right shape and dtype is a valid generator state."""
     if name in ("numpy", "python"):
         *words, has_gauss, _ = value.tolist()
         fits = all(0 <= word < 2**32 for word in words) and words[-1] <= WORDS
         gauss = _unpack(value)[1]
         return fits and has_gauss in (0, 1) and (gauss is None or abs(gauss) < 1e3)
-    if value.shape != torch.Generator().get_state().shape:  # of another device
+    if value.shape != torch.Generator().get_state().shape:  # from another device
         return True
     try:
         torch.Generator().set_state(value)
@@ -109,7 +109,7 @@ def is_state(name: str, value: Tensor) -> bool:
 
 
 def _pack(words: Sequence[int], gauss: float | None) -> Tensor:
-    """Words of a Mersenne Twister, the place among them, and the normal number kept back."""
+    """Packs the words of a Mersenne Twister, its position, and the cached normal number."""
     (bits,) = struct.unpack("q", struct.pack("d", gauss or 0.0))
     return torch.tensor([*words, int(gauss is not None), bits])
 

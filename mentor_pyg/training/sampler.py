@@ -16,26 +16,24 @@ from mentor_pyg.typing import INTERACTS, ITEM, USER, Batch
 
 @checked
 class NegativeSampler:
-    r"""Draws items a user has not interacted with in training, uniformly and exactly.
+    r"""Samples items a user has not interacted with in training, uniformly and exactly.
 
-    No draw is ever rejected: of a user's I - d_u unseen items the r-th one is found
-    by a binary search. If the user's sorted items are :math:`c_0 < c_1 < \dots`, then
-    :math:`c_j - j` unseen items come before :math:`c_j`, hence the r-th unseen item is
-    :math:`r + |\{j : c_j - j \le r\}|`.
+    Nothing is rejected: the r-th of a user's I - d_u unseen items is found by binary search.
+    If the user's sorted items are :math:`c_0 < c_1 < \dots`, then :math:`c_j - j` unseen items
+    precede :math:`c_j`, so the r-th unseen item is :math:`r + |\{j : c_j - j \le r\}|`.
 
     Args:
         edge_index: Training pairs [2, E].
-        num_users: U.
-        num_items: I.
+        num_users: Number of users U.
+        num_items: Number of items I.
 
     Raises:
-        InputError: If a user has interacted with every item, or a pair is of a user or item
-            that isn't there.
+        InputError: If a user has interacted with every item, or a pair is out of range.
     """
 
     def __init__(self, edge_index: Tensor, num_users: Count, num_items: Count) -> None:
         edge_index = check_edge_index("NegativeSampler", edge_index, (num_users, num_items))
-        # Sort pairs by user, then item, each once:
+        # Unique pairs, sorted by user and item.
         key = (edge_index[0] * num_items + edge_index[1]).unique()
         user, item = key // num_items, key % num_items
         self.num_items = num_items
@@ -51,7 +49,7 @@ class NegativeSampler:
         self.unseen_before = user * (num_items + 1) + item - rank
 
     def __call__(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One unseen item for each entry of ``user`` [B]; result [B]."""
+        """Samples one unseen item for each entry of ``user`` [B]; result [B]."""
         uniform = torch.rand(
             user.shape, dtype=torch.float64, device=user.device, generator=generator
         )
@@ -65,28 +63,26 @@ class NegativeSampler:
 class BPRSampler:
     """Iterates over an epoch of BPR triples on the device of the data.
 
-    Every training pair comes once, in random order, with fresh negatives. The pairs of
-    users who have interacted with every item are left out, with a warning: there is nothing
-    to contrast them with.
+    Each training pair occurs once, in random order, with new negatives. Pairs of users who
+    have interacted with every item are left out with a warning, since they have no negatives.
 
-    With ``weights``, an epoch draws as many pairs as there are, with replacement and in
-    proportion to the weights: a pair of weight 2 comes twice as often as one of weight 1.
+    With ``weights``, an epoch samples as many pairs with replacement, in proportion to the
+    weights: a pair of weight 2 occurs twice as often as one of weight 1.
 
-    With n negatives, a batch of B pairs has B n triples: every pair comes n times in a row,
-    with another negative each, so that losses of triples are means over all negatives. Losses
-    that contrast the rows of a batch with each other see a pair n times, too.
+    With n negatives, a batch of B pairs has B n triples. Each pair is repeated n times in a
+    row with different negatives, so losses over triples average over negatives. In-batch
+    contrastive losses also see each pair n times.
 
     Args:
         data: The graph.
-        batch_size: Number of pairs in a batch; the last one may be smaller.
+        batch_size: Number of pairs per batch; the last batch may be smaller.
         generator: Source of randomness, on the device of the data.
-        num_negatives: Negative items n of each pair.
-        weights: Of the training pairs [E], e.g. ``data[INTERACTS].edge_weight``; finite and
-            not negative.
+        num_negatives: Number of negative items n per pair.
+        weights: Weights of the training pairs [E], e.g. ``data[INTERACTS].edge_weight``;
+            finite and not negative.
 
     Raises:
-        InputError: If there are no training pairs, or none but of such users; or if the weights
-            don't fit.
+        InputError: If there are no training pairs with negatives, or the weights do not fit.
     """
 
     def __init__(
@@ -111,7 +107,7 @@ class BPRSampler:
             self.edge_index, data[USER].num_nodes, data[ITEM].num_nodes
         )
         self.step = 0
-        """Batches of the epoch that have been given out; 0 between epochs."""
+        """Number of batches of the epoch so far; 0 between epochs."""
         self._start = generator.get_state()
         self._is_resumed = False
 
@@ -131,7 +127,7 @@ class BPRSampler:
         self.step = 0
 
     def _begin(self) -> Tensor:
-        """The order of the pairs in a new epoch."""
+        """Order of the pairs in a new epoch."""
         self.step = 0
         self._start = self.generator.get_state()
         count, device = self.edge_index.size(1), self.edge_index.device
@@ -139,12 +135,12 @@ class BPRSampler:
             return torch.randperm(count, device=device, generator=self.generator)
         drawn = torch.rand(count, dtype=torch.float64, device=device, generator=self.generator)
         total = self._bounds[-1]
-        largest = torch.nextafter(total, torch.zeros_like(total))  # products may be rounded up
-        # Pairs without weight have an empty share, in which nothing is found:
+        largest = torch.nextafter(total, torch.zeros_like(total))  # products may round up
+        # Pairs of weight zero have empty intervals, which are never found.
         return torch.searchsorted(self._bounds, (drawn * total).minimum(largest), right=True)
 
     def _resume(self) -> Tensor:
-        """The order of the pairs in the epoch that was left, drawn again."""
+        """Order of the pairs in the interrupted epoch, sampled again."""
         step, now = self.step, self.generator.get_state()
         self.generator.set_state(self._start)
         order = self._begin()
@@ -153,18 +149,18 @@ class BPRSampler:
         return order
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the epoch, and the randomness to come."""
+        """Position in the epoch, and states of the generator."""
         return {"step": self.step, "start": self._start, "now": self.generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Lets the next iteration go on where another sampler of the same data was."""
+        """Makes the next iteration continue that of another sampler of the same data."""
         self.step, self._start = state["step"], state["start"]
         self.generator.set_state(state["now"])
         self._is_resumed = self.step > 0
 
 
 def _bounds(weights: Tensor, num_pairs: int, kept: Tensor) -> Tensor:
-    """Where the shares of the pairs that are kept end [E'], in float64."""
+    """Cumulative weights of the kept pairs [E'], in float64."""
     where = "BPRSampler.weights"
     if weights.shape != (num_pairs,):
         raise InputError(
@@ -181,11 +177,11 @@ def _bounds(weights: Tensor, num_pairs: int, kept: Tensor) -> Tensor:
 
 
 def _with_negatives(data: HeteroData) -> tuple[Tensor, Tensor]:
-    """The training pairs [2, E'] of users who have an unseen item, and which they are."""
+    """Training pairs [2, E'] of users with an unseen item, and the mask that selects them."""
     pairs, num_items = data[INTERACTS].edge_index, data[ITEM].num_nodes
     pairs = check_edge_index("training pairs", pairs, (data[USER].num_nodes, num_items))
     full = pairs[0].bincount(minlength=data[USER].num_nodes) >= num_items
-    if full.any():  # or pairs come twice
+    if full.any():  # or there are duplicate pairs
         users = (pairs[0] * num_items + pairs[1]).unique() // num_items
         full = users.bincount(minlength=data[USER].num_nodes) >= num_items
     rows = full.nonzero().flatten().tolist()
@@ -198,7 +194,7 @@ def _with_negatives(data: HeteroData) -> tuple[Tensor, Tensor]:
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     found = f"user {named}{more}: has interacted with all {num_items} items in training"
     if not left.numel():
-        raise InputError(f"{found}, as has every other; expected at least one unseen item")
+        raise InputError(f"{found}, and so have all others; expected at least one unseen item")
     warnings.warn(
         f"{found}, so there is no unseen item to contrast; "
         f"{pairs.size(1) - left.size(1)} pairs are left out of the loss",

@@ -1,4 +1,4 @@
-"""Whether a saved state of a training run fits the run that is to go on from it."""
+"""Validation of a saved training state before a run resumes from it."""
 
 import copy
 import math
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 def check_state(state: Mapping[str, Any], trainer: "Trainer", path: object) -> None:
-    """Makes sure that a state has every part that a trainer needs, in the right form.
+    """Checks that a state has all parts that a trainer needs, in the right form.
 
     Args:
-        state: What was saved.
-        trainer: The trainer that would load it; it doesn't change.
-        path: Where the state is from, for messages.
+        state: The saved state.
+        trainer: The trainer to load it; not modified.
+        path: Path of the state, for messages.
 
     Raises:
-        InputError: If anything is missing, too much, of another type, shape or dtype, not
-            finite, or contradicts the rest.
+        InputError: If anything is missing, unknown, of another type, shape or dtype, not
+            finite, or inconsistent.
     """
     check, own = Check(f"{path}: "), trainer.state_dict()
     check.keys("state", state, own)
@@ -49,16 +49,16 @@ def check_state(state: Mapping[str, Any], trainer: "Trainer", path: object) -> N
         found = state["epoch"][name]
         fits = isinstance(found, Tensor) and found.dim() == like.dim()
         check.that(fits, f"epoch.{name}", found, describe(like))
-        # What a model had before its first epoch may have grown since:
+        # Buffers may have grown since the first epoch started.
         may_grow = name in own["epoch"]
         check.like(f"epoch.{name}", found, like.new_zeros(found.shape) if may_grow else like)
 
 
 def check_layout(path: object, found: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Makes sure that a ``state_dict`` has the names, shapes and dtypes of another.
+    """Checks that two ``state_dict`` have the same names, shapes and dtypes.
 
     Raises:
-        InputError: If it hasn't, or isn't finite.
+        InputError: If they differ, or values are not finite.
     """
     Check(f"{path}: ").like("model", found, own)
 
@@ -66,7 +66,7 @@ def check_layout(path: object, found: Mapping[str, Any], own: Mapping[str, Any])
 def _check_result(
     check: Check, state: Mapping[str, Any], config: TrainConfig, metrics: Sequence[str]
 ) -> None:
-    """The history, the best epoch in it, and validations since."""
+    """Checks history, best epoch, and number of validations since."""
     result, monitor = state["result"], config.monitor
     check.keys("result", result, dict.fromkeys(("best_epoch", "val", "history")))
     history, val, best_epoch = result["history"], result["val"], result["best_epoch"]
@@ -94,7 +94,7 @@ def _check_result(
 def _check_place(
     check: Check, state: Mapping[str, Any], own: Mapping[str, Any], trainer: "Trainer"
 ) -> None:
-    """The place within the epoch, and the sums so far."""
+    """Checks the position within the epoch, and the sums so far."""
     totals, num_batches = state["totals"], trainer.num_batches
     check.count("step", state["step"], 0, 2**63 - 1 if num_batches is None else num_batches)
     check.that(isinstance(totals, dict), "totals", totals, "a mapping")
@@ -103,14 +103,14 @@ def _check_place(
         check.that(is_float, f"totals.{name}", total, "a tensor of a float")
         check.like(f"totals.{name}", total, torch.zeros((), dtype=total.dtype))
     is_within = state["step"] > 0
-    check.that(bool(totals) == is_within, "totals", totals, "sums within an epoch alone")
+    check.that(bool(totals) == is_within, "totals", totals, "sums only within an epoch")
     check.number("seconds", state["seconds"], 0.0)
 
 
 def _check_random(
     check: Check, found: Any, own: Mapping[str, Tensor], name: str = "random"
 ) -> None:
-    """States of generators by name."""
+    """Checks the states of generators by name."""
     check.like(name, found, own)
     for kind, value in found.items():
         check.that(is_state(kind, value), f"{name}.{kind}", "no state of a generator", "one")
@@ -119,7 +119,7 @@ def _check_random(
 def _check_sampler(
     check: Check, state: Mapping[str, Any], own: Mapping[str, Any], sampler: object
 ) -> None:
-    """The state of the sampler; of another one than ours, that it has one."""
+    """Checks the sampler's state; for custom samplers, only whether there is one."""
     found = state["sampler"]
     if not isinstance(sampler, BPRSampler):
         check.that(isinstance(found, Mapping), "sampler", found, "a mapping")
@@ -132,7 +132,7 @@ def _check_sampler(
 
 
 def _check_callbacks(check: Check, found: Any, trainer: "Trainer") -> None:
-    """The states of callbacks, all of which have to be there again."""
+    """Checks that all callbacks with a saved state are present."""
     check.that(isinstance(found, Mapping), "callbacks", found, "a mapping")
     names = [name for name, _ in trainer.named_callbacks()]
     for name, saved in found.items():
@@ -141,7 +141,7 @@ def _check_callbacks(check: Check, found: Any, trainer: "Trainer") -> None:
 
 
 def _check_optimizers(check: Check, state: Mapping[str, Any], trainer: "Trainer") -> None:
-    """The state of every optimiser, and that it has taken no more steps than there were."""
+    """Checks the state of each optimiser, and that its number of steps is possible."""
     found, epochs = state["optimizers"], len(state["result"]["history"])
     check.that(type(found) is list, "optimizers", found, "a list")
     check.length("optimizers", found, len(trainer.optimizers))
@@ -150,8 +150,8 @@ def _check_optimizers(check: Check, state: Mapping[str, Any], trainer: "Trainer"
     if epochs:
         taken += math.inf if batches is None else epochs * -(-batches // size)
     for i, optimizer in enumerate(trainer.optimizers):
-        most = math.inf if optimizer.state else taken  # it may have taken some before
-        same = check.alike if trainer.schedulers else check.like  # which change the settings
+        most = math.inf if optimizer.state else taken  # it may have taken steps before
+        same = check.alike if trainer.schedulers else check.like  # schedules change settings
         _check_optimizer(check, f"optimizers.{i}", found[i], optimizer, most, same)
 
 
@@ -163,7 +163,7 @@ def _check_optimizer(
     most: float,
     same: Callable[[str, Any, Any], None],
 ) -> None:
-    """The settings, and the state of every parameter that has any."""
+    """Checks an optimiser's settings, and its state for each parameter."""
     own, like = optimizer.state_dict(), _after_a_step(optimizer)
     check.keys(name, found, own)
     groups, states = found["param_groups"], found["state"]
@@ -175,7 +175,7 @@ def _check_optimizer(
     if like is None:
         return
     has_worked = most > 0 and bool(like)
-    check.that(bool(states) == has_worked, f"{name}.state", states, "what the steps so far left")
+    check.that(bool(states) == has_worked, f"{name}.state", states, "the state after its steps")
     for key, value in states.items():
         check.that(key in like, f"{name}.state", key, "the number of a parameter")
         check.alike(f"{name}.state.{key}", value, like[key])
@@ -186,8 +186,7 @@ def _check_optimizer(
 
 
 def _after_a_step(optimizer: Optimizer) -> dict[Any, Any] | None:
-    """How the state of an optimiser is laid out once it has worked; None if it can't be told
-    by a copy of it, as of LBFGS."""
+    """Layout of an optimiser's state after a step; None if a copy cannot take one (LBFGS)."""
     other = copy.deepcopy(optimizer)
     for group in other.param_groups:
         for parameter in group["params"]:
@@ -200,7 +199,7 @@ def _after_a_step(optimizer: Optimizer) -> dict[Any, Any] | None:
 
 
 def _after_a_start(trainer: "Trainer") -> dict[str, Tensor]:
-    """What a model holds for an epoch once it has started one."""
+    """The epoch state of a model after the start of an epoch."""
     with RandomStream(0, trainer.device):
         other = copy.deepcopy(trainer.model)
         other.train()

@@ -1,4 +1,4 @@
-"""The history of a run, to be watched in TensorBoard."""
+"""Logging to TensorBoard."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,17 @@ if TYPE_CHECKING:
 
 
 class TensorBoard(Callback):
-    """Writes every epoch as scalars: ``loss/<term>``, ``val/<metric>`` and ``seconds``.
+    """Logs each epoch as scalars ``loss/<term>``, ``val/<metric>`` and ``seconds``.
 
-    A run that is resumed writes its earlier epochs again and replaces what was written of
-    them before::
+    A resumed run logs its earlier epochs again and replaces their previous entries::
 
         train(config, source, out, callbacks=[TensorBoard(out / "tensorboard")])
 
     Args:
-        folder: Where to write.
+        folder: Output folder.
 
     Raises:
-        InputError: If TensorBoard isn't installed, or can't write there.
+        InputError: If TensorBoard is not installed, or cannot write there.
     """
 
     @checked

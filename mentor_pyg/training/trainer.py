@@ -1,4 +1,4 @@
-"""The training loop, and all of its state."""
+"""The training loop and its state."""
 
 import time
 from collections import Counter
@@ -36,7 +36,7 @@ from mentor_pyg.training.state import check_state
 
 @checked
 class Trainer:
-    """The loop behind :func:`fit`, whose arguments it takes, and all of its state."""
+    """The training loop with all of its state; for the arguments see :func:`fit`."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Trainer:
         self.device = _device(model)
         if reset and isinstance(optimizer, Optimizer) and optimizer.state:
             raise InputError(
-                "optimizer: has taken steps, which don't belong to parameters drawn afresh; "
+                "optimizer: has taken steps, which do not fit parameters that are reset; "
                 "expected reset=False, or a new optimiser"
             )
         self.stream = RandomStream(config.seed, self.device)
@@ -79,11 +79,11 @@ class Trainer:
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 name = getattr(callback, "__name__", type(callback).__name__)
-                raise InputError(f"callbacks: {name} is none; expected objects of class Callback")
+                raise InputError(f"callbacks: {name} is no Callback; expected Callbacks")
         self.checkpoint = checkpoint
         self.callbacks: list[Callback] = [ProgressBar()] if progress else []
         self.callbacks += [EpochLog(), *callbacks]
-        self.callbacks += [] if checkpoint is None else [checkpoint]  # when all else is done
+        self.callbacks += [] if checkpoint is None else [checkpoint]  # last, to save all changes
         self.result = FitResult()
         self.best_state = _copy(model)
         self.bad_rounds = 0
@@ -99,17 +99,17 @@ class Trainer:
 
     @property
     def num_batches(self) -> int | None:
-        """Batches in an epoch; None if the sampler doesn't tell."""
+        """Number of batches per epoch; None if unknown."""
         return num_batches(self.sampler)
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or validation hasn't improved for long enough."""
+        """Whether all epochs are done, or early stopping applies."""
         config = self.config
         return self.result.epochs_run >= config.epochs or self.bad_rounds >= config.patience
 
     def fit(self) -> FitResult:
-        """Trains until the end, or on from a loaded state."""
+        """Trains until the end, continuing from a loaded state."""
         with ExitStack() as stack:
             stack.enter_context(self.stream)
             for callback in self.callbacks:
@@ -121,8 +121,8 @@ class Trainer:
             except Diverged as error:
                 self.model.load_state_dict(self.best_state)
                 best = self.result.best_epoch
-                kept = f"those of epoch {best}, the best so far," if best else "none"
-                raise Diverged(f"{error}; of the weights {kept} are kept") from None
+                kept = f"the best weights so far, of epoch {best}," if best else "no weights"
+                raise Diverged(f"{error}; {kept} were kept") from None
             self.model.load_state_dict(self.best_state)
         return self.result
 
@@ -141,7 +141,7 @@ class Trainer:
             callback.on_epoch_end(self)
 
     def train_epoch(self) -> dict[str, float]:
-        """One pass over the training pairs: the time, and the mean of each loss term."""
+        """Trains for one epoch; returns the time and the mean of each loss term."""
         with self.stream:
             return self._train_epoch()
 
@@ -150,7 +150,7 @@ class Trainer:
         if self.step == 0:
             self.model.start_epoch(self.data)
         self.epoch = epoch = self.result.epochs_run + 1
-        zero = torch.zeros((), device=self.device)  # float32: sums in bfloat16 stop growing
+        zero = torch.zeros((), device=self.device)  # float32, since bfloat16 sums saturate
         start = time.perf_counter() - self.seconds
         for callback in self.callbacks:
             callback.on_epoch_start(self)
@@ -171,13 +171,13 @@ class Trainer:
             raise InputError(f"epoch {epoch}: the sampler gave no batch; expected at least one")
         means = {name: float(total) / self.step for name, total in self.totals.items()}
         check_losses(means, epoch)
-        check_weights(self.model, epoch)  # the last step's, which no loss has seen
+        check_weights(self.model, epoch)  # after the last step, which the losses do not cover
         row = {"epoch": epoch, "seconds": self.seconds, **means}
         self.step, self.totals, self.seconds = 0, {}, 0.0
         return row
 
     def _minimize(self, batches: Sequence[Any]) -> dict[str, Tensor]:
-        """Minimises every objective by one step of its optimiser; sums of the loss terms."""
+        """Takes a step for each objective; returns sums of the loss terms."""
         terms: dict[str, Tensor] = {}
         for minimize in self.minimizers:
             terms |= minimize(batches)
@@ -187,7 +187,7 @@ class Trainer:
         return terms
 
     def _validate(self, row: dict[str, float]) -> bool:
-        """Adds metrics to a row and keeps the weights if they are the best so far."""
+        """Adds metrics to a row, and keeps the weights if they are the best so far."""
         monitor, result = self.config.monitor, self.result
         try:
             metrics = self.evaluator(*encode(self.model, self.data))
@@ -203,13 +203,13 @@ class Trainer:
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether the state is enough to go on from: within an epoch, the sampler has to have
-        a state and a length."""
+        """Whether training can be resumed from the state. Within an epoch, this requires a
+        sampler with state and length."""
         is_whole = isinstance(self.sampler, Stateful) and self.num_batches is not None
         return self.step == 0 or is_whole
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on."""
+        """All state on which the rest of the training depends."""
         return {
             "model": self.model.state_dict(),
             "epoch": epoch_state(self.model),
@@ -229,7 +229,7 @@ class Trainer:
         }
 
     def named_callbacks(self) -> Iterator[tuple[str, Callback]]:
-        """The callbacks by the names of their classes, numbered where these come again."""
+        """Callbacks by class name, numbered from the second of the same class."""
         seen: Counter[str] = Counter()
         for callback in self.callbacks:
             name = type(callback).__name__
@@ -237,11 +237,11 @@ class Trainer:
             yield (name if seen[name] == 1 else f"{name} {seen[name]}"), callback
 
     def resume(self) -> None:
-        """Goes on from what the checkpoint saved, or changes nothing.
+        """Loads the state of the checkpoint, after checking it.
 
         Raises:
-            FileNotFoundError: If there is none.
-            InputError: If it is damaged, of another run, or doesn't fit.
+            FileNotFoundError: If there is no checkpoint.
+            InputError: If it is damaged, belongs to another run, or does not fit.
         """
         assert self.checkpoint is not None
         state = self.checkpoint.load()
@@ -249,7 +249,7 @@ class Trainer:
         self.load_state_dict(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where a trainer of the same model, data and settings was."""
+        """Restores the state of a trainer of the same model, data and settings."""
         self.model.load_state_dict(state["model"])
         set_epoch_state(self.model, state["epoch"])
         self.best_state = state["best"]

@@ -181,7 +181,11 @@ NEW = ["--user", "7", "--new-items", "arrivals"]
         (["--user", "99"], None, "user '99': unknown; expected one of 60 from 0 to 59"),
         (["--user", "7", "--out", "x.txt"], None, "x.txt: ends in '.txt'; expected one of .csv"),
         (["--user", "7", "--k", "0"], None, "k: is 0; expected 1 or more"),
-        (["--users", "none.txt"], None, "none.txt: not found; expected a file with an id a line"),
+        (
+            ["--users", "none.txt"],
+            None,
+            "not found; expected a file with one id per line",
+        ),
         (["--user", "7", "--deny", "none.txt"], None, "none.txt: not found"),
         (["--items-of-new-user", "3,"], None, "item '': isn't an integer"),
         (["--user", "7", "--new-items", "none"], None, "item_ids.txt: not found; expected a file"),

@@ -86,7 +86,7 @@ def test_a_refused_value_fails_its_trial_and_the_search_goes_on(tune, space, cap
         (["--seeds", "1,x"], "--seeds: is '1,x'; expected whole numbers"),
         (["--seeds", "-1"], "seeds: -1; expected whole numbers"),
         (["--seeds", "0,-1"], "seeds: -1; expected whole numbers"),
-        (["--seeds", "1,1"], "seeds: 1 is there twice"),
+        (["--seeds", "1,1"], "seeds: 1 is repeated"),
         (["--seeds", ""], "--seeds: is ''"),
         (["--out", ""], "--out: is ''"),
         (["--data", ""], "--data: is ''"),

@@ -88,7 +88,7 @@ def test_pipe_is_refused_at_once(tmp_path, read):
 
 
 def test_device_is_refused_at_once():
-    with pytest.raises(InputError, match=r"/dev/zero: is a device; expected an id a line"):
+    with pytest.raises(InputError, match=r"/dev/zero: is a device; expected one id per line"):
         read_ids(Path("/dev/zero"))
 
 

@@ -55,7 +55,7 @@ def test_a_graph_of_other_pairs_is_noticed_though_there_are_as_many(tiny):
     data[INTERACTS].edge_index = pairs
     LightGCNNorm()(data)
     data[INTERACTS].edge_index = torch.stack([pairs[0], pairs[1].roll(1)])  # of equal degrees
-    with pytest.raises(InputError, match=r"'adjacency' .* is of other pairs; expected"):
+    with pytest.raises(InputError, match=r"'adjacency' .* belongs to other pairs; expected"):
         models.LightGCN.from_data(data)
     models.LightGCN.from_data(LightGCNNorm()(data))
 

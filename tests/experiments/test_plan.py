@@ -77,7 +77,7 @@ def test_plans_of_the_package_are_sound(name, toy_folder):
         ({"sweep": {"options.num_layers": 2}}, "options.num_layers is 2; expected a list"),
         ({"sweep": {5: [1]}}, "sweep: 5 is no setting"),
         ({"sweep": {"options.num_layers": [date(2020, 1, 1)]}}, "expected finite numbers"),
-        ({"seeds": [0, 0]}, "seeds: 0 is there twice"),
+        ({"seeds": [0, 0]}, "seeds: 0 is repeated"),
         ({"seeds": [2**32]}, "seeds: 4294967296; expected whole numbers from 0 to 2^32 - 1"),
         ({"seeds": [0, -1]}, "seeds: -1; expected whole numbers"),
         ({"seeds": 5}, "seeds are 5"),

@@ -50,5 +50,5 @@ def test_gradients_reach_both_matrices_and_equal_finite_differences():
 
 
 def test_heads_must_divide_the_width():
-    with pytest.raises(InputError, match="3 heads of 8 hidden channels; expected"):
+    with pytest.raises(InputError, match="3 heads for 8 hidden channels; expected"):
         ModalityAttention(8, 3)

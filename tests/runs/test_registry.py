@@ -90,8 +90,8 @@ def test_plug_ins_and_classes_of_modules(install, name):
         (["MENTOR"], r"is \['MENTOR'\]; expected one of"),
         ("Lightgcn", "is 'Lightgcn'; expected one of MENTOR"),
         ("mine_pkg", "is 'mine_pkg'; expected one of MENTOR"),
-        ("none_pkg.sub:Mine", "but there is no module none_pkg; expected one that Python finds"),
-        ("mine_pkg.sub:Mine", r"but there is no module mine_pkg\.sub; expected one|can't be impor"),
+        ("none_pkg.sub:Mine", "but there is no module none_pkg; expected an importable one"),
+        ("mine_pkg.sub:Mine", r"but there is no module mine_pkg\.sub; expected an|can't be impor"),
         ("mine_pkg:Nine", "but mine_pkg has no Nine; expected one of LightGCN, Mine$"),
         ("mine_pkg:Mine.Nine", r"but mine_pkg has no Mine\.Nine; expected"),
         ("json:Mine", "but json has no Mine; expected a model there"),
@@ -120,7 +120,7 @@ def test_plug_ins_and_classes_of_modules(install, name):
         ),
         (
             "broken_pkg:X",
-            r"but broken_pkg can't be imported \(ValueError: two\); expected a module",
+            r"but broken_pkg can't be imported \(ValueError: two\); expected an importable",
         ),
         (
             "needy_pkg:X",

@@ -123,10 +123,13 @@ def test_a_run_that_cannot_begin_leaves_the_one_before_as_it_was(source, tmp_pat
     ("name", "message"),
     [
         ("metrics.json", "holds a finished run; expected another folder, or --force to replace it"),
-        ("last.pt", "holds an unfinished run; expected --resume '{out}' to go on with it, --force"),
-        ("best.safetensors", "holds best.safetensors, which a run writes; expected another folder"),
-        ("best.pt", "holds best.pt, which a run writes"),
-        ("config.yaml", "holds config.yaml, which a run writes"),
+        ("last.pt", "holds an unfinished run; expected --resume '{out}' to resume it, --force"),
+        (
+            "best.safetensors",
+            "contains best.safetensors, which a run would overwrite; expected another folder",
+        ),
+        ("best.pt", "contains best.pt, which a run would overwrite"),
+        ("config.yaml", "contains config.yaml, which a run would overwrite"),
     ],
 )
 def test_a_run_that_is_there_is_not_replaced(source, tmp_path, name, message):

@@ -77,7 +77,7 @@ def test_weights_of_other_programs_are_refused(tmp_path, metadata):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(path, value):
     save_weights(path, {**STATE, "e": torch.tensor([1.0, value])}, ABOUT)
-    with pytest.raises(InputError, match="e isn't finite; expected weights of a sound training"):
+    with pytest.raises(InputError, match="e isn't finite; expected finite weights"):
         load_weights(path)
 
 

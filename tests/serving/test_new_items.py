@@ -79,8 +79,11 @@ def test_a_scale_that_makes_embeddings_infinite(rec, new_features):
         (None, "features of new items: are None; expected an array by modality, of textual, vis"),
         ([[1.0]], "features of new items: are .*; expected an array by modality"),
         ({1: [[1.0]]}, "modality 1 is unknown; expected textual, visual"),
-        ({"visual": [[1.0], [2.0, 3.0]]}, "visual features of new items: are no array of numbers"),
-        ({"visual": np.ones((1, 12), complex)}, "are no array of numbers"),
+        (
+            {"visual": [[1.0], [2.0, 3.0]]},
+            "features of new items: are not an array of numbers",
+        ),
+        ({"visual": np.ones((1, 12), complex)}, "are not an array of numbers"),
         ({"visual": np.full((1, 12), 1e300)}, "row 0, column 0 is inf; expected finite numbers"),
     ],
 )
@@ -291,7 +294,7 @@ def set_entry(value):
     ("ids", "change", "masks", "message"),
     [
         ([40, 39], None, {}, "new item '39': is known; expected new ids"),
-        ([41, 41], None, {}, "new item '41': is there twice; expected each id once"),
+        ([41, 41], None, {}, "new item '41': is repeated; expected each id once"),
         ([], None, {}, "new items: there are none"),
         ([40, "x"], None, {}, "item 'x': isn't an integer"),
         ([40], None, {}, r"textual features of new items: have shape \[2, 8\]; expected \[1, 8\]"),
@@ -299,8 +302,8 @@ def set_entry(value):
         ([40, 41], spoil("visual", lambda x: x[:, 0]), {}, r"shape \[2\]; expected \[2, 12\]"),
         ([40, 41], spoil("textual", set_entry(np.nan)), {}, "row 1, column 3 is nan; expected fin"),
         ([40, 41], spoil("textual", set_entry(np.inf)), {}, "row 1, column 3 is inf; expected fin"),
-        ([40, 41], spoil("visual", lambda x: "features"), {}, r"no array of numbers \(str\)"),
-        ([40, 41], spoil("visual", lambda x: x.astype(object)), {}, "no array of numbers"),
+        ([40, 41], spoil("visual", lambda x: "features"), {}, r"not an array of numbers \(str\)"),
+        ([40, 41], spoil("visual", lambda x: x.astype(object)), {}, "not an array of numbers"),
         ([40, 41], lambda f: f.update(audio=f["visual"]), {}, "'audio' is unknown; expected tex"),
         ([40, 41], None, {"visual": [True]}, r"mask has dtype torch.bool and shape \[1\]"),
         ([40, 41], None, {"visual": [1, 0]}, r"mask has dtype torch.int64 and shape \[2\]"),

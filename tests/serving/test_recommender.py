@@ -183,7 +183,7 @@ def test_lengths_that_are_none(rec, k):
         lambda: rec.recommend_new_users({"ann": [3]}, k=k),
         lambda: rec.similar_items(3, k=k),
     ):
-        with pytest.raises(InputError, match=r"^k: is .*; expected .*1 or more items a list"):
+        with pytest.raises(InputError, match=r"^k: is .*; expected .*1 or more items per list"):
             lists()
     assert len(rec.recommend(1, k=np.int64(2)).items) == 2
 

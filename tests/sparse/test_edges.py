@@ -115,5 +115,5 @@ def test_graphs_of_another_form_are_refused():
         EdgeDropout(0.5),
     ):
         for other in (links.nonzero().t(), links.float().to_sparse_csr()):
-            with pytest.raises(InputError, match=r"the graph is of .*Tensor.*; expected an Adj"):
+            with pytest.raises(InputError, match=r"the graph has type .*Tensor.*; expected an Adj"):
                 function(other)

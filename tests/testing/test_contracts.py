@@ -123,7 +123,7 @@ def test_what_a_reset_forgets():
     def reset_parameters(self):
         torch.nn.init.xavier_uniform_(self.embedding.user)
 
-    breaks("reset", faulty(reset_parameters=reset_parameters), "leave nothing of a training")
+    breaks("reset", faulty(reset_parameters=reset_parameters), "to reset all state")
 
 
 def test_memory_that_was_never_drawn():
@@ -197,7 +197,7 @@ def test_numbers_of_items_that_matter():
         user, item = LightGCN.forward(self, data)
         return user, item + torch.arange(len(item)).unsqueeze(1)
 
-    breaks("relabelling", faulty(forward=forward), "item under other numbers")
+    breaks("relabelling", faulty(forward=forward), "item after renumbering")
 
 
 def test_masked_rows_that_are_read():
@@ -222,7 +222,7 @@ def test_data_that_are_changed():
         data[ITEM].seen = torch.ones(1)
         return LightGCN.forward(self, data)
 
-    breaks("unchanged_data", faulty(forward=forward), "leave data and batch as they were")
+    breaks("unchanged_data", faulty(forward=forward), "not to change data and batch")
 
 
 def test_options_that_are_never_looked_at():

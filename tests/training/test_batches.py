@@ -109,7 +109,7 @@ def test_ctrl_c_ends_at_once_where_nothing_can_be_saved(data, train, tmp_path):
         (lambda data: (b for b in batches(data)), "a generator ends after one epoch of 3"),
         (lambda data: 5, "sampler: is a int; expected an iterable of batches"),
         (lambda data: [], "epoch 1: the sampler gave no batch; expected at least one"),
-        (lambda data: [data], "batch: the part has no 'src_index'"),
+        (lambda data: [data], "batch: the subgraph has no 'src_index'"),
         (lambda data: [tuple(batches(data)[0])], "sampler: gave a tuple; expected a Batch"),
         (lambda data: ["all"], "sampler: gave a str; expected a Batch, or a pair"),
     ],

@@ -73,7 +73,7 @@ def test_events_come_in_order(train):
 
 def test_what_is_no_callback_is_refused(train):
     for found, name in ((Counter, "Counter"), (print, "print"), (3, "int")):
-        with pytest.raises(InputError, match=f"callbacks: {name} is none; expected objects of"):
+        with pytest.raises(InputError, match=f"callbacks: {name} is no Callback; expected"):
             train(callbacks=[found])
 
 

@@ -64,7 +64,7 @@ def test_an_objective_keeps_its_optimiser(data, train):
     train(replace(CONFIG, epochs=1), Two, optimizer=SGD, callbacks=[Kinds()])
     assert seen == [Adagrad, SGD]
     model = Two.from_data(data)
-    with pytest.raises(InputError, match="is one for all of Two, which has 2 objectives"):
+    with pytest.raises(InputError, match="one instance is given, but Two has 2 objectives"):
         train(model=model, optimizer=SGD(model.parameters()))
 
 
@@ -159,7 +159,7 @@ def test_a_plateau_is_one_of_the_monitored_metric(train):
     )
     train(config, scheduler=make, callbacks=[rates])
     assert rates.seen[::6] == pytest.approx([1e-2] * 4 + [1e-3] * 2)
-    with pytest.raises(InputError, match=r"has mode 'min'; expected 'max', since recall@20"):
+    with pytest.raises(InputError, match=r"has mode 'min'; expected 'max', since a higher"):
         train(scheduler=ReduceLROnPlateau)
     with pytest.raises(InputError, match=r"needs a validation; expected .* 'epoch'"):
         train(replace(CONFIG, scheduler="plateau", scheduler_interval="step"))

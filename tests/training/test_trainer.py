@@ -140,7 +140,7 @@ def test_embeddings_without_scores_stop_with_the_epoch(data, size, found):
         def losses(self, data, batch):
             return {"l2": self.embedding.user.square().sum()}
 
-    with pytest.raises(InputError, match=f"^epoch 1: {found}.*; of the weights none are kept$"):
+    with pytest.raises(InputError, match=f"^epoch 1: {found}.*; no weights were kept$"):
         fit(Growing.from_data(data), data, TrainConfig(epochs=2), progress=False)
 
 

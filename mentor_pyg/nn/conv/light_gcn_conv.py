@@ -122,7 +122,7 @@ class LightGCNConv(MessagePassing):
         if isinstance(edge_index, Adjacency):
             _check_targets(where, x, edge_index.num_targets)
             if self.aggr not in ("add", "sum"):
-                raise InputError(f"{where}: aggr='{self.aggr}' of an Adjacency; expected 'add'")
+                raise InputError(f"{where}: aggr='{self.aggr}' with an Adjacency; expected 'add'")
             return select(edge_index.matmul(x_src), rows)
 
         if _is_matrix(edge_index):
@@ -139,8 +139,8 @@ class LightGCNConv(MessagePassing):
                 num_targets = edge_index.sparse_size(1)
             else:
                 raise InputError(
-                    f"{where}: an edge_index doesn't say how many targets there are; "
-                    "expected the features of the targets, too"
+                    f"{where}: 'edge_index' does not define the number of targets; "
+                    "expected the targets' features as well"
                 )
 
         dtype = x_src.dtype
@@ -172,7 +172,7 @@ class LightGCNConv(MessagePassing):
 
 def _is_matrix(adj: Adj) -> bool:
     if not isinstance(adj, Tensor | SparseTensor):
-        raise InputError(f"a graph is of {type(adj)}; expected edge indices or a sparse matrix")
+        raise InputError(f"a graph has type {type(adj)}; expected edge indices or a sparse matrix")
     return isinstance(adj, SparseTensor) or adj.layout != torch.strided
 
 

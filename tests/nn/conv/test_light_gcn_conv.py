@@ -303,7 +303,7 @@ def test_what_is_no_graph_is_refused(graph, weight, message, normalize):
 
 def test_an_adjacency_is_summed_alone():
     adj, _ = as_adjacency(random_weights(8, 8), True)
-    with pytest.raises(InputError, match="aggr='mean' of an Adjacency; expected 'add'"):
+    with pytest.raises(InputError, match="aggr='mean' with an Adjacency; expected 'add'"):
         LightGCNConv(aggr="mean")(torch.randn(8, 4), adj)
 
 
@@ -373,7 +373,7 @@ def test_targets_may_be_left_out_if_the_adjacency_knows_them(convert):
 
 
 def test_an_edge_index_alone_does_not_tell_the_targets():
-    with pytest.raises(ValueError, match="features of the targets"):
+    with pytest.raises(ValueError, match="the targets' features"):
         LightGCNConv()((torch.randn(5, 4), None), torch.tensor([[0, 4], [1, 2]]))
 
 

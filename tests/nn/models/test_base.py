@@ -105,7 +105,7 @@ def test_a_graph_of_other_pairs_is_refused(data):
     """One that was normalised before pairs were taken out, though as many are left."""
     data[INTERACTS].edge_index = data[INTERACTS].edge_index.clone()
     data[INTERACTS].edge_index[:, 0] = data[INTERACTS].edge_index[:, 1]
-    with pytest.raises(InputError, match="is of other pairs; expected LightGCNNorm"):
+    with pytest.raises(InputError, match="belongs to other pairs; expected LightGCNNorm"):
         Minimal.from_data(data)
 
 

@@ -232,7 +232,7 @@ def test_encode_with_loaded_weights_uses_their_graphs(make, data):
 def test_without_modalities_or_with_heads_that_do_not_fit():
     with pytest.raises(ValueError, match="at least one modality"):
         MMSSL(3, 3, {})
-    with pytest.raises(ValueError, match="5 heads of 64 hidden channels; expected"):
+    with pytest.raises(ValueError, match="5 heads for 64 hidden channels; expected"):
         MMSSL(3, 3, {"visual": 2}, num_heads=5)
 
 
