@@ -195,23 +195,12 @@ def _functions(target: Callable[..., Any]) -> list[Callable[..., Any]]:
 
 
 def check_value(value: Any, hint: Any, where: str) -> Any:
-    """Checks a single value, as :func:`checked` does.
-
-    Args:
-        value: The value.
-        hint: Its annotation, e.g. :obj:`Count`.
-        where: Source of the value, for messages.
-
-    Raises:
-        InputError: If it is invalid.
-    """
+    """Checks a single value by an annotation such as :obj:`Count`, as :func:`checked` does."""
     return _Option(hint, TypeAdapter(hint, config=CONFIG)).check(value, where)
 
 
 @dataclass(frozen=True)
 class _Option:
-    """An annotation and its validator."""
-
     hint: Any
     adapter: TypeAdapter[Any]
 
@@ -229,7 +218,6 @@ class _Option:
 
 @functools.cache
 def _options(function: Callable[..., Any]) -> dict[str, _Option]:
-    """The checked arguments of a function by name."""
     options = {}
     for name, hint in _hints(inspect.unwrap(function)).items():
         if hint in (Any, object):

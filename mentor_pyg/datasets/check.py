@@ -46,11 +46,7 @@ def check_data(data: HeteroData, *splits: str) -> None:
 
 
 def check_graph(data: HeteroData) -> None:
-    """Checks that the normalised graph, if any, was built from the current pairs.
-
-    Raises:
-        InputError: If it was built from other pairs.
-    """
+    """Raises an InputError if the normalised graph was built from other pairs."""
     store, size = data[INTERACTS], (data[USER].num_nodes, data[ITEM].num_nodes)
     adjacency = store.get("adjacency")
     if adjacency is not None and not _is_of(adjacency, store.edge_index, size):
@@ -61,7 +57,6 @@ def check_graph(data: HeteroData) -> None:
 
 
 def _is_of(adjacency: Adjacency, pairs: Tensor, size: tuple[int, int]) -> bool:
-    """Whether the matrix has exactly these pairs."""
     if adjacency.shape != size or adjacency.col.numel() != pairs.size(1):
         return False
     users = torch.arange(size[0], device=pairs.device)

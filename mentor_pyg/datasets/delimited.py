@@ -63,11 +63,7 @@ def read_rows(
 
 
 def positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list[int]:
-    """Positions of columns in a header.
-
-    Raises:
-        MissingColumn: If one is missing or repeated.
-    """
+    """Positions of columns in a header, each of which must occur once."""
     for name in columns:
         if header.count(name) != 1:
             names = repr(", ".join(header)[:200])[1:-1]  # without control characters

@@ -18,11 +18,7 @@ SUFFIX, MASK_SUFFIX, IDS_SUFFIX = "_feat.npy", "_mask.npy", "_ids.txt"
 
 
 def find_features(root: Path) -> dict[str, Path]:
-    """Feature files of a folder by modality, sorted by file name.
-
-    Raises:
-        InputError: If two files have the same modality.
-    """
+    """Feature files of a folder by modality, sorted by file name."""
     found: dict[str, Path] = {}
     for path in sorted(root.glob(f"*{SUFFIX}")):
         stem = path.name.removesuffix(SUFFIX)
@@ -37,11 +33,7 @@ def find_features(root: Path) -> dict[str, Path]:
 
 
 def check_modality(name: str, where: Path | str) -> None:
-    """Checks that models can have a submodule with this name.
-
-    Raises:
-        InputError: If :class:`~torch.nn.ModuleDict` does not accept it as a key.
-    """
+    """Raises an InputError unless models can have a submodule with this name."""
     try:
         ModuleDict({name: Identity()})
     except KeyError as error:

@@ -160,7 +160,6 @@ def _number(
 
 
 def _check_rows(path: Path, column: _Column, numbers: list[int]) -> np.ndarray:
-    """Row numbers as int64, after checking their range."""
     lowest, highest, distinct = min(numbers), max(numbers), len(numbers)
     if lowest < 0:
         line = column.line(numbers.index(lowest))

@@ -134,7 +134,6 @@ def _draw_pairs(
 
 
 def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Mask of the ``values`` that are in ``ordered``."""
     position = np.searchsorted(ordered, values)
     found = np.zeros(len(values), dtype=bool)
     inside = position < len(ordered)

@@ -113,6 +113,6 @@ def metric_intervals(
         sampling: Sets the confidence level.
     """
     if not seeds:
-        raise InputError("metrics: of no seed; expected those of 1 or more")
+        raise InputError("metrics: there are no seeds; expected at least one")
     values = np.stack([metrics.values for metrics in seeds])
     return dict(zip(seeds[0].names, mean_intervals(values, sampling)))

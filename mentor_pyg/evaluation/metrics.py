@@ -90,11 +90,7 @@ def top_k(
 
 
 def check_lengths(ks: Sequence[int], num_items: int) -> None:
-    """Checks that lists are not longer than the number of items.
-
-    Raises:
-        InputError: If one is.
-    """
+    """Raises an InputError if lists would be longer than the number of items."""
     if max(ks) > num_items:
         raise InputError(
             f"lists of length {list(ks)} can't be ranked; "

@@ -103,11 +103,7 @@ def rank(
 
 
 def check_embeddings(user_emb: Tensor, item_emb: Tensor) -> None:
-    """Checks that embeddings can be scored.
-
-    Raises:
-        InputError: If they are not matrices of equal width, or not finite.
-    """
+    """Raises an InputError unless embeddings are finite matrices of equal width and dtype."""
     for what, emb in (("user", user_emb), ("item", item_emb)):
         if emb.dim() != 2 or not emb.is_floating_point():
             raise InputError(

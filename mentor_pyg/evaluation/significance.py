@@ -96,7 +96,6 @@ def _listed(runs: Runs) -> list[UserMetrics]:
 
 
 def _t_test(found: MeanVariance) -> np.ndarray:
-    """Two-sided p-values [M] under the hypothesis that the means are 0."""
     from scipy.special import stdtr  # slow to import
 
     size = np.abs(found.mean)

@@ -28,7 +28,7 @@ def kmeans(x: Tensor, k: Count, num_iters: NonNegativeInt = 20) -> tuple[Tensor,
         Centres [k, F] and the cluster of each row [N].
     """
     if k > x.size(0):
-        raise InputError(f"kmeans: {k} clusters of {x.size(0)} rows; expected at most one a row")
+        raise InputError(f"kmeans: {k} clusters of {x.size(0)} rows; expected at most one per row")
     # Centring and scaling avoids overflow, and cancellation in rows far from the origin.
     start, dtype = x.mean(dim=0), x.dtype
     x = at_least_float(x) - start

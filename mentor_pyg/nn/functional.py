@@ -61,7 +61,6 @@ class _Normalize(torch.autograd.Function):
 
 
 def _inverse_norm(x: Tensor) -> Tensor:
-    """Inverse norms of rows; zero for rows of zeros."""
     scale = row_scale(x)
     norm = (x * scale).norm(dim=1, keepdim=True)
     inverse = scale / norm
@@ -176,12 +175,7 @@ def zero_missing(x: Tensor, mask: OptTensor) -> Tensor:
 
 
 def pad_rows(x: Tensor, num_rows: int) -> Tensor:
-    """Pads x [n, F] with rows of zeros to [num_rows, F], for items added after training,
-    which have no embedding.
-
-    Raises:
-        InputError: If x has more than ``num_rows`` rows.
-    """
+    """Pads x [n, F] with rows of zeros to [num_rows, F], for items added after training."""
     num_new = num_rows - x.size(0)
     if num_new < 0:
         raise InputError(f"pad_rows: x has {x.size(0)} rows; expected at most {num_rows}")
@@ -248,11 +242,7 @@ class _NeighborProducts(torch.autograd.Function):
 
 
 def check_temperature(where: str, tau: float) -> None:
-    """Checks the temperature of functions called from compiled code, where
-    :func:`~mentor_pyg.options.checked` would break the graph.
-
-    Raises:
-        InputError: If it is not positive and finite.
-    """
+    """Raises an InputError if a temperature is not positive and finite; for compiled code, in
+    which :func:`~mentor_pyg.options.checked` would break the graph."""
     if not 0 < tau < math.inf:
         raise InputError(f"{where}.tau: is {tau}; expected more than 0 and finite")

@@ -92,7 +92,7 @@ class PrunedGraph(MaskedGraph):
         self.p = p
 
     def draw(self, edge_index: Tensor) -> None:
-        """Prunes anew."""
+        """Resamples the pruned graph."""
         self.keep(edge_index, sample_edges(edge_index, self.num_users, self.num_items, self.p))
 
 

@@ -34,11 +34,7 @@ FEATURES = (
 
 
 def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) -> HeteroData:
-    """Moves ``data`` to a device and adds the graphs that the model needs.
-
-    Raises:
-        InputError: If the data or options do not allow it.
-    """
+    """Moves ``data`` to a device and adds the graphs that the model needs."""
     data = data.to(device)
     features = dict(config.features or {})
     if config.train.precision == "bf16":
@@ -62,11 +58,7 @@ def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) ->
 
 
 def build_model(config: RunConfig, data: HeteroData) -> Any:
-    """Creates the model for ``data``; :func:`~mentor_pyg.fit` seeds and resets it.
-
-    Raises:
-        InputError: If the data or options do not allow it.
-    """
+    """Creates the model for ``data``; :func:`~mentor_pyg.fit` seeds and resets it."""
     with _refusals_told(f"{config.model}: can't be built"):
         return config.model_class.from_data(data, **config.options)
 
@@ -74,15 +66,7 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
 def load_init(config: RunConfig, model: Any, data_key: str | None = None) -> bool:
     """Loads the weights of ``config.init`` into a model; returns False if it is not set.
 
-    Args:
-        config: Settings of the run.
-        model: The model to initialise.
-        data_key: Fingerprint of the data, to warn if the weights were trained on other data.
-
-    Raises:
-        FileNotFoundError: If that run does not exist.
-        InputError: If its weights are damaged, or have other names or shapes.
-    """
+    Logs a warning if ``data_key`` is not the fingerprint of the data that they were trained on."""
     if config.init is None:
         return False
     path = Path(config.init) / BEST

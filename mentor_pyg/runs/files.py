@@ -75,11 +75,7 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
 
 
 def check_no_run(folder: Path) -> None:
-    """Checks that a new run would not overwrite files in a folder.
-
-    Raises:
-        InputError: If there is a finished or unfinished run, or a part of one.
-    """
+    """Raises an InputError if a folder holds a run, or a part of one."""
     if (folder / METRICS).exists():
         raise InputError(
             f"{folder}: holds a finished run; expected another folder, or --force to replace it"
@@ -128,12 +124,7 @@ def _expect(holds: Any, path: Path, name: str, found: Any, expected: str) -> Non
 
 
 def check_files(folder: str | Path, metrics: Mapping[str, Any], *names: str) -> None:
-    """Checks files of a finished run against the digests in its ``metrics.json``.
-
-    Raises:
-        FileNotFoundError: If a file does not exist.
-        InputError: If a file was changed, or belongs to another run.
-    """
+    """Raises an InputError unless files of a finished run match its ``metrics.json``."""
     for name in names:
         path = Path(folder) / name
         check_file(path, "a file of a finished run")
@@ -209,11 +200,7 @@ def read_last(folder: str | Path) -> SavedRun:
 
 
 def check_source(path: str, source: Any) -> None:
-    """Checks the description of a run's data source.
-
-    Raises:
-        InputError: If it is invalid.
-    """
+    """Raises an InputError unless a file describes the source of a run's data."""
     for name in ("name", "origin"):
         value = source.get(name) if isinstance(source, dict) else None
         if not isinstance(value, str) or not value:

@@ -88,7 +88,6 @@ def model_versions(name: str) -> dict[str, str]:
 
 
 def _load(value: str, where: str) -> Any:
-    """Imports the class ``module:Class``."""
     if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", value):
         raise InputError(f"{where}; expected module:Class, such as my_package.models:MyModel")
     name, _, path = value.partition(":")

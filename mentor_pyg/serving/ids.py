@@ -41,11 +41,7 @@ class IdMap:
 
     @classmethod
     def of_nodes(cls, data: HeteroData, node: str) -> "IdMap":
-        """Original IDs of a graph's users or items.
-
-        Raises:
-            InputError: If there is not one for each.
-        """
+        """Original IDs of a graph's users or items."""
         ids = data[node].get("original_id")
         if ids is None or len(ids) != data[node].num_nodes:
             found = "none" if ids is None else len(ids)

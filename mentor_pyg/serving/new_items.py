@@ -171,11 +171,7 @@ def check_features(
     features: Mapping[str, Any],
     masks: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Features [n, D_m] and masks of new items for each modality of the model.
-
-    Raises:
-        InputError: If they do not fit ``raw`` or the IDs, or an item has no features.
-    """
+    """Features [n, D_m] and masks of new items for each modality of the model, after checks."""
     known, masks = modalities(raw), {} if masks is None else masks
     for what, given in (("features", features), ("masks", masks)):
         if not isinstance(given, Mapping):

@@ -11,11 +11,7 @@ from mentor_pyg.serving.ids import IdMap, Ids
 
 
 def history_pairs(items: IdMap, histories: Mapping[Any, Ids]) -> Tensor:
-    """Unique pairs [2, E] of user (numbered in order) and item.
-
-    Raises:
-        InputError: If an item is unknown, or a history is empty.
-    """
+    """Unique pairs [2, E] of user (numbered in order) and item."""
     if not isinstance(histories, Mapping):
         raise InputError(
             f"histories: are {shown(histories)}; expected items by the name of a user, "

@@ -127,7 +127,6 @@ class Recommendations:
             parquet.write_table(arrow.table(self.columns()), temporary)
 
     def __str__(self) -> str:
-        """Table for the terminal."""
         blocks = []
         for query, items, scores in self.lists():
             width = max((len(str(item)) for item in items), default=0)
@@ -148,11 +147,7 @@ def _written(queries: np.ndarray) -> np.ndarray:
 
 
 def check_format(path: Path | str) -> None:
-    """Checks that recommendations can be saved at ``path``.
-
-    Raises:
-        InputError: If the suffix is unknown, or its package is not installed.
-    """
+    """Raises an InputError if recommendations cannot be saved at ``path``."""
     suffix = Path(path).suffix
     if suffix not in FORMATS:
         raise InputError(f"{path}: ends in '{suffix}'; expected one of {', '.join(FORMATS)}")

@@ -12,11 +12,7 @@ from mentor_pyg.typing import INTERACTS
 
 
 def pairs_of(data: HeteroData, splits: Sequence[str] | str) -> Tensor:
-    """Pairs [2, E] of the given splits.
-
-    Raises:
-        InputError: If a split does not exist.
-    """
+    """Pairs [2, E] of the given splits."""
     store = data[INTERACTS]
     pairs = {
         "train": store.edge_index,

@@ -112,11 +112,7 @@ class Adjacency(NamedTuple):
 
 
 def check_adjacency(where: str, adj: object) -> None:
-    """Checks that a graph is an :class:`Adjacency`.
-
-    Raises:
-        InputError: If it is not.
-    """
+    """Raises an InputError unless a graph is an :class:`Adjacency`."""
     if not isinstance(adj, Adjacency):
         raise InputError(f"{where}: the graph has type {type(adj)}; expected an Adjacency")
 

@@ -139,7 +139,6 @@ def masked(raw: HeteroData, value: float) -> HeteroData:
 
 
 def expect_finite(model: Any, subject: Subject, result: FitResult, when: str) -> None:
-    """Checks that losses and embeddings are finite."""
     values = [x for row in result.history for x in row.values()]
     expect(all(map(math.isfinite, values)), f"expected finite losses {when}")
     for kind, x in embeddings(model, subject.data).items():

@@ -74,7 +74,6 @@ def _expect_refusal(subject: Subject, data: HeteroData, word: str, what: str) ->
 
 
 def expect_one_line(error: Exception, word: str, what: str) -> None:
-    """Checks that a message is one line with a given word."""
     text = str(error)
     expect(
         "\n" not in text and word in text,
@@ -83,7 +82,6 @@ def expect_one_line(error: Exception, word: str, what: str) -> None:
 
 
 def _uses_features(subject: Subject) -> bool:
-    """Whether a model needs features."""
     raw = copy(subject.data)
     for key in [key for key in raw[ITEM] if key.startswith(("x_", "mask_"))]:
         del raw[ITEM][key]

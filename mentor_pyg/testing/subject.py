@@ -125,12 +125,10 @@ def all_losses(
 
 
 def backward(losses: Mapping[str, Tensor]) -> None:
-    """Computes the gradients of the sum of all terms."""
     torch.stack(list(losses.values())).sum().backward()
 
 
 def gradients(model: Any) -> dict[str, Tensor]:
-    """Gradients by parameter name, where there is one."""
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -145,5 +143,4 @@ def embeddings(model: Any, data: HeteroData) -> dict[str, Tensor]:
 
 
 def snapshot(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies tensors by name."""
     return {name: x.detach().clone() for name, x in tensors.items()}

@@ -24,11 +24,7 @@ class Stateful(Protocol):
 
 
 def check_sampler(sampler: Iterable[BatchLike], epochs: int) -> None:
-    """Checks that a sampler can be iterated in each epoch.
-
-    Raises:
-        InputError: If it is not iterable, or only once.
-    """
+    """Raises an InputError unless a sampler can be iterated in each epoch."""
     if not isinstance(sampler, Iterable):
         raise InputError(f"sampler: is a {type(sampler).__name__}; expected an iterable of batches")
     if isinstance(sampler, Iterator) and epochs > 1:

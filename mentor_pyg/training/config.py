@@ -94,15 +94,7 @@ class FitResult:
 
 
 def check_seeds(where: str, seeds: Any) -> None:
-    """Checks that seeds are different integers from 0 to 2^32 - 1.
-
-    Args:
-        where: Source of the seeds, for messages.
-        seeds: The value to check, which should be a list.
-
-    Raises:
-        InputError: If they are not.
-    """
+    """Raises an InputError unless seeds are a list of different integers from 0 to 2^32 - 1."""
     if not isinstance(seeds, list | tuple) or not seeds:
         raise InputError(f"{where} are {shown(seeds)}; expected a list like [0, 1, 2]")
     for seed in seeds:

@@ -16,11 +16,7 @@ class Diverged(InputError):
 
 
 def check_losses(means: Mapping[str, float], epoch: int) -> None:
-    """Checks that the mean losses of an epoch are finite.
-
-    Raises:
-        Diverged: If one is not.
-    """
+    """Raises :class:`Diverged` unless the mean losses of an epoch are finite."""
     for name, value in means.items():
         if not math.isfinite(value):
             raise Diverged(
@@ -29,11 +25,7 @@ def check_losses(means: Mapping[str, float], epoch: int) -> None:
 
 
 def check_weights(model: BaseRecommender, epoch: int) -> None:
-    """Checks that all weights are finite; synchronises the device once.
-
-    Raises:
-        Diverged: If one is not.
-    """
+    """Raises :class:`Diverged` unless all weights are finite; synchronises the device once."""
     weights = {name: x for name, x in model.state_dict().items() if x.is_floating_point()}
     finite = torch.stack([x.isfinite().all() for x in weights.values()]).tolist()
     for name, is_finite in zip(weights, finite):

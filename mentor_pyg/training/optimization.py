@@ -97,11 +97,7 @@ def make_minimizers(
     autocast: AbstractContextManager[Any],
     max_grad_norm: float | None,
 ) -> list[Minimizer]:
-    """Creates a minimizer for each objective of a model.
-
-    Raises:
-        InputError: If ``optimizer`` returns something else, or is not used.
-    """
+    """Creates a minimizer for each objective of a model."""
     objectives = model.objectives()
     is_free = [o.optimizer is None and not o.options for o in objectives]
     name = type(model).__name__
@@ -131,7 +127,6 @@ def make_minimizers(
 def _of_run(
     optimizer: Optimizer | MakeOptimizer | None, parameters: list[Parameter], config: TrainConfig
 ) -> Optimizer:
-    """Creates the optimiser of an objective that does not choose its own."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     if optimizer is None or (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
@@ -147,7 +142,6 @@ def _of_run(
 
 
 def _check_parameters(optimizer: Optimizer, model: BaseRecommender) -> None:
-    """Checks that an optimiser holds parameters of the model."""
     known = {id(p) for p in model.parameters()}
     if not all(id(p) in known for group in optimizer.param_groups for p in group["params"]):
         raise InputError(
@@ -173,17 +167,7 @@ def make_schedulers(
     scheduler: MakeScheduler | None,
     batches: int | None,
 ) -> list[LRScheduler]:
-    """Creates a schedule for each optimiser, if any.
-
-    Args:
-        optimizers: The optimisers.
-        config: Settings of training.
-        scheduler: Replaces the schedule of ``config``.
-        batches: Number of batches per epoch, if known.
-
-    Raises:
-        InputError: If ``scheduler`` returns something else, or cannot be used with ``config``.
-    """
+    """Creates a schedule for each optimiser, if any, by ``scheduler`` or else by ``config``."""
     if scheduler is None:
         if config.scheduler == "none":
             return []

@@ -127,7 +127,6 @@ class BPRSampler:
         self.step = 0
 
     def _begin(self) -> Tensor:
-        """Order of the pairs in a new epoch."""
         self.step = 0
         self._start = self.generator.get_state()
         count, device = self.edge_index.size(1), self.edge_index.device

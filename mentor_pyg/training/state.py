@@ -20,17 +20,8 @@ if TYPE_CHECKING:
 
 
 def check_state(state: Mapping[str, Any], trainer: "Trainer", path: object) -> None:
-    """Checks that a state has all parts that a trainer needs, in the right form.
-
-    Args:
-        state: The saved state.
-        trainer: The trainer to load it; not modified.
-        path: Path of the state, for messages.
-
-    Raises:
-        InputError: If anything is missing, unknown, of another type, shape or dtype, not
-            finite, or inconsistent.
-    """
+    """Raises an InputError unless a state has all parts that a trainer needs, in the right form and
+    consistent with each other. The trainer is not modified."""
     check, own = Check(f"{path}: "), trainer.state_dict()
     check.keys("state", state, own)
     check.like("model", state["model"], own["model"])
@@ -55,11 +46,7 @@ def check_state(state: Mapping[str, Any], trainer: "Trainer", path: object) -> N
 
 
 def check_layout(path: object, found: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Checks that two ``state_dict`` have the same names, shapes and dtypes.
-
-    Raises:
-        InputError: If they differ, or values are not finite.
-    """
+    """Raises an InputError unless a ``state_dict`` is finite and has the layout of ``own``."""
     Check(f"{path}: ").like("model", found, own)
 
 
@@ -110,7 +97,6 @@ def _check_place(
 def _check_random(
     check: Check, found: Any, own: Mapping[str, Tensor], name: str = "random"
 ) -> None:
-    """Checks the states of generators by name."""
     check.like(name, found, own)
     for kind, value in found.items():
         check.that(is_state(kind, value), f"{name}.{kind}", "no state of a generator", "one")
@@ -199,7 +185,6 @@ def _after_a_step(optimizer: Optimizer) -> dict[Any, Any] | None:
 
 
 def _after_a_start(trainer: "Trainer") -> dict[str, Tensor]:
-    """The epoch state of a model after the start of an epoch."""
     with RandomStream(0, trainer.device):
         other = copy.deepcopy(trainer.model)
         other.train()

@@ -187,7 +187,6 @@ class Trainer:
         return terms
 
     def _validate(self, row: dict[str, float]) -> bool:
-        """Adds metrics to a row, and keeps the weights if they are the best so far."""
         monitor, result = self.config.monitor, self.result
         try:
             metrics = self.evaluator(*encode(self.model, self.data))

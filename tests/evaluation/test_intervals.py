@@ -87,7 +87,7 @@ def test_edges():
     for shape in ((0, 2), (0, 4, 2), (4,)):
         with pytest.raises(InputError, match=r"metrics: have shape .*; expected seeds, users and"):
             mean_intervals(np.zeros(shape))
-    with pytest.raises(InputError, match="metrics: of no seed; expected those of 1 or more"):
+    with pytest.raises(InputError, match="metrics: there are no seeds; expected at least one"):
         metric_intervals([])
     for value in (np.nan, -0.1, 1.5):
         with pytest.raises(InputError, match="values aren't all from 0 to 1; expected metrics"):

@@ -64,7 +64,7 @@ def test_equal_rows_leave_no_nan():
 
 @pytest.mark.parametrize("k", [0, 6])
 def test_needs_as_many_rows_as_clusters(k):
-    with pytest.raises(InputError, match=r"kmeans.*; expected at (least 1|most one a row)"):
+    with pytest.raises(InputError, match=r"kmeans.*; expected at (least 1|most one per row)"):
         kmeans(torch.ones(5, 3), k)
 
 

@@ -76,7 +76,7 @@ class FREEDOM(BaseRecommender):
             )
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Prunes the user-item graph anew."""
+        """Resamples the pruned user-item graph."""
         if self.graph is not None:
             self.graph.draw(data[INTERACTS].edge_index)
 

@@ -105,7 +105,6 @@ class HCCF(BaseRecommender):
         )
 
     def _propagate(self, data: HeteroData) -> tuple[Pair, list[Hop]]:
-        """Embeddings of all users and items, and the messages of each hop."""
         adj = self.interactions(data)
         user, item = out = self.embedding(nodes(data))
         user_member = self.user_hypergraph.members(user)
@@ -125,6 +124,5 @@ class HCCF(BaseRecommender):
         return out, hops
 
     def _contrast(self, hops: list[Hop], batch: Batch) -> Tensor:
-        """InfoNCE over users and items, summed over hops."""
         terms = [batch_info_nce(*hop, batch, self.temperature) for hop in hops]
         return torch.stack(terms).sum()

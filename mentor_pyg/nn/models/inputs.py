@@ -37,12 +37,7 @@ def nodes(data: HeteroData) -> Nodes:
 
 
 def content_widths(data: HeteroData) -> dict[str, int]:
-    """Feature widths by modality.
-
-    Raises:
-        InputError: If there are no features, features or masks do not fit the items, or
-            unmasked features are NaN or infinite.
-    """
+    """Feature widths by modality; raises an InputError if features or masks are invalid."""
     names = modalities(data)
     if not names:
         raise InputError(
@@ -69,12 +64,8 @@ def incomplete(data: HeteroData) -> list[str]:
 def content(
     data: HeteroData, names: Sequence[str], rows: OptTensor = None
 ) -> tuple[dict[str, Tensor], dict[str, OptTensor]]:
-    """Features and masks by modality, for the given items [n] or all. A mask is None if no
-    item lacks the modality.
-
-    Raises:
-        InputError: If a modality is missing, or its features or mask do not fit the items.
-    """
+    """Features and masks by modality, for the given items [n] or all, after checking their shapes.
+    A mask is None if no item lacks the modality."""
     x, masks = {}, {}
     for name in names:
         features, mask = _features(data, name)
@@ -85,7 +76,6 @@ def content(
 
 
 def _features(data: HeteroData, name: str) -> tuple[Tensor, OptTensor]:
-    """Features and mask of a modality, after checking their shapes."""
     store, num_items = data[ITEM], data[ITEM].num_nodes
     x, mask = store.get(f"x_{name}"), store.get(f"mask_{name}")
     if x is None:
@@ -121,20 +111,12 @@ def _without_missing(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def interactions(data: HeteroData) -> Adjacency:
-    """The normalised graph from items to users [U, I].
-
-    Raises:
-        InputError: If the data has no graph, or it belongs to other data.
-    """
+    """The normalised graph from items to users [U, I], if it belongs to the data."""
     return _graph(data, INTERACTS, "norm", "the data", "LightGCNNorm")
 
 
 def item_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
-    """The matrix of an item graph.
-
-    Raises:
-        InputError: If the data has no such graph, or it belongs to other items.
-    """
+    """The matrix of an item graph, if it belongs to the data."""
     if edge_type not in data.edge_types:
         raise InputError(
             f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, with "
@@ -160,11 +142,7 @@ def hear_neighbors(x: Tensor, data: HeteroData, names: Sequence[str], num_layers
 
 
 def user_adjacency(data: HeteroData) -> Adjacency:
-    """The matrix of the user graph.
-
-    Raises:
-        InputError: If the data has no user graph, or it belongs to other users.
-    """
+    """The matrix of the user graph, if it belongs to the data."""
     if COOCCURS not in data.edge_types:
         raise InputError(
             f"the data has no user graph '{COOCCURS[1]}'; expected one made by UserCooccurrence"

@@ -61,7 +61,7 @@ class LayerGCN(BaseRecommender):
         self.reg_weight = reg_weight
 
     def start_epoch(self, data: HeteroData) -> None:
-        """Prunes the graph anew."""
+        """Resamples the pruned graph."""
         if self.graph is not None:
             self.graph.draw(data[INTERACTS].edge_index)
 

@@ -212,7 +212,6 @@ class MENTOR(BaseRecommender):
     def _contrast(
         self, data: HeteroData, encodings: Mapping[str, Encoding], batch: Batch
     ) -> Tensor:
-        """Contrast of two perturbed views, per modality or fused."""
         assert self.contrast is not None
         rows = self.contrast.select(batch)
         if self.contrast_scope == "modality":

@@ -153,7 +153,6 @@ class MMGCL(BaseRecommender):
     def _contrast(
         self, data: HeteroData, user: Tensor, items: Sequence[Tensor], batch: Batch
     ) -> Tensor:
-        """InfoNCE over users and over items."""
         edge_index = data[INTERACTS].edge_index
         dropped = self._encode(user, items, [graph(edge_index) for graph in self.graphs])
         masked = self._encode(user, self._mask(items), self._full_graphs(data))

@@ -220,7 +220,6 @@ class MMSSL(BaseRecommender):
         return self.adversary.losses(fake, real)
 
     def _represent(self, data: HeteroData) -> tuple[Representations, Representations]:
-        """Representations of all users and all items."""
         free = self.embedding()
         contents = self._content(data)
         graphs = [cast(NeighborGraph, graph)() for graph in self.graphs.values()]

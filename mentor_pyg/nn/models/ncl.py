@@ -113,11 +113,9 @@ class NCL(BaseRecommender):
         return layers
 
     def _structure(self, far: Pair, free: Pair, rows: Pair) -> Tensor:
-        """InfoNCE between propagated and initial embeddings."""
         user, item = (info_nce(z[i], x[i], self.temperature) for z, x, i in zip(far, free, rows))
         return user + self.item_weight * item
 
     def _semantics(self, rows: Pair) -> Tensor:
-        """Contrast of embeddings with their prototypes."""
         parts = zip(self.prototypes, self.embedding(), rows)
         return torch.stack([p(x, i, self.temperature) for p, x, i in parts]).sum()

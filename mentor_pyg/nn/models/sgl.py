@@ -107,7 +107,6 @@ class SGL(BaseRecommender):
         return users[edge_index[0]] & items[edge_index[1]]
 
     def _contrast(self, data: HeteroData, free: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
-        """InfoNCE over users and over items."""
         edge_index = data[INTERACTS].edge_index
         view1, view2 = (self._view(cast(ModuleList, v), free, edge_index) for v in self.views)
         return batch_info_nce(view1, view2, batch, self.temperature)

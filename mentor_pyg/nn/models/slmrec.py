@@ -152,7 +152,6 @@ class SLMRec(BaseRecommender):
         return self.fuse_user(user_parts), self.fuse_item(item_parts)
 
     def _drop_features(self, start: tuple[Tensor, Tensor], adj: Adjacency, batch: Batch) -> Tensor:
-        """InfoNCE between two views with dropout after each hop."""
         view1, view2 = (self._fuse(*self._propagate(*start, adj, self.dropout)) for _ in range(2))
         return batch_info_nce(view1, view2, batch, self.task_temperature)
 

@@ -116,7 +116,6 @@ class SMORE(BaseRecommender):
         self._merged: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the merged graph, which is rebuilt on demand."""
         return self.__dict__ | {"_merged_graphs": [], "_merged": None}
 
     def start_epoch(self, data: HeteroData) -> None:
