@@ -381,7 +381,7 @@ CASES = [
         "unknown key",
         preset("extends: paper\noption: {}"),
         "mine.yaml: unknown key 'option'",
-        "expected preset, model, init, options, content, graph, user_graph, features, train",
+        "expected preset, model, init, options, content, graph, user_graph, features, ranking, ",
         args=MINE,
     ),
     case(

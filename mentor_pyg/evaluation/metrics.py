@@ -222,8 +222,7 @@ def encode(model: BaseRecommender, data: HeteroData) -> tuple[Tensor, Tensor]:
     training = model.training
     model.eval()
     try:
-        user, item = model(data)
-        return user, item
+        return model.embed(data)
     finally:
         model.train(training)
 

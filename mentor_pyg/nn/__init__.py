@@ -34,15 +34,18 @@ from .multimodal import Encoding, MultimodalEncoder
 from .neighbors import NeighborGraph
 from .projection import ContentProjection, ModalityProjections
 from .pruning import EdgeDropout, MaskedGraph, PrunedGraph
+from .ranking import BPRLoss, DirectAULoss, RankingLoss, SoftmaxLoss
 from .self_supervision import Alignment, FeatureMasking, GraphContrast, ModalityContrast
 from .spectrum import SpectrumFusion
 
 __all__ = [
     "Adversary",
     "Alignment",
+    "BPRLoss",
     "ContentGathering",
     "ContentProjection",
     "Critic",
+    "DirectAULoss",
     "EdgeDropout",
     "Encoding",
     "FeatureMasking",
@@ -66,6 +69,8 @@ __all__ = [
     "Propagation",
     "Prototypes",
     "PrunedGraph",
+    "RankingLoss",
+    "SoftmaxLoss",
     "SpectrumFusion",
     "UserFusion",
     "UserItemEmbedding",

@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg._util.extras import pip_install
 from mentor_pyg.errors import InputError, reason
+from mentor_pyg.nn.ranking import LOSSES
 from mentor_pyg.runs.config import RunConfig, presets_without_content
 from mentor_pyg.runs.files import BEST, read_weights
 from mentor_pyg.training.state import check_layout
@@ -60,7 +61,15 @@ def prepare_graphs(config: RunConfig, data: HeteroData, device: torch.device) ->
 def build_model(config: RunConfig, data: HeteroData) -> Any:
     """Creates the model for ``data``; :func:`~mentor_pyg.fit` seeds and resets it."""
     with _refusals_told(f"{config.model}: can't be built"):
-        return config.model_class.from_data(data, **config.options)
+        model = config.model_class.from_data(data, **config.options)
+    if config.ranking is not None:
+        if model.ranking is None:
+            raise InputError(
+                f"ranking: {config.model} has a loss of its own; expected no section 'ranking'"
+            )
+        options = dict(config.ranking)
+        model.ranking = LOSSES[options.pop("loss")](**options)
+    return model
 
 
 def load_init(config: RunConfig, model: Any, data_key: str | None = None) -> bool:

@@ -11,6 +11,7 @@ import yaml
 
 from mentor_pyg._util.named_yaml import PRESETS, Refused, parse_yaml
 from mentor_pyg.errors import InputError, brief, shown
+from mentor_pyg.nn.ranking import LOSSES
 from mentor_pyg.options import check_options, checked, parameters
 from mentor_pyg.runs.registry import find_model
 from mentor_pyg.training.config import TrainConfig
@@ -18,7 +19,7 @@ from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN, User
 
 SECTIONS = (
     *("preset", "model", "init", "options"),
-    *("content", "graph", "user_graph", "features", "train"),
+    *("content", "graph", "user_graph", "features", "ranking", "train"),
 )
 
 TRANSFORMS: dict[str, Callable[..., Any]] = {
@@ -49,6 +50,10 @@ class RunConfig:
             user graph.
         features: Arguments of :class:`~mentor_pyg.transforms.CompactFeatures`; None for
             unmodified features.
+        ranking: The ranking loss instead of the model's own: ``loss``, which is :obj:`"bpr"`,
+            :obj:`"softmax"` or :obj:`"directau"`, and arguments of
+            :class:`~mentor_pyg.nn.BPRLoss`, :class:`~mentor_pyg.nn.SoftmaxLoss` or
+            :class:`~mentor_pyg.nn.DirectAULoss`; None for the model's own.
         train: A :class:`~mentor_pyg.TrainConfig`, or a mapping of its arguments.
         init: Folder of a run whose weights initialise the model; None for random ones.
 
@@ -63,6 +68,7 @@ class RunConfig:
     graph: dict[str, Any] | None = None
     user_graph: dict[str, Any] | None = None
     features: dict[str, Any] | None = None
+    ranking: dict[str, Any] | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
     init: str | None = None
 
@@ -75,6 +81,8 @@ class RunConfig:
         for name, transform in TRANSFORMS.items():
             if (section := getattr(self, name)) is not None:
                 values[name] = check_options(transform, section, name)
+        if self.ranking is not None:
+            values["ranking"] = _check_ranking(self.ranking)
         for name, value in values.items():
             object.__setattr__(self, name, value)
         if not isinstance(self.train, TrainConfig):
@@ -97,6 +105,17 @@ class RunConfig:
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def _check_ranking(section: Any) -> dict[str, Any]:
+    names = ", ".join(LOSSES)
+    if not isinstance(section, dict):
+        raise InputError(f"ranking: is {shown(section)}; expected a mapping with 'loss', {names}")
+    options = dict(section)
+    loss = options.pop("loss", None)
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise InputError(f"ranking.loss: is {shown(loss)}; expected one of {names}")
+    return {"loss": loss, **check_options(LOSSES[loss], options, "ranking")}
 
 
 def preset_names() -> list[str]:

@@ -329,7 +329,7 @@ def test_metrics_of_the_usual_lengths(data, embeddings):
     """Those of the papers, 10 and 20."""
     data["user"].x, data["item"].x = embeddings
 
-    class Given(torch.nn.Module):
+    class Given(BaseRecommender):
         def forward(self, data):
             return data["user"].x, data["item"].x
 

@@ -10,7 +10,9 @@ from torch_geometric.nn.inits import reset
 
 from mentor_pyg.datasets.check import check_data, check_graph
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.loss import weighted
 from mentor_pyg.nn.models import inputs
+from mentor_pyg.nn.ranking import RankingLoss
 from mentor_pyg.options import checked, parameters
 from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import ITEM, USER, Batch, Objective
@@ -35,6 +37,8 @@ class BaseRecommender(torch.nn.Module):
     use only these methods.
 
     Attributes:
+        ranking: The ranking loss, which may be replaced by another one; None of a model whose
+            loss is its own.
         uses_content: Whether :meth:`forward` embeds all items of the data from their features,
             including items added after training, so that new items can be recommended.
         whole_graph: Whether :meth:`forward` needs all users and items. If not, it also accepts
@@ -47,6 +51,10 @@ class BaseRecommender(torch.nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         checked(cls)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ranking: RankingLoss | None = None
 
     @classmethod
     def from_data(cls: type[Model], data: HeteroData, **options: Any) -> Model:
@@ -107,8 +115,33 @@ class BaseRecommender(torch.nn.Module):
         all parameters; override it for adversarial training or a custom optimiser."""
         return [Objective(self.losses, list(self.parameters()))]
 
+    def objective(
+        self,
+        user: Tensor,
+        item: Tensor,
+        batch: Batch,
+        **terms: tuple[float, Callable[[], Tensor]],
+    ) -> dict[str, Tensor]:
+        """The ranking loss of a batch, under its name, and further terms.
+
+        Args:
+            user: Embeddings of all users [U, C].
+            item: Embeddings of all items [I, C].
+            batch: The triples.
+            **terms: As for :func:`~mentor_pyg.nn.weighted`.
+        """
+        ranking = self.ranking
+        assert ranking is not None
+        return weighted(**{ranking.name: (1, lambda: ranking(user, item, batch))}, **terms)
+
+    def embed(self, data: HeteroData) -> tuple[Tensor, Tensor]:
+        """Embeddings of users and items whose inner products are the scores: those of
+        :meth:`forward`, of length one if the ranking loss goes by cosines."""
+        user, item = self(data)
+        return (user, item) if self.ranking is None else self.ranking.embed(user, item)
+
     def score(self, user: Tensor, item: Tensor) -> Tensor:
-        """Scores [B] of pairs of user and item embeddings [B, C] by inner products."""
+        """Scores [B] of rows of :meth:`embed`, users and items [B, C]: inner products."""
         return (user * item).sum(dim=-1)
 
     def interactions(self, data: HeteroData) -> Adjacency:

@@ -7,9 +7,9 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import Nodes
 from mentor_pyg.nn.encoder import ModalityEncoder, Pair, modality_encoders
 from mentor_pyg.nn.fusion import UserFusion
-from mentor_pyg.nn.loss import batch_bpr, weighted
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, nodes, user_adjacency
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths
 from mentor_pyg.typing import Batch
 
@@ -58,6 +58,7 @@ class DualGNN(BaseRecommender):
         reg_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.encoders = modality_encoders(
             in_channels,
             num_users,
@@ -80,8 +81,9 @@ class DualGNN(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         out: Pair = self(data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             reg=(self.reg_weight, lambda: self._regularization(nodes(data), batch)),
         )
 

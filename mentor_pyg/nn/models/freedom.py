@@ -4,11 +4,12 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
-from mentor_pyg.nn.loss import batch_bpr, bpr_loss, weighted
+from mentor_pyg.nn.loss import bpr_loss
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -62,6 +63,7 @@ class FREEDOM(BaseRecommender):
         content_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.modalities = sorted(in_channels)
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
@@ -92,8 +94,10 @@ class FREEDOM(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self(data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(user, item, batch)),
+        return self.objective(
+            user,
+            item,
+            batch,
             content=(self.content_weight, lambda: self._rank_by_content(user, data, batch)),
         )
 

@@ -10,10 +10,11 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import Nodes, UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import normalize
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths
 from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.sparse.edges import edge_softmax, weighted_sum
@@ -83,6 +84,7 @@ class GRCN(BaseRecommender):
         reg_weight: NonNegative = 1e-3,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, content_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, content_channels))
@@ -124,8 +126,9 @@ class GRCN(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         out: Pair = self(data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             reg=(self.reg_weight, lambda: self._regularization(nodes(data), batch)),
         )
 

@@ -8,10 +8,11 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.hypergraph import LowRankHypergraph
-from mentor_pyg.nn.loss import batch_bpr, batch_info_nce, sum_of_squares, weighted
+from mentor_pyg.nn.loss import batch_info_nce, sum_of_squares
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
 from mentor_pyg.nn.pruning import EdgeDropout
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability
 from mentor_pyg.typing import Batch
 
@@ -83,6 +84,7 @@ class HCCF(BaseRecommender):
         reg_weight: NonNegative = 1e-7,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         sizes = (hidden_channels, num_hyperedges, num_levels, dropout, negative_slope)
         self.user_hypergraph = LowRankHypergraph(*sizes)
@@ -98,8 +100,9 @@ class HCCF(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         out, hops = self._propagate(data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             contrast=(self.contrast_weight, lambda: self._contrast(hops, batch)),
             reg=(self.reg_weight, lambda: sum_of_squares(list(self.parameters()))),
         )

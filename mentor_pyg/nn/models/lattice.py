@@ -9,10 +9,11 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
 from mentor_pyg.nn.functional import SMALLEST_NORM, normalize, pad_rows
 from mentor_pyg.nn.latent_graph import LatentGraph
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths
 from mentor_pyg.sparse.adjacency import Adjacency
 from mentor_pyg.typing import Batch, similar
@@ -83,6 +84,7 @@ class LATTICE(BaseRecommender):
         reg_weight: NonNegative = 1e-5,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.projections = ModalityProjections(in_channels, content_channels, init="linear")
@@ -109,8 +111,9 @@ class LATTICE(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
         out = self._propagate(free, data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
         )
 

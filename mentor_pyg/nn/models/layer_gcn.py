@@ -4,10 +4,11 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import normalize, refine
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
 from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, Probability
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -55,6 +56,7 @@ class LayerGCN(BaseRecommender):
         reg_weight: NonNegative = 1e-2,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.graph = PrunedGraph(num_users, num_items, dropout) if dropout else None
         self.num_layers = num_layers
@@ -72,13 +74,12 @@ class LayerGCN(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
         out = self._propagate(free, data)
+        terms = self.objective(
+            *out, batch, reg=(self.reg_weight, lambda: triple_norm(*free, batch))
+        )
         # A sum instead of a mean: refined embeddings start so short that the gradients of a
         # mean would be no larger than Adam's epsilon.
-        size = batch.user.numel()
-        return weighted(
-            bpr=(size, lambda: batch_bpr(*out, batch)),
-            reg=(size * self.reg_weight, lambda: triple_norm(*free, batch)),
-        )
+        return {name: batch.user.numel() * term for name, term in terms.items()}
 
     def _propagate(self, free: tuple[Tensor, Tensor], data: HeteroData) -> tuple[Tensor, Tensor]:
         if self.training and self.graph is not None:

@@ -3,9 +3,10 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt
 from mentor_pyg.typing import Batch
 
@@ -40,6 +41,7 @@ class LightGCN(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.reg_weight = reg_weight
@@ -51,7 +53,8 @@ class LightGCN(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
         out: Pair = self.propagation(*free, self.interactions(data))
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
         )

@@ -3,10 +3,11 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ContentProjection
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Widths
 from mentor_pyg.typing import Batch
 
@@ -52,6 +53,7 @@ class LightGCNM(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projection = ContentProjection(in_channels, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
@@ -64,8 +66,9 @@ class LightGCNM(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         start = self._start(data)
         out: Pair = self.propagation(*start, self.interactions(data))
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             reg=(self.reg_weight, lambda: triple_norm(*start, batch)),
         )
 

@@ -11,10 +11,11 @@ from torch_geometric.typing import EdgeType
 
 from mentor_pyg.nn.conv import NoisyLightGCNConv
 from mentor_pyg.nn.encoder import ModalityEncoder, Pair, modality_encoders, select_pair
-from mentor_pyg.nn.loss import batch_bpr, sum_of_squares, weighted
+from mentor_pyg.nn.loss import sum_of_squares
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.multimodal import Encoding, MultimodalEncoder
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.nn.self_supervision import Alignment, FeatureMasking, GraphContrast, Levels
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability, Widths
 from mentor_pyg.typing import SIMILAR, Batch, similar
@@ -112,8 +113,7 @@ class MENTOR(BaseRecommender):
         self.item_graph = item_graph
         self.align_weight, self.mask_weight = align_weight, mask_weight
         self.contrast_weight, self.contrast_scope = contrast_weight, contrast_scope
-        self.score_scale = score_scale
-        self.bpr_base = {"natural": math.e, "binary": 2.0}[bpr_log]
+        self.ranking = BPRLoss(score_scale, {"natural": math.e, "binary": 2.0}[bpr_log])
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
         hops: dict[str, Any] = {
@@ -168,9 +168,7 @@ class MENTOR(BaseRecommender):
         encodings = self._propagate(data)
         parts = self._enhance({m: e.out for m, e in encodings.items()}, data)
         user, item = self.encoder.fuse(parts, nodes(data))
-        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "bpr": (1, lambda: batch_bpr(self.score_scale * user, item, batch, self.bpr_base))
-        }
+        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {}
         if self.alignment is not None:
             terms["align"] = self.align_weight, lambda: self._align(data, parts, (user, item))
         if self.masking is not None:
@@ -178,7 +176,7 @@ class MENTOR(BaseRecommender):
         if self.contrast is not None:
             terms["contrast"] = self.contrast_weight, lambda: self._contrast(data, encodings, batch)
         terms["reg"] = self.reg_weight, lambda: self._regularization(data, batch)
-        return weighted(**terms)
+        return self.objective(user, item, batch, **terms)
 
     def _propagate(self, data: HeteroData) -> dict[str, Encoding]:
         x, mask = content(data, self.encoder.modalities)

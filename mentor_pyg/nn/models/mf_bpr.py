@@ -6,9 +6,10 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, triple_rows, weighted
+from mentor_pyg.nn.loss import triple_norm, triple_rows
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative
 from mentor_pyg.typing import Batch
 
@@ -50,6 +51,7 @@ class MFBPR(BaseRecommender):
         reg_weight: NonNegative = 1e-1,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.regularizer, self.reg_weight = regularizer, reg_weight
 
@@ -60,8 +62,9 @@ class MFBPR(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*free, batch)),
+        return self.objective(
+            *free,
+            batch,
             reg=(self.reg_weight, lambda: self._regularization(*free, batch)),
         )
 

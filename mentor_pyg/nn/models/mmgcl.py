@@ -9,15 +9,14 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import (
-    batch_bpr,
     batch_info_nce,
     triple_norm,
-    weighted,
 )
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes, unit_content
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import (
     Count,
     NonNegative,
@@ -91,6 +90,7 @@ class MMGCL(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.projections = ModalityProjections(in_channels, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
@@ -126,8 +126,9 @@ class MMGCL(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, items = start = self._start(data)
         out = self._encode(*start, self._full_graphs(data))
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             contrast=(self.contrast_weight, lambda: self._contrast(data, *start, batch)),
             reg=(self.reg_weight, lambda: triple_norm(user, items[0], batch)),
         )

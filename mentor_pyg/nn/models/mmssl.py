@@ -13,11 +13,12 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.gathering import ContentGathering
-from mentor_pyg.nn.loss import batch_bpr, score_triples, triple_norm, weighted
+from mentor_pyg.nn.loss import score_triples, triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content
 from mentor_pyg.nn.neighbors import NeighborGraph, gather
 from mentor_pyg.nn.random import subset
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.nn.self_supervision import ModalityContrast
 from mentor_pyg.options import (
     Count,
@@ -141,6 +142,7 @@ class MMSSL(BaseRecommender):
         reg_weight: NonNegative = 0.0,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.link_observed = link_observed
         self.attention_weight, self.content_weight = attention_weight, content_weight
         self.contrast_weight, self.contrast = contrast_weight, ModalityContrast(temperature)
@@ -195,7 +197,6 @@ class MMSSL(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self._represent(data)
         terms = {
-            "bpr": (1, lambda: batch_bpr(user.out, item.out, batch)),
             "reg": (
                 self.reg_weight,
                 lambda: triple_norm(self.embedding.user, self.embedding.item, batch),
@@ -207,7 +208,7 @@ class MMSSL(BaseRecommender):
             terms["adversarial"] = weight, lambda: self._fool_critic(data, user, item, batch)
         elif self.augmentation == "autoencoder":
             terms["autoencoder"] = weight, lambda: self._reconstruct(user, item, batch)
-        return weighted(**terms)
+        return self.objective(user.out, item.out, batch, **terms)
 
     def critic_losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         """The critic's loss terms."""

@@ -7,9 +7,10 @@ from mentor_pyg.nn.clustering import Prototypes
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, EvenCount, NonNegative, NonNegativeInt, Positive
 from mentor_pyg.typing import Batch
 
@@ -66,6 +67,7 @@ class NCL(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         self.prototypes = ModuleList(
@@ -93,8 +95,10 @@ class NCL(BaseRecommender):
         read = layers[: self.propagation.num_layers + 1]
         user, item = (torch.stack(x).mean(dim=0) for x in zip(*read))
         rows = batch.user.unique(), batch.pos_item.unique()
-        return weighted(
-            bpr=(1, lambda: batch_bpr(user, item, batch)),
+        return self.objective(
+            user,
+            item,
+            batch,
             structure=(
                 self.structure_weight,
                 lambda: self._structure(layers[self.structure_hops], free, rows),

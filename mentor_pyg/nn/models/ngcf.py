@@ -8,9 +8,10 @@ from mentor_pyg.nn.conv.ngcf_conv import NGCFConv
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import normalize
-from mentor_pyg.nn.loss import batch_bpr, sum_of_squares, triple_norm, weighted
+from mentor_pyg.nn.loss import sum_of_squares, triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability
 from mentor_pyg.typing import Batch
 
@@ -55,6 +56,7 @@ class NGCF(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.convs = ModuleList(
             NGCFConv(hidden_channels, hidden_channels) for _ in range(num_layers)
@@ -69,8 +71,9 @@ class NGCF(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
         out = self._propagate(free, data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             reg=(self.reg_weight, lambda: self._regularization(free, batch)),
         )
 

@@ -7,11 +7,11 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
-from mentor_pyg.nn.loss import batch_bpr, weighted
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import (
     Count,
     NonNegative,
@@ -83,6 +83,7 @@ class PGL(BaseRecommender):
         temperature: Positive = 0.2,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.projections = ModalityProjections(in_channels, hidden_channels, init="linear")
         self.user = Parameter(torch.empty(len(in_channels), num_users, hidden_channels))
         self.propagation = Propagation(num_layers, readout="mean")
@@ -113,8 +114,10 @@ class PGL(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self(data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(user, item, batch)),
+        return self.objective(
+            user,
+            item,
+            batch,
             contrast=(self.contrast_weight, lambda: self._contrast(user, item, batch)),
         )
 

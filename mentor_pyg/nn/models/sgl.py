@@ -8,10 +8,11 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
-from mentor_pyg.nn.loss import batch_bpr, batch_info_nce, triple_norm, weighted
+from mentor_pyg.nn.loss import batch_info_nce, triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import nodes
 from mentor_pyg.nn.pruning import MaskedGraph
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability
 from mentor_pyg.typing import INTERACTS, Batch
 
@@ -65,6 +66,7 @@ class SGL(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.propagation = Propagation(num_layers, readout="mean")
         num_graphs = num_layers if augmentation == "walk" else 1
@@ -89,8 +91,9 @@ class SGL(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         free: Pair = self.embedding(nodes(data))
         out: Pair = self.propagation(*free, self.interactions(data))
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             contrast=(self.contrast_weight, lambda: self._contrast(data, free, batch)),
             reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
         )

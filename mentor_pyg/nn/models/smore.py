@@ -11,14 +11,13 @@ from torch_geometric.utils import coalesce
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
 from mentor_pyg.nn.loss import (
-    batch_bpr,
     batch_info_nce,
     triple_norm,
-    weighted,
 )
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.nn.spectrum import SpectrumFusion
 from mentor_pyg.options import (
     Count,
@@ -100,6 +99,7 @@ class SMORE(BaseRecommender):
         reg_weight: NonNegative = 1e-4,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         size, names = hidden_channels, sorted(in_channels)
         self.embedding = UserItemEmbedding(num_users, num_items, size)
         self.propagation = Propagation(num_layers, readout="mean")
@@ -129,8 +129,9 @@ class SMORE(BaseRecommender):
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         views = self._views(data)
         out = _sum(views)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(*out, batch)),
+        return self.objective(
+            *out,
+            batch,
             contrast=(
                 self.contrast_weight,
                 lambda: batch_info_nce(views.content, views.behavior, batch, self.temperature),

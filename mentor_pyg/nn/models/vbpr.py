@@ -4,10 +4,11 @@ from torch.nn import Parameter
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
-from mentor_pyg.nn.loss import batch_bpr, triple_norm, weighted
+from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, nodes
 from mentor_pyg.nn.projection import ContentProjection
+from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, Widths
 from mentor_pyg.typing import Batch
 
@@ -53,6 +54,7 @@ class VBPR(BaseRecommender):
         reg_weight: NonNegative = 1e-1,
     ) -> None:
         super().__init__()
+        self.ranking = BPRLoss()
         self.embedding = UserItemEmbedding(num_users, num_items, hidden_channels)
         self.user_content = Parameter(torch.empty(num_users, content_channels))
         self.item_bias = Parameter(torch.empty(num_items, 1))
@@ -78,7 +80,9 @@ class VBPR(BaseRecommender):
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
         user, item = self(data)
-        return weighted(
-            bpr=(1, lambda: batch_bpr(user, item, batch)),
+        return self.objective(
+            user,
+            item,
+            batch,
             reg=(self.reg_weight, lambda: triple_norm(user[:, :-1], item, batch)),
         )

@@ -1,0 +1,183 @@
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mentor_pyg import InputError, Recommender, TrainConfig, evaluate, fit
+from mentor_pyg.evaluation import Evaluator, encode
+from mentor_pyg.nn import BPRLoss, DirectAULoss, SoftmaxLoss, models
+from mentor_pyg.nn.ranking import LOSSES
+from mentor_pyg.runs.build import build_model
+from mentor_pyg.runs.config import load_config
+from mentor_pyg.testing import add_graphs
+from mentor_pyg.typing import Batch
+
+USERS, ITEMS, SIZE = 7, 9, 12
+
+
+@pytest.fixture
+def parts():
+    generator = torch.Generator().manual_seed(0)
+    user = torch.randn(USERS, 5, generator=generator, dtype=torch.double)
+    item = torch.randn(ITEMS, 5, generator=generator, dtype=torch.double)
+    ids = (torch.randint(n, (SIZE,), generator=generator) for n in (USERS, ITEMS, ITEMS))
+    return user.requires_grad_(), item.requires_grad_(), Batch(*ids)
+
+
+def scores(user, item, cosine):
+    """All of them, [U, I]."""
+    return F.normalize(user) @ F.normalize(item).t() if cosine else user @ item.t()
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize("negatives", [4, 12, 1000])
+def test_softmax_equals_a_loop_over_triples(parts, cosine, negatives):
+    user, item, batch = parts
+    s, expected = scores(user, item, cosine), 0.0
+    shared = batch.neg_item.tolist()[:negatives]
+    assert set(shared) & set(batch.pos_item.tolist())  # some are left out of their own row
+    for u, i in zip(batch.user.tolist(), batch.pos_item.tolist()):
+        others = [s[u, j] / 0.3 for j in shared if j != i]
+        logits = torch.stack([s[u, i] / 0.3, *others])
+        expected = expected - logits.log_softmax(0)[0] / SIZE
+    loss = SoftmaxLoss(0.3, cosine, num_negatives=negatives)(user, item, batch)
+    torch.testing.assert_close(loss, expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(loss, (user, item)), torch.autograd.grad(expected, (user, item))
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_softmax_over_all_items_equals_the_dense_one(parts, cosine):
+    user, item, batch = parts
+    log = (scores(user, item, cosine) / 0.3).log_softmax(dim=1)
+    expected = -log[batch.user, batch.pos_item].mean()
+    torch.testing.assert_close(SoftmaxLoss(0.3, cosine, "all")(user, item, batch), expected)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_bpr_equals_its_definition(parts, cosine):
+    user, item, batch = parts
+    s = scores(user, item, cosine)
+    margin = 3 * (s[batch.user, batch.pos_item] - s[batch.user, batch.neg_item])
+    expected = -torch.sigmoid(margin).log2().mean()
+    torch.testing.assert_close(BPRLoss(3.0, 2.0, cosine)(user, item, batch), expected)
+
+
+def test_directau_equals_its_definition(parts):
+    user, item, batch = parts
+    u, i = F.normalize(user)[batch.user], F.normalize(item)[batch.pos_item]
+    expected = (u - i).norm(dim=1).square().mean()
+    for x in (u, i):
+        expected = expected + 0.7 / 2 * (-2 * torch.pdist(x + 0).square()).exp().mean().log()
+    torch.testing.assert_close(DirectAULoss(0.7)(user, item, batch), expected)
+    assert DirectAULoss(0.0)(user, item, batch) < (u - i).norm(dim=1).square().mean() + 1e-9
+
+
+@pytest.mark.parametrize("loss", [BPRLoss(), SoftmaxLoss(), DirectAULoss()])
+def test_losses_are_lower_for_better_embeddings(loss):
+    """Each user likes the item of its own number."""
+    eye = torch.eye(8)
+    batch = Batch(torch.arange(8), torch.arange(8), torch.arange(8).roll(1))
+    assert loss(eye, eye, batch) < loss(eye, eye.roll(1, 0), batch)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "loss", [SoftmaxLoss(0.05), SoftmaxLoss(0.05, False, "all"), DirectAULoss()]
+)
+def test_half_precision_is_summed_in_float32(parts, dtype, loss):
+    user, item, batch = parts
+    low = loss(user.to(dtype), item.to(dtype), batch)
+    assert low.dtype == torch.float32
+    wide = loss(user.to(dtype).float(), item.to(dtype).float(), batch)
+    torch.testing.assert_close(low, wide, rtol=2e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SoftmaxLoss(0.0), "temperature: is 0.0; expected more than 0"),
+        (lambda: SoftmaxLoss(negatives="own"), "negatives: is 'own'; expected one of 'sampled'"),
+        (lambda: SoftmaxLoss(num_negatives=0), "num_negatives: is 0; expected"),
+        (lambda: BPRLoss(scale=-1.0), "scale: is -1.0; expected"),
+        (lambda: DirectAULoss(math.nan), "uniformity: is nan; expected"),
+    ],
+)
+def test_options_are_checked(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+OWN = {"BM3", "SLMRec", "CLCRec"}
+
+
+@pytest.mark.parametrize("name", models.classes)
+def test_the_loss_of_every_model_that_ranks_can_be_replaced(tiny, name):
+    data = add_graphs(tiny)
+    model = getattr(models, name).from_data(data)
+    assert (model.ranking is None) == (name in OWN)
+    if name in OWN:
+        return
+    model.ranking = SoftmaxLoss(0.2)
+    model.start_epoch(data)
+    pairs = data["user", "interacts", "item"].edge_index[:, :32]
+    losses = model.losses(data, Batch(*pairs, pairs[1].roll(3)))
+    assert "softmax" in losses
+    assert "bpr" not in losses
+    torch.stack(list(losses.values())).sum().backward()
+    user, item = encode(model, data)
+    for x in (user, item):
+        torch.testing.assert_close(x.norm(dim=1), torch.ones(len(x)), atol=1e-4, rtol=0)
+
+
+def test_lists_are_those_of_the_cosines(tiny):
+    data = add_graphs(tiny)
+    model = models.LightGCN.from_data(data)
+    model.ranking = SoftmaxLoss(0.2)
+    fit(model, data, TrainConfig(epochs=2, lr=1e-2), progress=False)
+    user, item = (F.normalize(x) for x in model.eval()(data))
+    assert evaluate(model, data, "val") == Evaluator(data, "val")(user, item)
+    rec = Recommender(model, data, progress=False)
+    torch.testing.assert_close(rec.user_emb, user)
+
+
+def test_a_preset_chooses_the_loss(tiny):
+    data = add_graphs(tiny)
+    config = load_config("lightgcn", ["ranking={loss: softmax, temperature: 0.3, cosine: false}"])
+    loss = build_model(config, data).ranking
+    assert isinstance(loss, SoftmaxLoss)
+    assert (loss.temperature, loss.cosine, loss.num_negatives) == (0.3, False, 1024)
+    again = load_config("lightgcn", ["ranking.loss=directau"])
+    assert isinstance(build_model(again, data).ranking, LOSSES["directau"])
+    assert isinstance(build_model(load_config("lightgcn"), data).ranking, BPRLoss)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ranking=softmax", "ranking: is 'softmax'; expected a mapping"),
+        ("ranking.loss=hinge", "ranking.loss: is 'hinge'; expected one of bpr, softmax, directau"),
+        ("ranking={temperature: 0.1}", "ranking.loss: is None; expected one of bpr"),
+        ("ranking={loss: bpr, temperature: 0.1}", "ranking.temperature: unknown option; expected"),
+        ("ranking={loss: softmax, temperature: 0}", "ranking.temperature: is 0; expected"),
+    ],
+)
+def test_a_wrong_section_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        load_config("lightgcn", [change])
+
+
+def test_models_with_a_loss_of_their_own_refuse_another(tiny):
+    config = load_config("bm3", ["ranking.loss=softmax"])
+    with pytest.raises(InputError, match="BM3 has a loss of its own; expected no section"):
+        build_model(config, add_graphs(tiny))
+
+
+def test_models_can_be_copied(tiny):
+    model = models.LightGCN.from_data(add_graphs(tiny))
+    model.ranking = SoftmaxLoss(0.2)
+    assert copy.deepcopy(model).ranking.temperature == 0.2
