@@ -177,9 +177,7 @@ CASES = [
         header("userID\titemID\tsplit"),
         "toy.inter: column 'x_label' is not among userID, itemID, split",
     ),
-    case(
-        "column twice", header("userID\titemID\titemID\tx_label"), "column 'itemID' is there twice"
-    ),
+    case("column twice", header("userID\titemID\titemID\tx_label"), "column 'itemID' is repeated"),
     case("short row", row("3\t4", 5), "toy.inter: line 5 has 2 columns", "expected 3 columns"),
     case("long row", row("3\t4\t0\t9", 5), "toy.inter: line 5 has 4 columns", "expected 3"),
     case("blank line", row("", 5), "toy.inter: line 5 is blank", "expected a row"),

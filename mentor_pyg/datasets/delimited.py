@@ -43,7 +43,7 @@ def read_rows(
     with closing(read_lines(path, problems, progress, has_header=header is None)) as lines:
         first = next(lines, None)
         if first is None:
-            raise InputError(f"{path}: has no line that isn't blank; expected rows")
+            raise InputError(f"{path}: has only blank lines; expected rows")
         number, line = first
         delimiter = find_delimiter(line)
         names = _header(path, number, line, delimiter, columns) if header is None else header
@@ -67,7 +67,7 @@ def positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list
     for name in columns:
         if header.count(name) != 1:
             names = repr(", ".join(header)[:200])[1:-1]  # without control characters
-            found = "there twice" if name in header else f"not among {names}"
+            found = "repeated" if name in header else f"not among {names}"
             raise MissingColumn(f"{path}: column '{name}' is {found}; expected it once", name)
     return [header.index(name) for name in columns]
 

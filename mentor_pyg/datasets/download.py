@@ -125,7 +125,7 @@ def _address(file: RemoteFile, folder: Path, page: str, mirror: str | None) -> s
             f"hand from {page}, or a mirror in ${MIRROR}"
         )
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url}: isn't an address on the web; expected http:// or https://")
+        raise InputError(f"{url}: is no web address; expected http:// or https://")
     return url
 
 

@@ -154,7 +154,7 @@ def _number(
         code = int(np.argmin(rows))
         raise InputError(
             f"{path}: line {column.line(code)} has {column.name} {shown(column.texts[code])}, "
-            f"which is not in the list of {len(ids)} ids; expected a listed one"
+            f"which is not in the list of {len(ids)} ids; expected an id from the list"
         )
     return rows[column.codes], len(ids), ids
 
@@ -173,7 +173,7 @@ def _check_rows(path: Path, column: _Column, numbers: list[int]) -> np.ndarray:
         )
         raise InputError(
             f"{path}: line {line} has {column.name} {shown(highest)}, {large}; "
-            "expected row numbers, or the ids in a file of their own"
+            "expected row numbers, or a file with the ids"
         )
     return np.array(numbers, dtype=np.int64)
 

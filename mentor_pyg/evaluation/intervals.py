@@ -90,7 +90,7 @@ def mean_intervals(values: np.ndarray, sampling: Sampling = DEFAULT) -> list[Est
             "1 or more of each"
         )
     if not ((values >= 0) & (values <= 1 + ROUNDING)).all():
-        raise InputError("values aren't all from 0 to 1; expected metrics")
+        raise InputError("metrics: are not all from 0 to 1; expected values in this range")
     found = mean_variance(values)
     n = values.shape[1]
     binary = (found.mean * (1 - found.mean)).clip(min=0)

@@ -71,7 +71,7 @@ def rank(
     outside = users[(users < 0) | (users >= user_emb.size(0))]
     if outside.numel():
         raise InputError(
-            f"users: row {int(outside[0])} isn't there; expected 0 to {user_emb.size(0) - 1}"
+            f"users: row {int(outside[0])} does not exist; expected 0 to {user_emb.size(0) - 1}"
         )
     num_items = item_emb.size(0)
     order = torch.randperm(num_items, generator=torch.Generator().manual_seed(0))
@@ -108,7 +108,7 @@ def check_embeddings(user_emb: Tensor, item_emb: Tensor) -> None:
         if emb.dim() != 2 or not emb.is_floating_point():
             raise InputError(
                 f"{what} embeddings: have shape {list(emb.shape)} and dtype {emb.dtype}; "
-                "expected a matrix of floats, a row for each"
+                "expected a matrix of floats, one row for each"
             )
         broken = int((~emb.isfinite()).any(dim=1).sum())
         if broken:

@@ -71,7 +71,7 @@ def metric_differences(a: Runs, b: Runs, sampling: Sampling = DEFAULT) -> list[D
         if other.names != a[0].names or not np.array_equal(other.users, a[0].users):
             raise InputError(
                 f"{len(a[0].users)} users with {', '.join(a[0].names)} and {len(other.users)} "
-                f"with {', '.join(other.names)} aren't pairs; expected the same users and metrics"
+                f"with {', '.join(other.names)} can't be paired; expected equal users and metrics"
             )
     of_a, of_b = (np.stack([run.values for run in runs]) for runs in (a, b))
     found = mean_variance(of_b, of_a)
@@ -139,7 +139,7 @@ def paired_test(
         raise InputError(
             f"differences: have shape {list(difference.shape)}, "
             f"{int((~np.isfinite(difference)).sum())} of them not finite; expected a matrix of "
-            "finite ones, a row for each user"
+            "finite ones, one row for each user"
         )
     p_values = np.ones(difference.shape[1])
     differs = difference.any(axis=0)

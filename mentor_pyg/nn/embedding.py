@@ -47,7 +47,7 @@ class Nodes(NamedTuple):
         if self.item is None and table.size(0) > self.num_items:
             raise InputError(
                 f"the graph has {self.num_items} items, and the model {table.size(0)}; expected "
-                "as many at least, or a sampled graph with 'n_id', the items' row numbers"
+                "at least as many, or a sampled graph with 'n_id', the items' row numbers"
             )
         return table_rows(table, self.num_items, self.item)
 

@@ -174,7 +174,7 @@ def check_config(
             raise InputError(f"{where}: unknown key '{brief(key)}'; expected {', '.join(SECTIONS)}")
     find_model(content.get("model"), where, made_with)
     if "preset" not in content:
-        raise InputError(f"{where}: has no preset; expected the name of the one it started from")
+        raise InputError(f"{where}: has no preset; expected the name of the preset it is based on")
     values = dict(content)
     for section in ("options", "train"):
         if values.get(section) is None:

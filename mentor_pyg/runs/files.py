@@ -130,7 +130,7 @@ def check_files(folder: str | Path, metrics: Mapping[str, Any], *names: str) -> 
         check_file(path, "a file of a finished run")
         if metrics["files"].get(name) != file_digest(path):
             raise InputError(
-                f"{path}: isn't the file that {METRICS} beside it was written with; "
+                f"{path}: does not match {METRICS} beside it; "
                 "expected all files of one run, unchanged"
             )
 
@@ -147,7 +147,7 @@ def read_weights(folder: str | Path) -> Weights:
     if not os.path.exists(path) and os.path.exists(folder / OLD_BEST):
         raise InputError(
             f"{folder / OLD_BEST}: was written by an earlier version; "
-            f"expected {BEST}, which training again writes"
+            f"expected {BEST}; train again to create it"
         )
     weights = load_weights(path)
     if (folder / METRICS).exists():

@@ -71,7 +71,7 @@ def find_model(name: Any, where: str, made_with: Mapping[str, Any] | None = None
     lost = [f"{brief(p)} {brief(v)}" for p, v in (made_with or {}).items() if _is_lost(p)]
     if lost:
         packages = " and ".join(lost)
-        raise InputError(f"{where}; expected {packages}, with which it was trained, installed")
+        raise InputError(f"{where}; expected {packages} to be installed, with which it was trained")
     names = ", ".join([*models.classes, *plugins()])
     raise InputError(f"{where}; expected one of {names}, or module:Class")
 

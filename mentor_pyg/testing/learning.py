@@ -60,10 +60,10 @@ def check_determinism(subject: Subject) -> None:
     """Equal seeds give equal losses and weights, and different seeds different ones."""
     runs = [_train(subject, seed) for seed in (1, 1, 2)]
     losses = [_without_times(result) for _, result in runs]
-    expect(losses[0] == losses[1], "expected equal losses under equal seeds")
-    expect(losses[0] != losses[2], "expected other losses under another seed")
+    expect(losses[0] == losses[1], "expected equal losses with equal seeds")
+    expect(losses[0] != losses[2], "expected different losses with different seeds")
     states = [model.state_dict() for model, _ in runs]
-    expect_equal(states[0], states[1], "expected equal weights under equal seeds")
+    expect_equal(states[0], states[1], "expected equal weights with equal seeds")
 
 
 @contract

@@ -43,7 +43,7 @@ def check_reset(subject: Subject) -> None:
     after = embeddings(used, subject.data)
     for kind, x in after.items():
         changed = not torch.equal(before[kind], x)
-        expect(changed, f"expected other embeddings of each {kind} under another seed")
+        expect(changed, f"expected other embeddings of each {kind} with another seed")
 
 
 @contract
@@ -53,7 +53,7 @@ def check_constructor(subject: Subject) -> None:
     for _ in range(2):
         torch.manual_seed(0)
         states.append(subject.cls.from_data(subject.data, **subject.options).state_dict())
-    expect_equal(states[0], states[1], "expected 'from_data' to draw all parameters")
+    expect_equal(states[0], states[1], "expected 'from_data' to initialise all parameters")
 
 
 @contract

@@ -75,8 +75,8 @@ class CompactFeatures(BaseTransform):
         small = x.to(getattr(torch, self.dtype))
         if (small.isinf() & x.isfinite()).any():
             raise InputError(
-                f"CompactFeatures: features reach {x.abs().max():.3g}, which {self.dtype} does "
-                "not hold; expected smaller ones, or another dtype"
+                f"CompactFeatures: features reach {x.abs().max():.3g}, which {self.dtype} cannot "
+                "represent; expected smaller ones, or another dtype"
             )
         if (x.any(dim=1) & ~small.any(dim=1)).any():
             raise InputError(

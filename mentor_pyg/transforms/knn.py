@@ -75,12 +75,12 @@ def cosine_knn(
     x, index = _unit_rows(x, mask)
     if not len(x):
         raise InputError(
-            "no item has features with a direction: each row is zero or masked out; expected "
-            "other numbers for at least two items"
+            "no item has nonzero features: each row is zero or masked out; expected "
+            "nonzero features of at least two items"
         )
     if len(x) == 1:
         raise InputError(
-            "a single item has features with a direction, so it has no neighbours; "
+            "only one item has nonzero features, so it has no neighbours; "
             "expected at least two items"
         )
     if not 0 < k < x.size(0):

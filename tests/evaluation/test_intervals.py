@@ -90,7 +90,7 @@ def test_edges():
     with pytest.raises(InputError, match="metrics: there are no seeds; expected at least one"):
         metric_intervals([])
     for value in (np.nan, -0.1, 1.5):
-        with pytest.raises(InputError, match="values aren't all from 0 to 1; expected metrics"):
+        with pytest.raises(InputError, match="metrics: are not all from 0 to 1; expected"):
             mean_intervals(np.array([[0.2], [value]]))
 
 

@@ -270,7 +270,7 @@ def test_pairs_of_nobody(few_unseen, name, pair):
 
 
 def test_rows_of_nobody(embeddings):
-    with pytest.raises(InputError, match="users: row 12 isn't there; expected 0 to 11"):
+    with pytest.raises(InputError, match="users: row 12 does not exist; expected 0 to 11"):
         top_k(*embeddings, torch.tensor([3, 12]), 2)
 
 

@@ -165,7 +165,7 @@ def test_seeds_and_users_give_the_interval_of_the_test():
 @pytest.mark.parametrize("options", [{"names": ("x", "z")}, {"first": 1}])
 def test_compare_needs_pairs(options):
     values = np.zeros((4, 2))
-    with pytest.raises(InputError, match="aren't pairs; expected the same users and metrics"):
+    with pytest.raises(InputError, match="can't be paired; expected equal users and metrics"):
         metric_differences(metrics(values), metrics(values, **options))
 
 

@@ -96,7 +96,7 @@ def test_results_beside_the_settings_of_another_run_are_refused(finished, compar
     path = finished / "config.yaml"
     path.write_text(path.read_text() + "\n")
     assert compare("--only-report") == 2
-    assert "config.yaml: isn't the file that metrics.json" in capsys.readouterr().err
+    assert "config.yaml: does not match metrics.json" in capsys.readouterr().err
 
 
 def test_interrupted_runs_go_on_with_equal_settings_alone(finished, compare, capsys):

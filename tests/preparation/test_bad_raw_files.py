@@ -367,7 +367,7 @@ def test_first_lines_that_are_no_header(tmp_path, text, found, on_error):
     ("header", "found"),
     [
         ("user,sku,time,stars", "column 'item' is not among user, sku, time, stars"),
-        ("user,item,item,stars", "column 'item' is there twice"),
+        ("user,item,item,stars", "column 'item' is repeated"),
         ("user;item;time;stars", "line 1 has neither tab nor comma"),
     ],
 )
@@ -397,7 +397,7 @@ def test_no_interaction_is_left(tmp_path):
         (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
         (b"caf\xe9,item\nuser,item,time,stars\nu,i,1,4\n", "line 1 isn't UTF-8 at byte 4"),
         (b"\n\xff\nuser,item,time,stars\nu,i,1,4\n", "line 2 isn't UTF-8 at byte 1"),
-        (b" \n\n", "has no line that isn't blank"),
+        (b" \n\n", "has only blank lines"),
     ],
 )
 def test_files_that_are_no_table_fail_even_if_rows_may_be_skipped(tmp_path, content, found):

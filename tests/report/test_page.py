@@ -278,7 +278,7 @@ def test_files_of_two_runs_are_not_taken_for_one(runs, tmp_path, name):
     train(config, source, tmp_path / "other", progress=False)
     run = damaged(runs, tmp_path / "run")
     shutil.copy(tmp_path / "other" / name, run / name)
-    with pytest.raises(InputError, match=rf"{name}: isn't the file that metrics\.json beside it"):
+    with pytest.raises(InputError, match=rf"{name}: does not match metrics\.json beside it"):
         make([run])
 
 

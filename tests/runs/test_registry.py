@@ -177,7 +177,7 @@ def test_runs_of_such_a_model(install, name, toy_folder, tmp_path, capsys):
     sys.modules.pop("mine_pkg")
     importlib.invalidate_caches()
     missing = {
-        "Mine": f"{out}/FILE: model is 'Mine'; expected mine-pkg 1.5, with which it was trained",
+        "Mine": f"{out}/FILE: model is 'Mine'; expected mine-pkg 1.5 to be installed, with",
         "mine_pkg:Mine": f"{out}/FILE: model is 'mine_pkg:Mine', but there is no module mine_pkg",
     }[name]
     capsys.readouterr()

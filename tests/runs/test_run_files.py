@@ -110,7 +110,7 @@ def test_metrics_of_one_run_and_weights_of_another_are_refused(source, tmp_path,
         config = load_config("lightgcn", epochs=1, seed=seed)
         train(config, source, tmp_path / str(seed), CPU, progress=False)
     shutil.copy(tmp_path / "0" / name, tmp_path / "1" / name)
-    with pytest.raises(InputError, match=r"best\.safetensors: isn't the file that metrics\.json"):
+    with pytest.raises(InputError, match=r"best\.safetensors: does not match metrics\.json"):
         load_run(tmp_path / "1")
 
 

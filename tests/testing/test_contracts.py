@@ -132,7 +132,7 @@ def test_memory_that_was_never_drawn():
         self.register_buffer("noise", torch.empty(3).fill_(next(counter)))
 
     counter = iter(range(9))
-    breaks("constructor", faulty(__init__=__init__), "draw all parameters")
+    breaks("constructor", faulty(__init__=__init__), "initialise all parameters")
 
 
 def test_an_evaluation_that_draws_or_returns_parameters():

@@ -166,7 +166,7 @@ def test_k_out_of_range(k):
 
 @pytest.mark.parametrize("width", [16, 0])
 def test_no_row_has_a_direction(width):
-    with pytest.raises(ValueError, match=r"no item has features with a direction.*; expected"):
+    with pytest.raises(ValueError, match=r"no item has nonzero features.*; expected"):
         cosine_knn(torch.zeros(30, width), 5)
 
 
@@ -388,7 +388,7 @@ def test_too_few_others():
     with pytest.raises(InputError, match=r"k = 30 .* among 29 items .* at most as many as there"):
         cosine_knn_among(features(3), features(), 30)
     only = torch.arange(30) == 0
-    with pytest.raises(InputError, match=r"a single item has features.*; expected at least two"):
+    with pytest.raises(InputError, match=r"only one item has nonzero.*; expected at least two"):
         cosine_knn(features(), 1, mask=only)
 
 

@@ -87,7 +87,7 @@ class BaseRecommender(torch.nn.Module):
         if own and type(self).reset_parameters is BaseRecommender.reset_parameters:
             raise NotImplementedError(
                 f"{type(self).__name__} has parameters of its own, {', '.join(own)}; expected "
-                "a method 'reset_parameters' that draws them, and calls this one"
+                "a method 'reset_parameters' that resets them and calls this one"
             )
         for child in self.children():
             reset(child)

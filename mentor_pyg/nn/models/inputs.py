@@ -119,8 +119,8 @@ def item_adjacency(data: HeteroData, edge_type: EdgeType) -> Adjacency:
     """The matrix of an item graph, if it belongs to the data."""
     if edge_type not in data.edge_types:
         raise InputError(
-            f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN, with "
-            "'merge' for one graph of all modalities, without for one of each"
+            f"the data has no item graph '{edge_type[1]}'; expected one made by ItemKNN: with "
+            "'merge', one graph for all modalities; otherwise one for each"
         )
     return _graph(data, edge_type, "edge_weight", f"the item graph '{edge_type[1]}'", "ItemKNN")
 
@@ -174,7 +174,7 @@ def _graph(
     if values is None or values.shape != (num_edges,):
         raise InputError(
             f"{what} has an 'adjacency' {list(adj.shape)} of {adj.col.numel()} edges; expected "
-            f"{list(shape)} of {num_edges}, as {transform} makes it of this data"
+            f"{list(shape)} of {num_edges}, as made by {transform} from this data"
         )
     edge_index = store.edge_index
     known = _parts.get(edge_index)

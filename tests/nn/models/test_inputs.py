@@ -122,7 +122,7 @@ def test_a_graph_of_other_pairs_is_refused(data):
     """Whose sizes fit."""
     store = data[INTERACTS]
     store.edge_index, num_edges = store.edge_index[:, 1:], store.edge_index.size(1)
-    message = rf"\[60, 40\] of {num_edges} edges; expected \[60, 40\] of {num_edges - 1}, as Light"
+    message = rf"\[60, 40\] of {num_edges} edges; expected \[60, 40\] of {num_edges - 1}, as made"
     with pytest.raises(InputError, match=message):
         interactions(data)
 
