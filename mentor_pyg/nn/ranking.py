@@ -1,4 +1,4 @@
-"""Ranking losses: they ask that the observed item of a user scores higher than others."""
+"""Ranking losses, which train observed items to score higher than others."""
 
 import math
 from typing import ClassVar, Literal
@@ -17,7 +17,7 @@ from mentor_pyg.typing import Batch
 
 @checked
 class RankingLoss(torch.nn.Module):
-    """A loss of user and item embeddings, and the scores that belong to it.
+    """Base class of ranking losses on user and item embeddings, with their scores.
 
     Args:
         cosine: Whether scores are cosines instead of inner products.
@@ -51,9 +51,9 @@ class BPRLoss(RankingLoss):
         \sigma\left( a (s_{u_b i_b} - s_{u_b j_b}) \right)
 
     Args:
-        scale: Factor a of the scores. The larger it is, the sooner a pair counts as ranked.
+        scale: Factor a of the scores. Larger values saturate the loss earlier.
         base: Base of the logarithm.
-        cosine: Whether scores are cosines; they need a scale of 5 to 10.
+        cosine: Whether scores are cosines, which need a scale of 5 to 10.
     """
 
     name = "bpr"
@@ -71,7 +71,7 @@ class BPRLoss(RankingLoss):
 
 @checked
 class SoftmaxLoss(RankingLoss):
-    r"""Cross-entropy of the observed item among negatives that all users of a batch share,
+    r"""Cross-entropy of the observed item against negatives shared by all users of a batch,
     known as sampled softmax or SSM (`"On the Effectiveness of Sampled Softmax Loss for Item
     Recommendation" <https://arxiv.org/abs/2201.02327>`_).
 
@@ -79,15 +79,15 @@ class SoftmaxLoss(RankingLoss):
         \mathcal{L} = -\frac{1}{B} \sum_{b=1}^{B} \log \frac{\exp(s_{u_b i_b} / \tau)}
         {\exp(s_{u_b i_b} / \tau) + \sum_{j \in N \setminus i_b} \exp(s_{u_b j} / \tau)}
 
-    The set N holds the batch's first negative items. They are drawn uniformly, so that
-    their sampling probabilities cancel out. With :obj:`negatives="all"`, N is every item,
-    which takes memory for a score of each item by each triple.
+    The set N holds the batch's first negative items. They are sampled uniformly, so their
+    sampling probabilities cancel. With :obj:`negatives="all"`, N holds all items, and scores
+    of all items are kept in memory for each triple.
 
     Args:
         temperature: :math:`\tau`.
-        cosine: Whether scores are cosines, as is usual with this loss.
+        cosine: Whether scores are cosines, as usual with this loss.
         negatives: :obj:`"sampled"` or :obj:`"all"`.
-        num_negatives: Size of N if it is sampled; a batch with fewer triples has fewer.
+        num_negatives: Maximum size of N if it is sampled.
     """
 
     name = "softmax"
@@ -119,7 +119,7 @@ class SoftmaxLoss(RankingLoss):
         return (logits.logsumexp(dim=1) - logits[:, 0]).mean()
 
     def _rows(self, user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows of the triples. Normalising them alone is quicker than normalising all."""
+        """Rows of the triples. Normalising only these is faster than normalising all."""
         check_shapes("SoftmaxLoss", user=(user, ("U", "C")), item=(item, ("I", "C")))
         anchor, pos, neg = (at_least_float(x) for x in triple_rows(user, item, batch))
         return (normalize(anchor), normalize(pos), neg) if self.cosine else (anchor, pos, neg)
@@ -139,9 +139,8 @@ class DirectAULoss(RankingLoss):
 
     Args:
         uniformity: :math:`\gamma`.
-        cosine: Whether scores are cosines; the paper ranks by inner products of the
-            embeddings before they are normalised.
-    """
+        cosine: Whether scores are cosines. The paper ranks by inner products of the
+            embeddings before normalisation."""
 
     name = "directau"
 
@@ -159,7 +158,7 @@ class DirectAULoss(RankingLoss):
 
 
 def _uniformity(x: Tensor) -> Tensor:
-    """Logarithm of the mean Gaussian potential of distinct rows of length one."""
+    """Logarithm of the mean Gaussian potential between distinct L2-normalised rows."""
     row, column = torch.triu_indices(x.size(0), x.size(0), 1, device=x.device)
     squared = 2 - 2 * (x @ x.t())[row, column]
     return (-2 * squared).exp().mean().log()
@@ -168,4 +167,4 @@ def _uniformity(x: Tensor) -> Tensor:
 LOSSES: dict[str, type[RankingLoss]] = {
     loss.name: loss for loss in (BPRLoss, SoftmaxLoss, DirectAULoss)
 }
-"""Ranking losses by the name that a preset's section ``ranking`` calls them."""
+"""Ranking losses by their names in the section ``ranking`` of presets."""

@@ -37,8 +37,7 @@ class BaseRecommender(torch.nn.Module):
     use only these methods.
 
     Attributes:
-        ranking: The ranking loss, which may be replaced by another one; None of a model whose
-            loss is its own.
+        ranking: The ranking loss, which can be replaced; None if the model has its own loss.
         uses_content: Whether :meth:`forward` embeds all items of the data from their features,
             including items added after training, so that new items can be recommended.
         whole_graph: Whether :meth:`forward` needs all users and items. If not, it also accepts
@@ -122,7 +121,7 @@ class BaseRecommender(torch.nn.Module):
         batch: Batch,
         **terms: tuple[float, Callable[[], Tensor]],
     ) -> dict[str, Tensor]:
-        """The ranking loss of a batch, under its name, and further terms.
+        """The ranking loss of a batch by its name, and further terms.
 
         Args:
             user: Embeddings of all users [U, C].
@@ -136,12 +135,12 @@ class BaseRecommender(torch.nn.Module):
 
     def embed(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users and items whose inner products are the scores: those of
-        :meth:`forward`, of length one if the ranking loss goes by cosines."""
+        :meth:`forward`, L2-normalised if the ranking loss uses cosines."""
         user, item = self(data)
         return (user, item) if self.ranking is None else self.ranking.embed(user, item)
 
     def score(self, user: Tensor, item: Tensor) -> Tensor:
-        """Scores [B] of rows of :meth:`embed`, users and items [B, C]: inner products."""
+        """Inner products [B] of pairs of user and item rows [B, C] of :meth:`embed`."""
         return (user * item).sum(dim=-1)
 
     def interactions(self, data: HeteroData) -> Adjacency:
