@@ -307,7 +307,9 @@ CASES = [
         "clip_feat.npy: is a folder",
         "a .npy array",
     ),
-    case("zeros", array("text_feat.npy", np.zeros_like), "'textual': no item has", "direction"),
+    case(
+        "zeros", array("text_feat.npy", np.zeros_like), "'textual': no item has", "nonzero features"
+    ),
     case("broken archive", write("image_feat.npy", b"PK\x03\x04"), "image_feat.npy: can't be read"),
     case("archive", archive, "image_feat.npy: is an archive", "single .npy array"),
     case(
