@@ -43,7 +43,7 @@ def without_times(result):
 
 
 @pytest.mark.parametrize("model_class", [MENTOR, MMSSL, LightGCN])
-@pytest.mark.parametrize("after", [1, 5, 6, 7, 8, 20])  # six steps and a save an epoch
+@pytest.mark.parametrize("after", [1, 6, 8, 20])  # six steps and a save an epoch
 def test_going_on_gives_the_numbers_of_an_uninterrupted_run(data, tmp_path, model_class, after):
     whole = model_class.from_data(data)
     expected = fit(whole, data, CONFIG, progress=False)
@@ -223,7 +223,7 @@ def test_kills_at_random_moments_leave_whole_files(toy_folder, tmp_path):
     out, rng = tmp_path / "out", random.Random(0)
     last = out / "last.pt"
     kills = 0
-    for _ in range(20):
+    for _ in range(6):  # tests/robustness/kill.py goes on for as long as one likes
         before = stamp(last)
         process = processes.Process(target=train, args=(toy_folder, out, last.exists()))
         process.start()
@@ -238,7 +238,7 @@ def test_kills_at_random_moments_leave_whole_files(toy_folder, tmp_path):
             break
         assert process.exitcode == -signal.SIGKILL
         kills += 1
-    assert kills >= 5
+    assert kills >= 3
     metrics = train(toy_folder, out, resume=True)
     for name in ("val", "test", "best_epoch", "epochs_run"):
         assert metrics[name] == expected[name]
@@ -253,7 +253,7 @@ def test_ctrl_c_saves_within_an_epoch_and_ends_with_130(toy_folder, tmp_path, si
     out = tmp_path / "out"
     command = [sys.executable, "-W", "ignore", "-m", "mentor_pyg", "train", "--data", toy_folder]
     command += ["--preset", "paper", "--epochs", "100000", "--out", out, "--set", "graph.k=5"]
-    command += ["--set", "train.batch_size=1", "--set", "train.patience=100000"]
+    command += ["--set", "train.batch_size=4", "--set", "train.patience=100000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not (out / "last.pt").exists():
             time.sleep(0.05)

@@ -121,7 +121,7 @@ def test_a_subgraph_of_pyg_works_with_row_numbers_and_is_refused_without(data):
 def test_a_part_without_the_weights_is_refused(data):
     part = next(iter(NeighborLoader(data, neighbors(data), input_nodes=(USER, torch.tensor([0])))))
     del part[INTERACTS].norm
-    with pytest.raises(InputError, match=r"'adjacency' .*; expected .* LightGCNNorm makes it"):
+    with pytest.raises(InputError, match=r"'adjacency' .*; expected .* as made by LightGCNNorm"):
         interactions(part)
 
 
