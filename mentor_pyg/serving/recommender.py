@@ -183,7 +183,9 @@ class Recommender:
 
         Args:
             item_ids: One or several items, which are not on their own lists.
-            k, allow, deny: As for :meth:`recommend`.
+            k: As for :meth:`recommend`.
+            allow: As for :meth:`recommend`.
+            deny: As for :meth:`recommend`.
         """
         rows = self.items.rows(item_ids)
         unit = normalize(self.item_emb)
