@@ -20,7 +20,7 @@ from torch_geometric.metrics import (
 )
 from torch_geometric.metrics.link_pred import LinkPredMetricData
 
-from mentor_pyg.datasets.check import check_data
+from mentor_pyg.datasets.check import check_data, check_graph
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.ranking import SeenItems, rank
 from mentor_pyg.nn.models.base import BaseRecommender
@@ -213,7 +213,9 @@ def evaluate(
     ks: Lengths = (10, 20),
 ) -> dict[str, float]:
     """Computes the metrics of a model on a split; see :class:`Evaluator`."""
-    return Evaluator(data, split, ks)(*encode(model, data))
+    evaluator = Evaluator(data, split, ks)
+    check_graph(data)
+    return evaluator(*encode(model, data))
 
 
 @torch.no_grad()

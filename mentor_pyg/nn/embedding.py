@@ -51,6 +51,13 @@ class Nodes(NamedTuple):
             )
         return table_rows(table, self.num_items, self.item)
 
+    def table_rows(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows in the tables [n] and [m] of users [n] and items [m] of the graph."""
+        return (
+            user if self.user is None else self.user[user],
+            item if self.item is None else self.item[item],
+        )
+
 
 @checked
 class UserItemEmbedding(torch.nn.Module):

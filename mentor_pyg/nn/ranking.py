@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.typing import OptTensor
 
 from mentor_pyg._util.shapes import check_shapes
 from mentor_pyg.nn.encoder import Pair
@@ -79,9 +80,10 @@ class SoftmaxLoss(RankingLoss):
         \mathcal{L} = -\frac{1}{B} \sum_{b=1}^{B} \log \frac{\exp(s_{u_b i_b} / \tau)}
         {\exp(s_{u_b i_b} / \tau) + \sum_{j \in N \setminus i_b} \exp(s_{u_b j} / \tau)}
 
-    The set N holds the batch's first negative items. They are sampled uniformly, so their
-    sampling probabilities cancel. With :obj:`negatives="all"`, N holds all items, and scores
-    of all items are kept in memory for each triple.
+    The set N holds the batch's first negative items, each sampled uniformly from those that its
+    own user has not interacted with; other users of the batch may have. With
+    :obj:`negatives="all"`, N holds all items, and scores of all items are kept in memory for
+    each triple.
 
     Args:
         temperature: :math:`\tau`.
@@ -104,25 +106,22 @@ class SoftmaxLoss(RankingLoss):
         self.num_negatives = num_negatives
 
     def forward(self, user: Tensor, item: Tensor, batch: Batch) -> Tensor:
-        anchor, pos, _ = self._rows(user, item, batch)
-        if self.negatives == "all":
-            others = at_least_float(item)
-            others = normalize(others) if self.cosine else others
-            return F.cross_entropy(anchor @ others.t() / self.temperature, batch.pos_item)
-        chosen = batch.neg_item[: self.num_negatives]
-        negatives = at_least_float(select(item, chosen))
-        negatives = normalize(negatives) if self.cosine else negatives
-        scores = (anchor @ negatives.t()) / self.temperature
-        scores = scores.masked_fill(chosen == batch.pos_item.unsqueeze(1), -torch.inf)
-        positive = (anchor * pos).sum(dim=1, keepdim=True) / self.temperature
-        logits = torch.cat([positive, scores], dim=1)
-        return (logits.logsumexp(dim=1) - logits[:, 0]).mean()
-
-    def _rows(self, user: Tensor, item: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows of the triples. Normalising only these is faster than normalising all."""
         check_shapes("SoftmaxLoss", user=(user, ("U", "C")), item=(item, ("I", "C")))
-        anchor, pos, neg = (at_least_float(x) for x in triple_rows(user, item, batch))
-        return (normalize(anchor), normalize(pos), neg) if self.cosine else (anchor, pos, neg)
+        anchor = self._rows(user, batch.user)
+        if self.negatives == "all":
+            scores = anchor @ self._rows(item).t() / self.temperature
+            return F.cross_entropy(scores, batch.pos_item)
+        chosen = batch.neg_item[: self.num_negatives]
+        scores = anchor @ self._rows(item, chosen).t() / self.temperature
+        scores = scores.masked_fill(chosen == batch.pos_item.unsqueeze(1), -torch.inf)
+        positive = (anchor * self._rows(item, batch.pos_item)).sum(dim=1) / self.temperature
+        logits = torch.cat([positive.unsqueeze(1), scores], dim=1)
+        return (logits.logsumexp(dim=1) - positive).mean()
+
+    def _rows(self, x: Tensor, rows: OptTensor = None) -> Tensor:
+        """Rows of x, normalised for cosines. This is faster than normalising all of x."""
+        chosen = at_least_float(select(x, rows))
+        return normalize(chosen) if self.cosine else chosen
 
 
 @checked

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -73,6 +72,10 @@ def from_interactions(
     pairs = check_edge_index(where, store.edge_index, size)
     check_mask(where, pairs.size(1), keep=keep)
     times = store.get("time")
+    if times is not None:
+        check_shapes(where, time=(times, (pairs.size(1),)))
+        if not times.isfinite().all():
+            raise InputError(f"{where}: 'time' holds NaN or infinite numbers; expected finite ones")
     if keep is not None:
         pairs, times = pairs[:, keep], None if times is None else times[keep]
     first = _first_times(pairs, size)
@@ -84,12 +87,18 @@ def from_interactions(
         given[name] = check_edge_index(f"{where}: {name}", held, size)
         left = torch.isin(_keys(pairs, size), _keys(given[name], size), invert=True)
         pairs, times = pairs[:, left], None if times is None else times[left]
+    if len(given) == 2:
+        both = torch.isin(*(_keys(held, size) for held in given.values()))
+        if both.any():
+            raise InputError(
+                f"{where}: {int(both.sum())} validation pairs are test pairs, too; expected none"
+            )
     label = torch.zeros(pairs.size(1), dtype=torch.long)
     if len(given) < 2:
         label = torch.from_numpy(
             split(
                 pairs[0].cpu().numpy(),
-                None if times is None else times.cpu().numpy().astype(np.int64),
+                None if times is None else times.cpu().numpy(),
                 method,
                 held_out,
                 seed,

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg._util.option_words import Words
+from mentor_pyg.datasets.check import check_graph
 from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.metrics import encode
@@ -72,6 +73,7 @@ class Recommender:
         self.model, self.data, self.content, self.progress = model, data, content, progress
         self.users, self.items = IdMap.of_nodes(data, USER), IdMap.of_nodes(data, ITEM)
         self._seen = SeenItems(pairs_of(data, seen), len(self.users))
+        check_graph(data)
         self.user_emb, self.item_emb = encode(model, data)
         check_embeddings(self.user_emb, self.item_emb)
         self.num_trained_items = len(self.items)

@@ -31,6 +31,7 @@ contracts: tuple[Contract, ...] = (
     relabelling.check_relabelling,
     relabelling.check_new_items,
     relabelling.check_sampled_parts,
+    relabelling.check_losses_of_sampled_parts,
     refusals.check_wrong_features,
     refusals.check_missing_graphs,
     refusals.check_options,

@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from mentor_pyg.errors import InputError
 from mentor_pyg.serving.new_items import append_copies
 from mentor_pyg.testing.subject import Subject, contract, embeddings, expect
-from mentor_pyg.typing import ITEM, USER
+from mentor_pyg.typing import ITEM, USER, Batch
 
 
 @contract
@@ -76,6 +76,36 @@ def check_sampled_parts(subject: Subject) -> None:
             _close(x, expected[kind][n_id[kind]]),
             f"expected the rows of each {kind} of a sampled graph by its 'n_id'",
         )
+
+
+@contract
+def check_losses_of_sampled_parts(subject: Subject) -> None:
+    """The loss terms of triples are the same in a sampled subgraph that holds the whole graph in
+    another order, or it is rejected. Terms that are drawn at random are left out."""
+    model, generator = subject.build(), torch.Generator().manual_seed(0)
+    n_id = {k: torch.randperm(subject.raw[k].num_nodes, generator=generator) for k in (USER, ITEM)}
+    place, batch = {k: rows.argsort() for k, rows in n_id.items()}, subject.batch()
+    moved = Batch(place[USER][batch.user], place[ITEM][batch.pos_item], place[ITEM][batch.neg_item])
+    model.start_epoch(subject.data)
+    first, second = (_seeded_losses(model, seed, subject.data, batch) for seed in (0, 1))
+    try:
+        found = _seeded_losses(model, 0, _sampled(subject.data, n_id), moved)
+    except InputError:
+        return
+    for name, value in first.items():
+        if torch.equal(value, second[name]):
+            expect(
+                _close(found[name], value),
+                f"expected '{name}' of a sampled graph to be that of the whole, or a refusal "
+                f"(got {float(found[name])} and {float(value)})",
+            )
+
+
+@torch.no_grad()
+def _seeded_losses(model: Any, seed: int, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
+    torch.manual_seed(seed)
+    losses: dict[str, Tensor] = model.losses(data, batch)
+    return losses
 
 
 def _sampled(data: HeteroData, n_id: dict[str, Tensor]) -> HeteroData:

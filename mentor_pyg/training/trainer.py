@@ -55,8 +55,8 @@ class Trainer:
     ) -> None:
         self.model, self.data, self.config = model, data, config or TrainConfig()
         config = self.config
-        check_graph(data)
         self.evaluator = Evaluator(data, "val", config.ks)
+        check_graph(data)
         self.device = _device(model)
         if reset and isinstance(optimizer, Optimizer) and optimizer.state:
             raise InputError(

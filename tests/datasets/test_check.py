@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from mentor_pyg import Evaluator, InputError
+from mentor_pyg import Evaluator, InputError, Recommender, evaluate
 from mentor_pyg.datasets import check_data
 from mentor_pyg.nn import models
 from mentor_pyg.transforms import LightGCNNorm
@@ -58,6 +58,16 @@ def test_a_graph_of_other_pairs_is_noticed_though_there_are_as_many(tiny):
     with pytest.raises(InputError, match=r"'adjacency' .* belongs to other pairs; expected"):
         models.LightGCN.from_data(data)
     models.LightGCN.from_data(LightGCNNorm()(data))
+
+
+def test_a_graph_of_other_pairs_gives_no_metrics_and_no_lists(tiny):
+    data = LightGCNNorm()(tiny)
+    model = models.LightGCN.from_data(data)
+    user, item = data[INTERACTS].edge_index
+    data[INTERACTS].edge_index = torch.stack([user, item.roll(1)])
+    for use in (lambda: evaluate(model, data), lambda: Recommender(model, data, progress=False)):
+        with pytest.raises(InputError, match="belongs to other pairs; expected LightGCNNorm"):
+            use()
 
 
 def test_users_may_be_numbers_alone(tiny):

@@ -136,6 +136,31 @@ def test_what_does_not_fit_is_refused(raw, change, message):
         from_interactions(raw, **arguments)
 
 
+def test_times_may_have_fractions(raw):
+    expected = splits(from_interactions(raw, RATES, method="leave-last-out"))
+    raw[RATES].time = raw[RATES].time / 1000
+    assert splits(from_interactions(raw, RATES, method="leave-last-out")) == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (torch.full((300,), torch.nan), "'time' holds NaN or infinite numbers; expected"),
+        (torch.arange(299), r"'time' has shape \[299\]; expected \[300\]"),
+    ],
+)
+def test_times_that_order_nothing_are_refused(raw, time, message):
+    raw[RATES].time = time
+    with pytest.raises(InputError, match=message):
+        from_interactions(raw, RATES, method="temporal")
+
+
+def test_validation_pairs_are_no_test_pairs(raw):
+    pairs = raw[RATES].edge_index
+    with pytest.raises(InputError, match="5 validation pairs are test pairs, too; expected none"):
+        from_interactions(raw, RATES, val=pairs[:, :20], test=pairs[:, 15:40])
+
+
 def test_times_are_needed_for_splits_by_time(raw):
     del raw[RATES].time
     with pytest.raises(InputError, match="'temporal' goes by time"):

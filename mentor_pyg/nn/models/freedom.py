@@ -6,12 +6,12 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.loss import bpr_loss
 from mentor_pyg.nn.models.base import BaseRecommender
-from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes
+from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes, whole_pairs
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Probability, Widths
-from mentor_pyg.typing import INTERACTS, Batch
+from mentor_pyg.typing import Batch
 
 
 class FREEDOM(BaseRecommender):
@@ -80,12 +80,12 @@ class FREEDOM(BaseRecommender):
     def start_epoch(self, data: HeteroData) -> None:
         """Resamples the pruned user-item graph."""
         if self.graph is not None:
-            self.graph.draw(data[INTERACTS].edge_index)
+            self.graph.draw(whole_pairs(data))
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
         if self.training and self.graph is not None:
-            adj = self.graph(data[INTERACTS].edge_index)
+            adj = self.graph(whole_pairs(data))
         else:
             adj = self.interactions(data)
         free_user, free_item = self.embedding(nodes(data))

@@ -155,6 +155,21 @@ def is_sampled(data: HeteroData) -> bool:
     return "n_id" in data[USER] or "n_id" in data[ITEM]
 
 
+def whole_pairs(data: HeteroData) -> Tensor:
+    """The training pairs [2, E] of the whole graph, of which some are pruned for an epoch.
+
+    Raises:
+        InputError: If the data is a sampled subgraph, whose pairs are in another order.
+    """
+    if is_sampled(data):
+        raise InputError(
+            "the model prunes pairs for a whole epoch; expected the whole graph in training, "
+            "not a sampled part"
+        )
+    pairs: Tensor = data[INTERACTS].edge_index
+    return pairs
+
+
 def _graph(
     data: HeteroData, edge_type: EdgeType, weight: str, what: str, transform: str
 ) -> Adjacency:

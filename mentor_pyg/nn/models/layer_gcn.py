@@ -6,11 +6,11 @@ from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import normalize, refine
 from mentor_pyg.nn.loss import triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
-from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.nn.models.inputs import nodes, whole_pairs
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, Probability
-from mentor_pyg.typing import INTERACTS, Batch
+from mentor_pyg.typing import Batch
 
 
 class LayerGCN(BaseRecommender):
@@ -65,7 +65,7 @@ class LayerGCN(BaseRecommender):
     def start_epoch(self, data: HeteroData) -> None:
         """Resamples the pruned graph."""
         if self.graph is not None:
-            self.graph.draw(data[INTERACTS].edge_index)
+            self.graph.draw(whole_pairs(data))
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, D] and items [I, D]."""
@@ -83,7 +83,7 @@ class LayerGCN(BaseRecommender):
 
     def _propagate(self, free: tuple[Tensor, Tensor], data: HeteroData) -> tuple[Tensor, Tensor]:
         if self.training and self.graph is not None:
-            adj = self.graph(data[INTERACTS].edge_index)
+            adj = self.graph(whole_pairs(data))
         else:
             adj = self.interactions(data)
         user, item = free

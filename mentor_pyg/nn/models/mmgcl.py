@@ -13,7 +13,7 @@ from mentor_pyg.nn.loss import (
     triple_norm,
 )
 from mentor_pyg.nn.models.base import BaseRecommender
-from mentor_pyg.nn.models.inputs import nodes, unit_content
+from mentor_pyg.nn.models.inputs import nodes, unit_content, whole_pairs
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.nn.ranking import BPRLoss
@@ -26,7 +26,7 @@ from mentor_pyg.options import (
     Widths,
 )
 from mentor_pyg.sparse.adjacency import Adjacency
-from mentor_pyg.typing import INTERACTS, Batch
+from mentor_pyg.typing import Batch
 
 
 class MMGCL(BaseRecommender):
@@ -114,7 +114,7 @@ class MMGCL(BaseRecommender):
 
     def start_epoch(self, data: HeteroData) -> None:
         """Resamples the graph of each channel."""
-        edge_index = data[INTERACTS].edge_index
+        edge_index = whole_pairs(data)
         for graph in self.graphs:
             kept = torch.rand(edge_index.size(1), device=edge_index.device) >= self.dropout
             cast(MaskedGraph, graph).keep(edge_index, kept)
@@ -154,7 +154,7 @@ class MMGCL(BaseRecommender):
     def _contrast(
         self, data: HeteroData, user: Tensor, items: Sequence[Tensor], batch: Batch
     ) -> Tensor:
-        edge_index = data[INTERACTS].edge_index
+        edge_index = whole_pairs(data)
         dropped = self._encode(user, items, [graph(edge_index) for graph in self.graphs])
         masked = self._encode(user, self._mask(items), self._full_graphs(data))
         return batch_info_nce(dropped, masked, batch, self.temperature)

@@ -95,6 +95,7 @@ class NCL(BaseRecommender):
         read = layers[: self.propagation.num_layers + 1]
         user, item = (torch.stack(x).mean(dim=0) for x in zip(*read))
         rows = batch.user.unique(), batch.pos_item.unique()
+        table_rows = nodes(data).table_rows(*rows)
         return self.objective(
             user,
             item,
@@ -103,7 +104,10 @@ class NCL(BaseRecommender):
                 self.structure_weight,
                 lambda: self._structure(layers[self.structure_hops], free, rows),
             ),
-            prototype=(self.prototype_weight, lambda: self._semantics(rows)),
+            prototype=(
+                self.prototype_weight,
+                lambda: self._semantics(table_rows),
+            ),
             reg=(self.reg_weight, lambda: triple_norm(*free, batch)),
         )
 
@@ -121,5 +125,6 @@ class NCL(BaseRecommender):
         return user + self.item_weight * item
 
     def _semantics(self, rows: Pair) -> Tensor:
+        """The contrast with prototypes, of rows of the embedding tables."""
         parts = zip(self.prototypes, self.embedding(), rows)
         return torch.stack([p(x, i, self.temperature) for p, x, i in parts]).sum()

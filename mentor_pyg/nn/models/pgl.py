@@ -8,7 +8,7 @@ from mentor_pyg.nn.contrast import info_nce
 from mentor_pyg.nn.encoder import Propagation
 from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.models.base import BaseRecommender
-from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes
+from mentor_pyg.nn.models.inputs import content, hear_neighbors, nodes, whole_pairs
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.pruning import PrunedGraph
 from mentor_pyg.nn.ranking import BPRLoss
@@ -20,7 +20,7 @@ from mentor_pyg.options import (
     Probability,
     Widths,
 )
-from mentor_pyg.typing import INTERACTS, Batch
+from mentor_pyg.typing import Batch
 
 
 class PGL(BaseRecommender):
@@ -99,7 +99,7 @@ class PGL(BaseRecommender):
 
     def start_epoch(self, data: HeteroData) -> None:
         """Resamples the principal subgraph."""
-        self.graph.draw(data[INTERACTS].edge_index)
+        self.graph.draw(whole_pairs(data))
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of users [U, |M| D] and items [I, |M| D]."""
@@ -107,8 +107,7 @@ class PGL(BaseRecommender):
         projected = self.projections(*content(data, names))
         item = torch.cat([normalize(z) for z in projected.values()], dim=1)
         user = torch.cat([graph.users(rows) for rows in self.user], dim=1)
-        pairs = data[INTERACTS].edge_index
-        adj = self.graph(pairs) if self.training else self.interactions(data)
+        adj = self.graph(whole_pairs(data)) if self.training else self.interactions(data)
         user_out, item_out = self.propagation(user, item, adj)
         return user_out, item_out + hear_neighbors(item, data, names, self.num_item_layers)
 

@@ -10,11 +10,11 @@ from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
 from mentor_pyg.nn.loss import batch_info_nce, triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
-from mentor_pyg.nn.models.inputs import nodes
+from mentor_pyg.nn.models.inputs import nodes, whole_pairs
 from mentor_pyg.nn.pruning import MaskedGraph
 from mentor_pyg.nn.ranking import BPRLoss
 from mentor_pyg.options import Count, NonNegative, NonNegativeInt, Positive, Probability
-from mentor_pyg.typing import INTERACTS, Batch
+from mentor_pyg.typing import Batch
 
 
 class SGL(BaseRecommender):
@@ -80,7 +80,7 @@ class SGL(BaseRecommender):
 
     def start_epoch(self, data: HeteroData) -> None:
         """Resamples the graphs of both views."""
-        edge_index = data[INTERACTS].edge_index
+        edge_index = whole_pairs(data)
         for graph in chain(*self.views):
             graph.keep(edge_index, self._draw(edge_index))
 
@@ -110,7 +110,7 @@ class SGL(BaseRecommender):
         return users[edge_index[0]] & items[edge_index[1]]
 
     def _contrast(self, data: HeteroData, free: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
-        edge_index = data[INTERACTS].edge_index
+        edge_index = whole_pairs(data)
         view1, view2 = (self._view(cast(ModuleList, v), free, edge_index) for v in self.views)
         return batch_info_nce(view1, view2, batch, self.temperature)
 

@@ -147,6 +147,30 @@ def test_losses_of_sampled_triples_reach_the_free_vectors_of_their_rows(data, na
         assert set(touched.tolist()) <= set(part[USER].n_id.tolist())
 
 
+def test_prototypes_of_a_part_are_those_of_its_own_rows(data):
+    """NCL looks users and items up in tables of all of them."""
+    torch.manual_seed(0)
+    model = models.NCL.from_data(data, num_prototypes=3)
+    model.start_epoch(data)
+    order = torch.randperm(data[USER].num_nodes)
+    loader = NeighborLoader(data, neighbors(data), input_nodes=(USER, order), batch_size=len(order))
+    part = next(iter(loader))
+    users, items = torch.tensor([3, 4]), torch.tensor([1, 6])
+    batch = Batch(part[USER].n_id[users], part[ITEM].n_id[items], part[ITEM].n_id[items])
+    found = model.losses(part, Batch(users, items, items))["prototype"]
+    torch.testing.assert_close(found, model.losses(data, batch)["prototype"])
+
+
+@pytest.mark.parametrize("name", ["LayerGCN", "FREEDOM", "PGL", "SGL", "MMGCL"])
+def test_pairs_pruned_for_an_epoch_are_of_the_whole(data, name):
+    model = getattr(models, name).from_data(data)
+    model.start_epoch(data)
+    order = torch.randperm(data[USER].num_nodes)
+    loader = NeighborLoader(data, neighbors(data), input_nodes=(USER, order), batch_size=len(order))
+    with pytest.raises(InputError, match="prunes pairs for a whole epoch; expected the whole"):
+        model.losses(next(iter(loader)), Batch(*torch.zeros(3, 2).long()))
+
+
 def test_batches_of_other_loaders_are_refused(data):
     part = next(iter(NeighborLoader(data, neighbors(data), input_nodes=(USER, torch.tensor([0])))))
     with pytest.raises(InputError, match=r"no 'src_index'.*; expected .*LinkNeighborLoader"):
