@@ -40,8 +40,8 @@ class ItemKNN(BaseTransform):
         weights: :obj:`"cosine"` for similarities, with negative ones set to zero;
             :obj:`"binary"` for ones.
         self_loops: Whether an item is the first of its own k neighbours.
-        normalize: :obj:`"row"` divides weights by the sum of their row, :obj:`"none"` does
-            not.
+        normalize: :obj:`"row"` divides weights by the sum of their row :math:`d_a`,
+            :obj:`"symmetric"` by :math:`\sqrt{d_a d_b}`, :obj:`"none"` does not.
         merge: Weights by modality, or :obj:`"equal"` for one over their number. If given, the
             weighted sum of the graphs, ``(item, similar, item)``, replaces them.
         backend: See :func:`~mentor_pyg.transforms.cosine_knn`.
@@ -57,7 +57,7 @@ class ItemKNN(BaseTransform):
         k: Count = 10,
         weights: Literal["cosine", "binary"] = "cosine",
         self_loops: bool = False,
-        normalize: Literal["row", "none"] = "row",
+        normalize: Literal["row", "symmetric", "none"] = "row",
         merge: Mapping[str, NonNegative] | Literal["equal"] | None = None,
         backend: Backend = "auto",
         cache: bool = True,
@@ -114,7 +114,10 @@ class ItemKNN(BaseTransform):
                 own = num_items + present.nonzero().t().repeat(2, 1)
                 edge_index = torch.cat([edge_index, own], dim=1)
                 similarity = torch.cat([similarity, similarity.new_ones(own.size(1))])
-            graphs[modality] = self._weigh(edge_index, similarity)
+            known = None
+            if self.normalize == "symmetric":
+                known = _row_sums(*self._similar(*self._neighbors(others, other_mask)), num_items)
+            graphs[modality] = self._weigh(edge_index, similarity, known)
         return self._merge(graphs, num_items + max(len(new) for new in x.values()))
 
     def _merge(self, graphs: dict[str, Graph], num_nodes: int) -> dict[tuple[str, str, str], Graph]:
@@ -142,14 +145,24 @@ class ItemKNN(BaseTransform):
         except ValueError as error:
             raise InputError(f"modality '{modality}': {error}") from None
 
-    def _weigh(self, edge_index: Tensor, similarity: Tensor) -> Graph:
+    def _weigh(self, edge_index: Tensor, similarity: Tensor, known: Tensor | None = None) -> Graph:
+        """Weights of the edges. ``known`` holds the row sums of items that only send."""
+        edge_index, weight = self._similar(edge_index, similarity)
+        if self.normalize == "none" or not weight.numel():
+            return edge_index, weight
+        source, target = edge_index
+        total = _row_sums(edge_index, weight, int(edge_index.max()) + 1)
+        if self.normalize == "row":
+            return edge_index, weight / total.masked_fill(total == 0, 1.0)[target]
+        if known is not None:
+            total[: known.numel()] = known
+        root = total.masked_fill(total == 0, torch.inf).rsqrt()
+        return edge_index, root[source] * weight * root[target]
+
+    def _similar(self, edge_index: Tensor, similarity: Tensor) -> Graph:
+        """Weights before normalisation."""
         cosine = self.weights == "cosine"
-        weight = similarity.clamp(min=0) if cosine else torch.ones_like(similarity)
-        if self.normalize == "row" and weight.numel():
-            row = edge_index[1]
-            total = weight.new_zeros(int(row.max()) + 1).index_add_(0, row, weight)
-            weight = weight / total.masked_fill(total == 0, 1.0)[row]
-        return edge_index, weight
+        return edge_index, similarity.clamp(min=0) if cosine else torch.ones_like(similarity)
 
     def _neighbors(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         backend = choose_backend(self.backend, x, self.k)
@@ -170,6 +183,10 @@ class ItemKNN(BaseTransform):
             f"{self.__class__.__name__}(k={self.k}, weights='{self.weights}', "
             f"self_loops={self.self_loops}, normalize='{self.normalize}'{merged})"
         )
+
+
+def _row_sums(edge_index: Tensor, weight: Tensor, num_items: int) -> Tensor:
+    return weight.new_zeros(num_items).index_add_(0, edge_index[1], weight)
 
 
 def _content(modality: str, data: HeteroData) -> tuple[Tensor, Tensor | None]:

@@ -193,6 +193,10 @@ def dense_graph(data, modality, k, weights, self_loops, normalize):
         matrix[i, j] = max(cosine, 0) if weights == "cosine" else 1
     if normalize == "row":
         matrix = torch.stack([row / row.sum() if row.any() else row for row in matrix])
+    if normalize == "symmetric":
+        total = matrix.sum(dim=1)
+        for i, j in matrix.nonzero().tolist():
+            matrix[i, j] /= (total[i] * total[j]) ** 0.5
     return matrix
 
 
@@ -211,7 +215,14 @@ OPTIONS = {
     "self_loops": False,
     "normalize": "row",
 }
-VARIANTS = [{}, {"k": 20}, {"weights": "binary"}, {"self_loops": True}, {"normalize": "none"}]
+VARIANTS = [
+    {},
+    {"k": 20},
+    {"weights": "binary"},
+    {"self_loops": True},
+    {"normalize": "none"},
+    {"normalize": "symmetric", "self_loops": True},
+]
 parametrize_options = pytest.mark.parametrize(
     "options", [OPTIONS | variant for variant in VARIANTS], ids=[str(v) for v in VARIANTS]
 )
@@ -430,3 +441,21 @@ def test_a_new_item_has_the_edges_it_would_have_as_the_last_one(self_loops, weig
             )
             assert torch.equal(found[0], expected[0])
             torch.testing.assert_close(found[1], expected[1])
+
+
+def test_symmetric_edges_to_new_items_divide_by_the_sums_of_old_ones():
+    """Which stay those of the old items alone."""
+    data, options = two_modalities(), {"k": 4, "self_loops": True, "cache": False}
+    new = {"a": torch.randn(2, 6), "b": torch.randn(2, 4)}
+    mask = {"a": torch.tensor([True, True]), "b": torch.tensor([True, False])}
+    found = ItemKNN(**options, normalize="symmetric").edges_to_new(data, new, mask)
+    plain = ItemKNN(**options, normalize="none")
+    weights = plain.edges_to_new(data, new, mask)
+    old = plain(data)
+    for kind, (edge_index, weight) in found.items():
+        edges, expected = weights[kind]
+        total = torch.zeros(32).index_add(0, edges[1], expected)
+        total = total.index_add(0, old[kind].edge_index[1], old[kind].edge_weight)
+        assert torch.equal(edge_index, edges)
+        expected = expected / (total[edges[0]] * total[edges[1]]).sqrt()
+        torch.testing.assert_close(weight, expected)

@@ -13,6 +13,7 @@ from .light_gcn import LightGCN
 from .light_gcn_m import LightGCNM
 from .mentor import MENTOR
 from .mf_bpr import MFBPR
+from .mgcn import MGCN
 from .mmgcl import MMGCL
 from .mmgcn import MMGCN
 from .mmssl import MMSSL
@@ -50,6 +51,7 @@ __all__ = [
     "MMGCL",
     "SMORE",
     "PGL",
+    "MGCN",
 ]
 
 classes = __all__[1:]

@@ -4,16 +4,14 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import Linear, ModuleList, Sequential, Sigmoid, Softmax, Tanh
+from torch.nn import Linear, ModuleList, Sequential, Softmax, Tanh
 from torch_geometric.data import HeteroData
 from torch_geometric.utils import coalesce
 
 from mentor_pyg.nn.embedding import UserItemEmbedding
 from mentor_pyg.nn.encoder import Pair, Propagation
-from mentor_pyg.nn.loss import (
-    batch_info_nce,
-    triple_norm,
-)
+from mentor_pyg.nn.gating import item_view, sigmoid_gate
+from mentor_pyg.nn.loss import batch_info_nce, triple_norm
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
 from mentor_pyg.nn.projection import ModalityProjections
@@ -107,8 +105,8 @@ class SMORE(BaseRecommender):
         self.spectrum = SpectrumFusion(len(names), size)
         self.queries = ModuleList(_query(size) for _ in names)
         # One for each modality, and a last one for the fused features.
-        self.gates = ModuleList(_gate(size) for _ in range(len(names) + 1))
-        self.preferences = ModuleList(_gate(size) for _ in range(len(names) + 1))
+        self.gates = ModuleList(sigmoid_gate(size) for _ in range(len(names) + 1))
+        self.preferences = ModuleList(sigmoid_gate(size) for _ in range(len(names) + 1))
         self.num_item_layers, self.dropout = num_item_layers, dropout
         self.contrast_weight, self.temperature = contrast_weight, temperature
         self.reg_weight = reg_weight
@@ -163,13 +161,11 @@ class SMORE(BaseRecommender):
         filtered, fused = self.spectrum(self.projections(x, mask), mask)
         graphs = [item_adjacency(data, similar(m)) for m in filtered]
         graphs.append(self._merged_graph(data))
-        adj, parts = self.interactions(data), []
-        for z, gate, graph in zip([*filtered.values(), fused], self.gates, graphs):
-            item = free * gate(z)
-            for _ in range(self.num_item_layers):
-                item = graph @ item
-            parts.append((adj @ item, item))
-        return parts
+        adj = self.interactions(data)
+        return [
+            item_view(free * gate(z), graph, adj, self.num_item_layers)
+            for z, gate, graph in zip([*filtered.values(), fused], self.gates, graphs)
+        ]
 
     def _merged_graph(self, data: HeteroData) -> Adjacency:
         """The maximum of all item graphs, cached for the same data."""
@@ -189,10 +185,6 @@ class SMORE(BaseRecommender):
 def _sum(views: Views) -> Pair:
     (user, item), (user_content, item_content) = views
     return user + user_content, item + item_content
-
-
-def _gate(size: int) -> Sequential:
-    return Sequential(Linear(size, size), Sigmoid())
 
 
 def _query(size: int) -> Sequential:
