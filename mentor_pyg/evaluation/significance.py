@@ -193,7 +193,7 @@ TESTS: dict[PairedTest, Callable[[np.ndarray, int, int], np.ndarray]] = {
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Corrects p-values for multiple testing by Holm's step-down method."""
-    order = np.argsort(p_values, kind="stable")
+    order = np.argsort(p_values)
     factors = np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))
     corrected[order] = np.maximum.accumulate(factors * np.asarray(p_values)[order]).clip(max=1)

@@ -197,7 +197,7 @@ def _with_negatives(data: HeteroData) -> tuple[Tensor, Tensor]:
     warnings.warn(
         f"{found}, so there is no unseen item to contrast; "
         f"{pairs.size(1) - left.size(1)} pairs are left out of the loss",
-        stacklevel=3,
+        stacklevel=4,  # past the constructor and its check of arguments
     )
     return left, kept
 

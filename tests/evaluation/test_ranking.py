@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from mentor_pyg import InputError, top_k
+from mentor_pyg._util.progress import progress_bar
+from mentor_pyg.evaluation import ranking
 from mentor_pyg.evaluation.ranking import SeenItems, rank
 from mentor_pyg.sparse import products
 
@@ -73,7 +75,15 @@ def test_embeddings_without_products_are_refused(user, item, found):
 
 
 def test_a_bar_is_drawn_on_demand_alone(monkeypatch, capsys):
-    """It counts users."""
+    """It counts users, block by block."""
+    bars = []
+
+    def recorded(*args, **options):
+        bars.append(progress_bar(*args, **options))
+        return bars[-1]
+
+    monkeypatch.setattr(ranking, "progress_bar", recorded)
+    monkeypatch.setitem(products.ENTRIES, "cpu", 12)  # those of two users
     arguments = torch.ones(7, 2), torch.ones(6, 2), torch.arange(7), 3
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     rank(*arguments)
@@ -81,3 +91,4 @@ def test_a_bar_is_drawn_on_demand_alone(monkeypatch, capsys):
     rank(*arguments, progress=True)
     assert "ranking: " in (shown := capsys.readouterr().err)
     assert "0/7 [" in shown
+    assert bars[1].n == 7

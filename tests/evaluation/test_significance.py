@@ -46,6 +46,17 @@ def test_no_p_value_is_below_that_of_what_was_found(options):
     assert paired_test(clear, **options) == 1 / (options.get("num_flips", 10_000) + 1)
 
 
+def test_p_value_of_a_metric_depends_on_its_own_differences_only(difference):
+    """Not on those of larger metrics, nor on users without a difference."""
+    expected = paired_test(difference, seed=0, num_flips=10_000)
+    assert np.array_equal(paired_test(difference), expected)
+    assert not np.array_equal(paired_test(difference, seed=1), expected)
+    larger = np.c_[difference, 1e9 * difference[:, 0]]
+    assert np.array_equal(paired_test(larger), [*expected, expected[0]])
+    longer = np.r_[np.zeros((7, 4)), difference]
+    assert np.array_equal(paired_test(longer), expected)
+
+
 def test_permutation_holds_its_level():
     """Of 400 samples without a difference, 5% have p < 0.05."""
     skewed = np.random.default_rng(0).exponential(size=(2, 60, 400))

@@ -142,8 +142,10 @@ def power_users(data):
 def test_users_with_all_items_are_left_out(power_users, edge_index, ids, named):
     if ids is not None:
         power_users[USER].original_id = OriginalIds(ids) if isinstance(ids, list) else ids
-    with pytest.warns(UserWarning, match=rf"user {named}: has .* all 9 items.*; 18 pairs are left"):
+    found = rf"user {named}: has .* all 9 items.*; 18 pairs are left"
+    with pytest.warns(UserWarning, match=found) as warned:
         sampler = BPRSampler(power_users, 6, torch.Generator().manual_seed(0))
+    assert warned[0].filename == __file__  # it points at the caller
     batches = [torch.stack(batch) for batch in sampler]
     assert len(sampler) == len(batches)
     triples = torch.cat(batches, dim=1).t().tolist()
@@ -295,6 +297,16 @@ def test_weights_that_grow_rounded_still_find_pairs(data):
     first = data[INTERACTS].edge_index[:, 0]
     assert (batch.user == first[0]).all()
     assert (batch.pos_item == first[1]).all()
+
+
+def test_smallest_draw_finds_no_pair_without_weight(data, monkeypatch):
+    weights = torch.ones(data[INTERACTS].edge_index.size(1))
+    weights[:2] = 0
+    sampler = BPRSampler(data, 1, torch.Generator().manual_seed(0), weights=weights)
+    monkeypatch.setattr(torch, "rand", lambda size, **_: torch.zeros(size, dtype=torch.float64))
+    batch = next(iter(sampler))
+    pair = torch.stack([batch.user, batch.pos_item])
+    assert torch.equal(pair, data[INTERACTS].edge_index[:, 2:3])
 
 
 def test_a_weighted_epoch_is_resumed(data):
