@@ -12,7 +12,7 @@ from .encoder import ModalityEncoder, Propagation, modality_encoders
 from .fusion import GlobalFusion, UserFusion
 from .gathering import ContentGathering
 from .graph import sample_edges, user_item_adjacency
-from .hypergraph import LowRankHypergraph
+from .hypergraph import ContentHypergraph, LowRankHypergraph
 from .initialization import draw_weight, reset_linear
 from .latent_graph import LatentGraph
 from .loss import (
@@ -43,6 +43,7 @@ __all__ = [
     "Alignment",
     "BPRLoss",
     "ContentGathering",
+    "ContentHypergraph",
     "ContentProjection",
     "Critic",
     "DirectAULoss",

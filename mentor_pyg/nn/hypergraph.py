@@ -1,10 +1,18 @@
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter, ParameterList
+from torch_geometric.typing import OptTensor
 
-from mentor_pyg.nn.random import dropout
-from mentor_pyg.options import Count, NonNegativeInt, Probability, checked
+from mentor_pyg.nn.encoder import Pair
+from mentor_pyg.nn.functional import zero_missing
+from mentor_pyg.nn.projection import ModalityProjections
+from mentor_pyg.nn.random import STEPS, dropout, uniform
+from mentor_pyg.options import Count, NonNegativeInt, Positive, Probability, Widths, checked
+from mentor_pyg.sparse.adjacency import Adjacency
+from mentor_pyg.sparse.edges import neighbor_sum
 
 
 @checked
@@ -63,3 +71,83 @@ class LowRankHypergraph(torch.nn.Module):
         for level in self.levels:
             edge = F.leaky_relu(level @ edge, self.negative_slope) + edge
         return F.leaky_relu(member @ edge, self.negative_slope)
+
+
+@checked
+class ContentHypergraph(torch.nn.Module):
+    r"""Hypergraphs whose hyperedges are learned attributes of the items' raw content, one per
+    modality, of the `"LGMRec" <https://arxiv.org/abs/2312.16400>`_ paper.
+
+    An item belongs to the hyperedges as its content does, and a user as their items do:
+
+    .. math::
+        \mathbf{H}^m_I = \mathrm{softmax} \left( \frac{\mathbf{X}^m \mathbf{V}_m^{\top}
+        + \mathbf{N}}{\tau} \right), \qquad
+        \mathbf{H}^m_U = \mathrm{softmax} \left( \frac{\mathbf{A} \mathbf{X}^m
+        \mathbf{V}_m^{\top} + \mathbf{N}}{\tau} \right), \qquad
+        \mathbf{N} = \log \frac{\boldsymbol{\Delta}}{1 - \boldsymbol{\Delta}}, \quad
+        \boldsymbol{\Delta} \sim \mathcal{U}(0, 1)
+
+    with the pairs :math:`\mathbf{A}` without weights. Items send their embeddings to the
+    hyperedges, and receive those of the hyperedges, as the users do:
+
+    .. math::
+        \mathbf{E}^{m, h + 1}_I = \mathbf{H}^m_I (\mathbf{H}^m_I)^{\top} \mathbf{E}^{m, h}_I,
+        \qquad
+        \mathbf{E}^{m, h + 1}_U = \mathbf{H}^m_U (\mathbf{H}^m_I)^{\top} \mathbf{E}^{m, h}_I
+
+    The noise :math:`\mathbf{N}` and dropout of :math:`\mathbf{H}` are for training only. Items
+    that lack a modality belong to none of its hyperedges.
+
+    Args:
+        in_channels: Width D_m of the raw features by modality.
+        num_hyperedges: Number of hyperedges A of a modality.
+        num_layers: Number of hops.
+        temperature: :math:`\tau`.
+        dropout: Dropout ratio of :math:`\mathbf{H}`.
+
+    Shapes:
+        ``x`` [I, D_m] by modality; ``mask`` bool [I], False where an item has no content, or
+        None; ``adj`` the user-item graph [U, I], whose weights are ignored; ``item`` [n, D] of
+        the first n items, since those added later send nothing; results [U, D] and [I, D] by
+        modality
+    """
+
+    def __init__(
+        self,
+        in_channels: Widths,
+        num_hyperedges: Count,
+        num_layers: Count = 1,
+        temperature: Positive = 0.2,
+        dropout: Probability = 0.5,
+    ) -> None:
+        super().__init__()
+        self.attributes = ModalityProjections(in_channels, num_hyperedges, bias=False)
+        self.num_layers, self.temperature, self.dropout = num_layers, temperature, dropout
+
+    def reset_parameters(self) -> None:
+        self.attributes.reset_parameters()
+
+    def forward(
+        self,
+        x: Mapping[str, Tensor],
+        mask: Mapping[str, OptTensor],
+        adj: Adjacency,
+        item: Tensor,
+    ) -> dict[str, Pair]:
+        results = {}
+        for m, logit in self.attributes(x, mask).items():
+            user_member = self._members(neighbor_sum(logit, adj))
+            item_member = zero_missing(self._members(logit), mask[m])
+            senders, sent = item_member[: item.size(0)], item
+            for _ in range(self.num_layers):
+                edge = senders.t() @ sent
+                sent = senders @ edge
+            results[m] = user_member @ edge, item_member @ edge
+        return results
+
+    def _members(self, logit: Tensor) -> Tensor:
+        if self.training:
+            logit = logit + uniform(logit.shape, logit).logit(eps=0.5 / STEPS)
+        member = (logit / self.temperature).softmax(dim=1)
+        return dropout(member, self.dropout, self.training)

@@ -1,6 +1,9 @@
+import math
+
+import pytest
 import torch
 
-from mentor_pyg.nn import LowRankHypergraph
+from mentor_pyg.nn import ContentHypergraph, LowRankHypergraph, user_item_adjacency
 
 
 def leaky(x, slope):
@@ -42,3 +45,42 @@ def test_memberships_are_dropped_in_training_alone():
     assert not torch.equal(hypergraph(x, member), hypergraph(x, member))
     hypergraph.eval()
     assert torch.equal(hypergraph(x, member), hypergraph(x, member))
+
+
+def content_hypergraph(**options):
+    torch.manual_seed(0)
+    x = {"a": torch.randn(4, 3), "b": torch.randn(4, 2)}
+    mask = {"a": None, "b": torch.tensor([True, False, True, True])}
+    adj = user_item_adjacency(torch.tensor([[0, 0, 1], [0, 2, 1]]), 2, 4)
+    hypergraph = ContentHypergraph({"a": 3, "b": 2}, 5, **options)
+    return hypergraph, (x, mask, adj, torch.randn(4, 6))
+
+
+def test_items_without_content_belong_to_no_hyperedge():
+    hypergraph, (x, mask, adj, item) = content_hypergraph()
+    for result in (hypergraph(x, mask, adj, item), hypergraph.eval()(x, mask, adj, item)):
+        assert not result["b"][1][1].any()
+        assert result["a"][1].any(dim=1).all()
+    alone = torch.zeros(4, 6)
+    alone[1] = 1.0  # only the item without content sends
+    assert not any(z.any() for z in hypergraph(x, mask, adj, alone)["b"])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_noise_and_dropout_are_of_the_training_alone(dropout):
+    hypergraph, inputs = content_hypergraph(dropout=dropout)
+    first, second = (hypergraph(*inputs)["a"][1] for _ in range(2))
+    assert not torch.equal(first, second)
+    hypergraph.eval()
+    first, second = (hypergraph(*inputs)["a"][1] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_noise_is_logistic():
+    """Gumbel noise would choose the first hyperedge with probability 0.73, its softmax."""
+    torch.manual_seed(0)
+    hypergraph = ContentHypergraph({"a": 1}, 2, temperature=1e-3, dropout=0.0)
+    first = hypergraph._members(torch.tensor([[1.0, 0.0]]).repeat(20_000, 1))[:, 0]
+    # P(N1 - N2 > -d) of logistic variables is (1 - (1 + d) exp(-d)) / (1 - exp(-d))^2.
+    expected = (1 - 2 * math.exp(-1)) / (1 - math.exp(-1)) ** 2
+    assert first.mean().item() == pytest.approx(expected, abs=0.01)

@@ -9,6 +9,7 @@ from .grcn import GRCN
 from .hccf import HCCF
 from .lattice import LATTICE
 from .layer_gcn import LayerGCN
+from .lgmrec import LGMRec
 from .light_gcn import LightGCN
 from .light_gcn_m import LightGCNM
 from .mentor import MENTOR
@@ -52,6 +53,7 @@ __all__ = [
     "SMORE",
     "PGL",
     "MGCN",
+    "LGMRec",
 ]
 
 classes = __all__[1:]
