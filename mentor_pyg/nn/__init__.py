@@ -5,14 +5,19 @@ from mentor_pyg.sparse import edge_softmax, weighted_sum
 from .adversarial import Adversary, Critic, gradient_penalty, gumbel_rows
 from .attention import ModalityAttention
 from .clustering import Prototypes, kmeans
-from .contrast import info_nce
+from .contrast import info_nce, joint_info_nce
 from .conv import LightGCNConv, MMGCNConv, NGCFConv, NoisyLightGCNConv, light_gcn_norm
 from .embedding import Nodes, UserItemEmbedding
 from .encoder import ModalityEncoder, Propagation, modality_encoders
 from .fusion import GlobalFusion, UserFusion
 from .gathering import ContentGathering
 from .graph import sample_edges, user_item_adjacency
-from .hypergraph import ContentHypergraph, LowRankHypergraph
+from .hypergraph import (
+    ContentHypergraph,
+    LowRankHypergraph,
+    item_hypergraph_hops,
+    user_hypergraph_hops,
+)
 from .initialization import draw_weight, reset_linear
 from .latent_graph import LatentGraph
 from .loss import (
@@ -87,6 +92,8 @@ __all__ = [
     "gradient_penalty",
     "gumbel_rows",
     "info_nce",
+    "item_hypergraph_hops",
+    "joint_info_nce",
     "kmeans",
     "light_gcn_norm",
     "modality_encoders",
@@ -96,6 +103,7 @@ __all__ = [
     "score_triples",
     "sum_of_squares",
     "triple_norm",
+    "user_hypergraph_hops",
     "user_item_adjacency",
     "weighted",
     "weighted_sum",

@@ -1,6 +1,7 @@
-"""InfoNCE over all pairs of rows, in memory linear in the number of rows."""
+"""InfoNCE over all pairs of rows."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -51,6 +52,35 @@ def info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
     with torch.autocast(device, enabled=False):
         rows = (normalize(at_least_float(view)) for view in (view1, view2))
         return _InfoNCE.apply(*(x.to(dtype) for x in rows), tau)
+
+
+def joint_info_nce(view1: Tensor, view2: Tensor, tau: float) -> Tensor:
+    r"""InfoNCE in which the other rows of the anchors' own view are negatives as well, one
+    direction of the `"Deep Graph Contrastive Representation Learning"
+    <https://arxiv.org/abs/2006.04131>`_ paper.
+
+    .. math::
+        \mathcal{L} = -\frac{1}{N} \sum_{i=1}^{N} \log
+        \frac{\exp(\hat{\mathbf{a}}_i^{\top} \hat{\mathbf{b}}_i / \tau)}
+        {\sum_{j=1}^{N} \exp(\hat{\mathbf{a}}_i^{\top} \hat{\mathbf{b}}_j / \tau) +
+        \sum_{j \ne i} \exp(\hat{\mathbf{a}}_i^{\top} \hat{\mathbf{a}}_j / \tau)}
+
+    with L2-normalised rows. Unlike :func:`info_nce`, it needs O(N^2) memory.
+
+    Args:
+        view1: Anchors a [N, F].
+        view2: Positives b [N, F].
+        tau: Temperature.
+
+    Raises:
+        InputError: If the shapes differ, or tau is not positive and finite.
+    """
+    check_shapes("joint_info_nce", view1=(view1, ("N", "F")), view2=(view2, ("N", "F")))
+    check_temperature("joint_info_nce", tau)
+    a, b = (normalize(at_least_float(view)) for view in (view1, view2))
+    rows = torch.arange(a.size(0), device=a.device)
+    own = (a @ a.t()).masked_fill(rows == rows.unsqueeze(1), -torch.inf)
+    return F.cross_entropy(torch.cat([a @ b.t(), own], dim=1) / tau, rows)
 
 
 class _InfoNCE(torch.autograd.Function):

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from torch.nn import Parameter, ParameterList
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg.nn.encoder import Pair
-from mentor_pyg.nn.functional import zero_missing
+from mentor_pyg.nn.functional import pad_rows, zero_missing
 from mentor_pyg.nn.projection import ModalityProjections
 from mentor_pyg.nn.random import STEPS, dropout, uniform
 from mentor_pyg.options import Count, NonNegativeInt, Positive, Probability, Widths, checked
@@ -151,3 +151,66 @@ class ContentHypergraph(torch.nn.Module):
             logit = logit + uniform(logit.shape, logit).logit(eps=0.5 / STEPS)
         member = (logit / self.temperature).softmax(dim=1)
         return dropout(member, self.dropout, self.training)
+
+
+def user_hypergraph_hops(user: Tensor, adj: Adjacency, num_layers: int) -> Tensor:
+    r"""Propagates users [U, D] to all others with whom they share items, each item being a
+    hyperedge of its users, as in the `"MMHCL" <https://arxiv.org/abs/2504.16576>`_ paper.
+
+    .. math::
+        (\mathbf{D}^{-1} \mathbf{C})^L \mathbf{X}, \qquad
+        \mathbf{C} = \mathbf{A} \mathbf{A}^{\top} - \mathrm{diag}(\mathbf{A}
+        \mathbf{A}^{\top}), \qquad \mathbf{D} = \mathrm{diag}(\mathbf{C} \mathbf{1})
+
+    The matrix :math:`\mathbf{C}` is never built. Users who share no item get zeros.
+
+    Args:
+        user: Rows of the users.
+        adj: The user-item graph :math:`\mathbf{A}` [U, I], whose weights are ignored.
+        num_layers: Number of hops L.
+    """
+    count = adj.rowptr.diff().unsqueeze(1).to(user.dtype)
+    total = _there_and_back(torch.ones_like(count), adj) - count
+    # A difference of equal numbers is not exactly zero, and would be normalised later.
+    scale = torch.where(total > 0, 1 / total.clamp(min=1), 0)
+    for _ in range(num_layers):
+        user = scale * (_there_and_back(user, adj) - count * user)
+    return user
+
+
+def item_hypergraph_hops(item: Tensor, graphs: Sequence[Adjacency], num_layers: int) -> Tensor:
+    r"""Propagates items over the hypergraph in which each item and its neighbours in a modality
+    are a hyperedge, as in the `"MMHCL" <https://arxiv.org/abs/2504.16576>`_ paper.
+
+    .. math::
+        (\mathbf{D}^{-1/2} \mathbf{C} \mathbf{D}^{-1/2})^L \mathbf{X}, \qquad
+        \mathbf{C} = \sum_m \mathbf{S}_m \mathbf{S}_m^{\top}, \qquad
+        \mathbf{D} = \mathrm{diag}(\mathbf{C} \mathbf{1})
+
+    The matrix :math:`\mathbf{C}` is never built. Items without neighbours get zeros.
+
+    Args:
+        item: Rows of the first n items [n, D]. Those added later only receive.
+        graphs: The item graphs :math:`\mathbf{S}_m` [I, I], whose weights are ignored.
+        num_layers: Number of hops L.
+
+    Returns:
+        Rows of all items [I, D].
+    """
+    num_known, num_items = item.size(0), graphs[0].num_targets
+
+    def hop(x: Tensor) -> Tensor:
+        x = pad_rows(x[:num_known], num_items)
+        return torch.stack([_there_and_back(x, graph) for graph in graphs]).sum(dim=0)
+
+    total = hop(item.new_ones(num_known, 1))
+    root = torch.where(total > 0, total.clamp(min=1).rsqrt(), 0)
+    item = pad_rows(item, num_items)
+    for _ in range(num_layers):
+        item = root * hop(root * item)
+    return item
+
+
+def _there_and_back(x: Tensor, adj: Adjacency) -> Tensor:
+    """Sums over the members of hyperedges, and over the hyperedges of each member."""
+    return neighbor_sum(neighbor_sum(x, adj.t()), adj)

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mentor_pyg.nn import contrast, info_nce
+from mentor_pyg import InputError
+from mentor_pyg.nn import contrast, info_nce, joint_info_nce
 from mentor_pyg.sparse import products
 
 
@@ -257,3 +258,19 @@ def test_compilers_are_told_the_right_shapes_and_dtypes(dtype, needs_grad):
     torch.library.opcheck(
         contrast.info_nce_with_grads, (*rows, 0.2, needs_grad), test_utils="test_faketensor"
     )
+
+
+def test_joint_contrast_has_negatives_in_both_views():
+    torch.manual_seed(0)
+    a, b = (torch.randn(7, 4) for _ in range(2))
+    terms = []
+    for i in range(7):
+        others = [F.cosine_similarity(a[i], x, dim=0) for x in (*b, *a[:i], *a[i + 1 :])]
+        exps = (torch.stack(others) / 0.3).exp()
+        terms.append(-(exps[i] / exps.sum()).log())
+    torch.testing.assert_close(joint_info_nce(a, b, 0.3), torch.stack(terms).mean())
+    assert joint_info_nce(a[:1], b[:1], 0.3) == 0
+    with pytest.raises(InputError, match=r"joint_info_nce: .*view2"):
+        joint_info_nce(a, b[:6], 0.3)
+    with pytest.raises(InputError, match="joint_info_nce"):
+        joint_info_nce(a, b, 0.0)

@@ -17,6 +17,7 @@ from .mf_bpr import MFBPR
 from .mgcn import MGCN
 from .mmgcl import MMGCL
 from .mmgcn import MMGCN
+from .mmhcl import MMHCL
 from .mmssl import MMSSL
 from .ncl import NCL
 from .ngcf import NGCF
@@ -54,6 +55,7 @@ __all__ = [
     "PGL",
     "MGCN",
     "LGMRec",
+    "MMHCL",
 ]
 
 classes = __all__[1:]
