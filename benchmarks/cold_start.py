@@ -29,7 +29,6 @@ from mentor_pyg.evaluation.metrics import Evaluator, popularity
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import train
 from mentor_pyg.serving import Recommender
-from mentor_pyg.serving.new_users import fold_in
 from mentor_pyg.typing import INTERACTS, ITEM, SPLITS, USER, modalities
 
 FACTORS = (0.9, 1.0, 1.1, 1.25, 1.5)
@@ -169,7 +168,8 @@ class Benchmark:
             recommender.data[INTERACTS].edge_index[1].bincount(minlength=len(recommender.items))
         )
         item_emb = recommender.item_emb
-        by_degree = fold_in(item_emb / (degree + 1.0).sqrt().unsqueeze(1), pairs[0], len(users))
+        divided = item_emb / (degree + 1.0).sqrt().unsqueeze(1)
+        by_degree = recommender.model.fold_in(divided, pairs[0], len(users))
         ways = {
             "mean of items": (recommender.embed_users(histories), item_emb),
             "divided by the roots of degrees": (by_degree, item_emb),

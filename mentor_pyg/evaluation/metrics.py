@@ -72,8 +72,8 @@ def top_k(
     See :func:`~mentor_pyg.evaluation.ranking.rank` for items of equal score.
 
     Args:
-        user_emb: User embeddings [U, C].
-        item_emb: Item embeddings [I, C].
+        user_emb: User embeddings [U, C], dense or sparse.
+        item_emb: Item embeddings [I, C], dense or, if those of users are, sparse.
         users: Rows of ``user_emb`` [n].
         k: Length of the lists.
         seen: Items to exclude per user.

@@ -55,8 +55,8 @@ def rank(
     no advantage.
 
     Args:
-        user_emb: User embeddings [U, C].
-        item_emb: Item embeddings [I, C].
+        user_emb: User embeddings [U, C], dense or sparse.
+        item_emb: Item embeddings [I, C], dense or, if those of users are, sparse.
         users: Rows of ``user_emb`` [n].
         k: Length of the lists; they are shorter where fewer items are left.
         seen: Items to exclude per user.
@@ -78,9 +78,11 @@ def rank(
     order = order.to(item_emb.device)
     if candidates is None:
         candidates = torch.arange(num_items, device=item_emb.device)
+    else:
+        item_emb = item_emb.index_select(0, candidates)
     k = min(k, candidates.numel())
     if k == 0 or users.numel() == 0:
-        empty = item_emb.new_empty(users.numel(), k)
+        empty = torch.empty(users.numel(), k, dtype=item_emb.dtype, device=item_emb.device)
         return Ranking(empty.long(), empty, empty.bool())
     position = candidates.new_full((num_items,), -1)
     position[candidates] = torch.arange(candidates.numel(), device=candidates.device)
@@ -97,7 +99,7 @@ def rank(
 
         order = position[order]
         scores, columns = top_k_products(
-            user_emb[users], item_emb[candidates], k, mask, order[order >= 0]
+            user_emb.index_select(0, users), item_emb, k, mask, order[order >= 0]
         )
     return Ranking(candidates[columns], scores, scores > forbidden)
 
@@ -110,7 +112,8 @@ def check_embeddings(user_emb: Tensor, item_emb: Tensor) -> None:
                 f"{what} embeddings: have shape {list(emb.shape)} and dtype {emb.dtype}; "
                 "expected a matrix of floats, one row for each"
             )
-        broken = int((~emb.isfinite()).any(dim=1).sum())
+        rows = emb.coalesce().values().unsqueeze(1) if emb.is_sparse else emb
+        broken = int((~rows.isfinite()).any(dim=1).sum())
         if broken:
             raise NotFinite(
                 f"{what} embeddings: {broken} of {emb.size(0)} rows hold NaN or infinite "

@@ -65,7 +65,7 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
     if config.ranking is not None:
         if model.ranking is None:
             raise InputError(
-                f"ranking: {config.model} has a loss of its own; expected no section 'ranking'"
+                f"ranking: {config.model} has no ranking loss; expected no section 'ranking'"
             )
         options = dict(config.ranking)
         model.ranking = LOSSES[options.pop("loss")](**options)

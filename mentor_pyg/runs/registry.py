@@ -30,6 +30,9 @@ GROUP = "mentor_pyg.models"
 METHODS = ("forward", "losses")
 """Methods that subclasses of :class:`~mentor_pyg.BaseRecommender` must implement."""
 
+SOLVED_METHODS = ("forward", "solve")
+"""Those of :class:`~mentor_pyg.nn.models.SolvedRecommender`."""
+
 
 def plugins() -> dict[str, list[EntryPoint]]:
     """Entry points of installed packages by name, sorted; several with one name clash."""
@@ -123,8 +126,10 @@ def _lacking(cls: Any) -> list[str]:
     """What a class lacks to be a model."""
     is_model = isinstance(cls, type) and issubclass(cls, BaseRecommender)
     lacking = [] if is_model else ["the base class mentor_pyg.BaseRecommender"]
-    defaults = (None, torch.nn.Module.forward, BaseRecommender.forward, BaseRecommender.losses)
-    return lacking + [f"'{name}'" for name in METHODS if getattr(cls, name, None) in defaults]
+    base, solved = BaseRecommender, models.SolvedRecommender
+    defaults = (None, torch.nn.Module.forward, base.forward, base.losses, solved.solve)
+    methods = SOLVED_METHODS if is_model and issubclass(cls, solved) else METHODS
+    return lacking + [f"'{name}'" for name in methods if getattr(cls, name, None) in defaults]
 
 
 def _listed(names: list[str]) -> str:

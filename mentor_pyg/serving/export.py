@@ -9,6 +9,7 @@ from torch import Tensor
 from mentor_pyg._util.extras import optional
 from mentor_pyg._util.file_sets import Writer, whole, write_together
 from mentor_pyg.datasets.features import IDS_SUFFIX
+from mentor_pyg.errors import InputError
 from mentor_pyg.options import checked
 from mentor_pyg.serving.ids import IdMap
 from mentor_pyg.serving.recommender import Recommender
@@ -21,7 +22,11 @@ def save_embeddings(recommender: Recommender, folder: Path | str) -> None:
     IDs in ``user_ids.txt`` and ``item_ids.txt``, one per line.
 
     Either all four files are written, or none.
+
+    Raises:
+        InputError: If embeddings of the model are sparse.
     """
+    _check_dense(recommender)
     contents = (
         _array(recommender.user_emb),
         _array(recommender.item_emb),
@@ -47,8 +52,9 @@ def save_faiss(recommender: Recommender, path: Path | str) -> None:
     The index numbers items by row; ``<path>.ids.txt`` lists their original IDs, one per line.
 
     Raises:
-        InputError: If FAISS is not installed.
+        InputError: If FAISS is not installed, or embeddings of the model are sparse.
     """
+    _check_dense(recommender)
     faiss = optional("faiss")
     index: Any = faiss.IndexFlatIP(recommender.item_emb.size(1))
     index.add(recommender.item_emb.cpu().numpy())
@@ -61,6 +67,14 @@ def faiss_files(path: Path | str) -> list[Path]:
     """Paths of the files that :func:`save_faiss` writes."""
     path = Path(path)
     return [path, path.with_name(f"{path.name}.ids.txt")]
+
+
+def _check_dense(recommender: Recommender) -> None:
+    if recommender.user_emb.is_sparse or recommender.item_emb.is_sparse:
+        raise InputError(
+            f"{type(recommender.model).__name__}: its users are rows of interactions, not "
+            "embeddings that can be exported; expected a model with embeddings of users and items"
+        )
 
 
 def _lines(ids: IdMap) -> Writer:

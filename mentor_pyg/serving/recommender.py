@@ -16,7 +16,6 @@ from mentor_pyg.datasets.original_ids import OriginalIds
 from mentor_pyg.errors import InputError
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.evaluation.ranking import SeenItems, check_embeddings, rank
-from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.options import Count, Positive, check_value, checked
 from mentor_pyg.runs.run import load_run
@@ -28,7 +27,7 @@ from mentor_pyg.serving.new_items import (
     check_features,
     fair_scale,
 )
-from mentor_pyg.serving.new_users import fold_in, history_pairs
+from mentor_pyg.serving.new_users import history_pairs
 from mentor_pyg.serving.recommendations import Recommendations
 from mentor_pyg.serving.seen import pairs_of
 from mentor_pyg.transforms import CompactFeatures, ContentVariant, ItemKNN
@@ -165,23 +164,25 @@ class Recommender:
         queries = np.fromiter(histories, dtype=object, count=len(histories))
         seen = SeenItems(pairs, len(queries)) if exclude_seen else None
         users = torch.arange(len(queries), device=pairs.device)
-        emb = fold_in(self.item_emb, pairs, len(queries))
+        emb = self.model.fold_in(self.item_emb, pairs, len(queries))
         return self._rank(emb, queries, users, k, seen, allow, deny)
 
     def embed_users(self, histories: Mapping[Any, Ids]) -> Tensor:
-        """Embeds new users [n, C] by the mean of their items; see
-        :func:`~mentor_pyg.serving.new_users.fold_in`.
+        """Embeds new users [n, C] by their items; see
+        :meth:`BaseRecommender.fold_in() <mentor_pyg.BaseRecommender.fold_in>`.
 
         Raises:
             InputError: If an item is unknown, or a history is empty.
         """
         pairs = history_pairs(self.items, histories).to(self.item_emb.device)
-        return fold_in(self.item_emb, pairs, len(histories))
+        return self.model.fold_in(self.item_emb, pairs, len(histories))
 
     def similar_items(
         self, item_ids: Ids, k: int = 20, allow: Ids | None = None, deny: Ids | None = None
     ) -> Recommendations:
-        """Finds the k items of highest cosine similarity to each item.
+        """Finds the k most similar items of each item, by cosine unless the model defines
+        similarities of its own; see
+        :meth:`BaseRecommender.similar() <mentor_pyg.BaseRecommender.similar>`.
 
         Args:
             item_ids: One or several items, which are not on their own lists.
@@ -190,18 +191,19 @@ class Recommender:
             deny: As for :meth:`recommend`.
         """
         rows = self.items.rows(item_ids)
-        unit = normalize(self.item_emb)
+        device = self.item_emb.device
+        query_emb, item_emb = self.model.similar(self.item_emb, rows.to(device))
         queries = torch.arange(rows.numel())
-        own = SeenItems(torch.stack([queries, rows]).to(unit.device), rows.numel())
+        own = SeenItems(torch.stack([queries, rows]).to(device), rows.numel())
         return self._rank(
-            unit[rows.to(unit.device)],
+            query_emb,
             self.items.ids[rows.numpy()],
-            queries.to(unit.device),
+            queries.to(device),
             k,
             own,
             allow,
             deny,
-            item_emb=unit,
+            item_emb=item_emb,
             names=("item", "similar_item"),
         )
 

@@ -61,7 +61,8 @@ def check_determinism(subject: Subject) -> None:
     runs = [_train(subject, seed) for seed in (1, 1, 2)]
     losses = [_without_times(result) for _, result in runs]
     expect(losses[0] == losses[1], "expected equal losses with equal seeds")
-    expect(losses[0] != losses[2], "expected different losses with different seeds")
+    differ = losses[0] != losses[2] or subject.is_solved
+    expect(differ, "expected different losses with different seeds")
     states = [model.state_dict() for model, _ in runs]
     expect_equal(states[0], states[1], "expected equal weights with equal seeds")
 

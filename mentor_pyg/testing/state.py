@@ -40,6 +40,8 @@ def check_reset(subject: Subject) -> None:
     message = "expected 'reset_parameters' to reset all state"
     expect_equal(fresh.state_dict(), used.state_dict(), message)
     expect_equal(epoch_state(fresh), epoch_state(used), message)
+    if subject.is_solved:
+        return
     after = embeddings(used, subject.data)
     for kind, x in after.items():
         changed = not torch.equal(before[kind], x)

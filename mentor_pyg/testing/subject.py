@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg.datasets import SyntheticDataset
+from mentor_pyg.nn.models.solved import SolvedRecommender
 from mentor_pyg.training.config import TrainConfig
 from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm, UserCooccurrence
@@ -60,7 +61,14 @@ class Subject:
         torch.manual_seed(seed)
         model = self.cls.from_data(self.data, **self.options)
         model.reset_parameters()
+        if self.is_solved:
+            all_losses(model, self.data, self.batch())
         return model
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the model has no gradient steps."""
+        return issubclass(self.cls, SolvedRecommender)
 
     def batch(self, size: int = 128) -> Batch:
         """A fixed batch of training triples."""
@@ -117,15 +125,20 @@ def expect_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], messa
 def all_losses(
     model: Any, data: HeteroData, batch: Batch, compile: Callable[[Any], Any] = lambda f: f
 ) -> dict[str, Tensor]:
-    """Loss terms of all objectives in the first step of an epoch, optionally compiled."""
+    """Loss terms of all objectives in the first step of an epoch, optionally compiled. A model
+    without gradient steps is solved and has none."""
     model.start_epoch(data)
+    if isinstance(model, SolvedRecommender):
+        with torch.no_grad():
+            model.solve(data)
     return {
         name: x for o in model.objectives() for name, x in compile(o.losses)(data, batch).items()
     }
 
 
 def backward(losses: Mapping[str, Tensor]) -> None:
-    torch.stack(list(losses.values())).sum().backward()
+    if losses:
+        torch.stack(list(losses.values())).sum().backward()
 
 
 def gradients(model: Any) -> dict[str, Tensor]:
@@ -133,13 +146,13 @@ def gradients(model: Any) -> dict[str, Tensor]:
 
 
 def embeddings(model: Any, data: HeteroData) -> dict[str, Tensor]:
-    """Embeddings of users and items in evaluation mode; restores the model's mode."""
+    """Dense embeddings of users and items in evaluation mode; restores the model's mode."""
     training = model.training
     model.eval()
     with torch.no_grad():
         user, item = model(data)
     model.train(training)
-    return {USER: user, ITEM: item}
+    return {k: x.to_dense() if x.is_sparse else x for k, x in ((USER, user), (ITEM, item))}
 
 
 def snapshot(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

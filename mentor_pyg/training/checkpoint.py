@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from mentor_pyg._util.formats import Kind
@@ -146,9 +147,8 @@ def epoch_state(model: Any) -> dict[str, Tensor]:
     return {name: x for name, x in model.named_buffers() if name not in weights}
 
 
-def set_epoch_state(model: Any, state: Mapping[str, Tensor]) -> None:
-    """Restores the buffers of :func:`epoch_state`, even if their sizes differ."""
-    device = next(model.parameters()).device
+def set_epoch_state(model: Any, state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Restores the buffers of :func:`epoch_state` on a device, even if their sizes differ."""
     for name, value in state.items():
         owner, _, buffer = name.rpartition(".")
         setattr(model.get_submodule(owner), buffer, value.to(device))

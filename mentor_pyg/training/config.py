@@ -16,6 +16,9 @@ SEEDS = range(2**32)
 class TrainConfig:
     """Settings of training; defaults follow the MENTOR paper.
 
+    Models that are solved without gradient steps only use ``monitor``, ``ks`` and ``seed``; see
+    :class:`~mentor_pyg.nn.models.SolvedRecommender`.
+
     Attributes:
         epochs: Maximum number of epochs.
         batch_size: Number of training pairs B per batch.

@@ -32,6 +32,10 @@ def fit(
 ) -> FitResult:
     """Trains a model in place and restores the weights of the best validation.
 
+    A :class:`~mentor_pyg.nn.models.SolvedRecommender` has no gradient steps: it is solved in a
+    single epoch, which is validated. It has no use for a sampler, optimiser or schedule, which
+    are not accepted, and ignores the settings of steps in ``config``.
+
     Model selection uses only the validation split. On the CPU, equal seeds give equal results,
     whether interrupted or not. The global generators of PyTorch, NumPy and Python keep their
     states.

@@ -90,6 +90,16 @@ def _sum(terms: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return sums
 
 
+def check_solved(model: BaseRecommender, given: Mapping[str, object]) -> None:
+    """Raises an InputError if parts of gradient steps are given for a model without such steps."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"{name}: is set, but {type(model).__name__} is solved without gradient steps; "
+                "expected none"
+            )
+
+
 def make_minimizers(
     model: BaseRecommender,
     config: TrainConfig,
@@ -102,7 +112,7 @@ def make_minimizers(
     is_free = [o.optimizer is None and not o.options for o in objectives]
     name = type(model).__name__
     is_set = optimizer is not None or config.optimizer != "adam" or config.weight_decay > 0
-    if is_set and not any(is_free):
+    if objectives and is_set and not any(is_free):
         raise InputError(
             f"optimizer: is set, but the objectives of {name} have their own; expected none"
         )
@@ -169,7 +179,7 @@ def make_schedulers(
 ) -> list[LRScheduler]:
     """Creates a schedule for each optimiser, if any, by ``scheduler`` or else by ``config``."""
     if scheduler is None:
-        if config.scheduler == "none":
+        if config.scheduler == "none" or not optimizers:
             return []
         scheduler = _scheduler(config, batches)
     made = [scheduler(optimizer) for optimizer in optimizers]

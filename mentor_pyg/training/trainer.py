@@ -17,6 +17,7 @@ from mentor_pyg.datasets.check import check_graph
 from mentor_pyg.errors import InputError, NotFinite
 from mentor_pyg.evaluation.metrics import Evaluator, encode
 from mentor_pyg.nn.models.base import BaseRecommender
+from mentor_pyg.nn.models.solved import SolvedRecommender
 from mentor_pyg.options import Positive, checked
 from mentor_pyg.training.batches import BatchLike, Stateful, check_sampler, groups, num_batches
 from mentor_pyg.training.callbacks import Callback, EpochLog, ProgressBar
@@ -26,6 +27,7 @@ from mentor_pyg.training.divergence import Diverged, check_losses, check_weights
 from mentor_pyg.training.optimization import (
     MakeOptimizer,
     MakeScheduler,
+    check_solved,
     make_minimizers,
     make_schedulers,
 )
@@ -63,12 +65,17 @@ class Trainer:
                 "optimizer: has taken steps, which do not fit parameters that are reset; "
                 "expected reset=False, or a new optimiser"
             )
+        if isinstance(model, SolvedRecommender):
+            given = {"sampler": sampler, "optimizer": optimizer, "scheduler": scheduler}
+            check_solved(model, given | {"max_grad_norm": max_grad_norm})
+            sampler = ()
+        self.epochs = 1 if isinstance(model, SolvedRecommender) else config.epochs
         self.stream = RandomStream(config.seed, self.device)
         if reset:
             with self.stream:
                 model.reset_parameters()
         self.sampler = sampler if sampler is not None else self._bpr_sampler()
-        check_sampler(self.sampler, config.epochs)
+        check_sampler(self.sampler, self.epochs)
         autocast = torch.autocast(
             self.device.type, torch.bfloat16, enabled=config.precision == "bf16"
         )
@@ -105,8 +112,8 @@ class Trainer:
     @property
     def is_finished(self) -> bool:
         """Whether all epochs are done, or early stopping applies."""
-        config = self.config
-        return self.result.epochs_run >= config.epochs or self.bad_rounds >= config.patience
+        is_stopped = self.bad_rounds >= self.config.patience
+        return self.result.epochs_run >= self.epochs or is_stopped
 
     def fit(self) -> FitResult:
         """Trains until the end, continuing from a loaded state."""
@@ -128,7 +135,7 @@ class Trainer:
 
     def _fit_epoch(self) -> None:
         row, config = self.train_epoch(), self.config
-        is_due = row["epoch"] % config.eval_every == 0 or row["epoch"] == config.epochs
+        is_due = row["epoch"] % config.eval_every == 0 or row["epoch"] == self.epochs
         self.is_best = is_due and self._validate(row)
         self.result.history.append(row)
         if config.scheduler_interval == "epoch":
@@ -150,10 +157,25 @@ class Trainer:
         if self.step == 0:
             self.model.start_epoch(self.data)
         self.epoch = epoch = self.result.epochs_run + 1
-        zero = torch.zeros((), device=self.device)  # float32, since bfloat16 sums saturate
         start = time.perf_counter() - self.seconds
         for callback in self.callbacks:
             callback.on_epoch_start(self)
+        if isinstance(self.model, SolvedRecommender):
+            with torch.no_grad():
+                self.model.solve(self.data)
+            self.seconds = time.perf_counter() - start
+        else:
+            self._take_steps(start)
+        means = {name: float(total) / self.step for name, total in self.totals.items()}
+        check_losses(means, epoch)
+        check_weights(self.model, epoch)  # after the last step, which the losses do not cover
+        row = {"epoch": epoch, "seconds": self.seconds, **means}
+        self.step, self.totals, self.seconds = 0, {}, 0.0
+        return row
+
+    def _take_steps(self, start: float) -> None:
+        """The rest of an epoch that would have started at a time, had it not been interrupted."""
+        zero = torch.zeros((), device=self.device)  # float32, since bfloat16 sums saturate
         size = self.config.accumulate
         for batches in groups(self.sampler, size, self.step, self.data, self.device):
             for callback in self.callbacks:
@@ -168,13 +190,9 @@ class Trainer:
             for callback in self.callbacks:
                 callback.on_step_end(self, losses)
         if self.step == 0:
-            raise InputError(f"epoch {epoch}: the sampler gave no batch; expected at least one")
-        means = {name: float(total) / self.step for name, total in self.totals.items()}
-        check_losses(means, epoch)
-        check_weights(self.model, epoch)  # after the last step, which the losses do not cover
-        row = {"epoch": epoch, "seconds": self.seconds, **means}
-        self.step, self.totals, self.seconds = 0, {}, 0.0
-        return row
+            raise InputError(
+                f"epoch {self.epoch}: the sampler gave no batch; expected at least one"
+            )
 
     def _minimize(self, batches: Sequence[Any]) -> dict[str, Tensor]:
         """Takes a step for each objective; returns sums of the loss terms."""
@@ -250,7 +268,7 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores the state of a trainer of the same model, data and settings."""
         self.model.load_state_dict(state["model"])
-        set_epoch_state(self.model, state["epoch"])
+        set_epoch_state(self.model, state["epoch"], self.device)
         self.best_state = state["best"]
         for part in ("optimizers", "schedulers"):
             for each, saved in zip(getattr(self, part), state[part], strict=True):
@@ -268,13 +286,15 @@ class Trainer:
 
 
 def _device(model: BaseRecommender) -> torch.device:
-    parameter = next(model.parameters(), None)
-    if parameter is None:
-        raise InputError(
-            f"{type(model).__name__}: has no parameters; expected at least one to train"
-        )
-    return parameter.device
+    is_solved = isinstance(model, SolvedRecommender)
+    tensor = next(model.buffers() if is_solved else model.parameters(), None)
+    if tensor is None:
+        kind, purpose = ("buffers", "to solve") if is_solved else ("parameters", "to train")
+        raise InputError(f"{type(model).__name__}: has no {kind}; expected at least one {purpose}")
+    return tensor.device
 
 
 def _copy(model: BaseRecommender) -> dict[str, Any]:
+    if isinstance(model, SolvedRecommender):  # may be large, and does not change any more
+        return dict(model.state_dict())
     return {name: value.clone() for name, value in model.state_dict().items()}

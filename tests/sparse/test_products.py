@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from mentor_pyg import InputError
-from mentor_pyg.sparse import products
-from mentor_pyg.sparse.products import block_rows, top_k_products
+from mentor_pyg.sparse import Adjacency, products
+from mentor_pyg.sparse.products import block_rows, gram_blocks, top_k_products
 
 
 @pytest.mark.parametrize(("num_rows", "num_columns"), [(1, 1), (5, 3), (30, 47), (9, 200)])
@@ -62,3 +62,34 @@ def test_products_that_are_not_finite_are_refused_where_there_is_an_order(broken
     right = torch.tensor([[1.0], [broken], [2.0]])
     with pytest.raises(InputError, match=r"scores: are NaN or infinite; .* for torch.float32\)"):
         top_k_products(torch.ones(1, 1), right, 2, lambda x, _: x, torch.arange(3))
+
+
+@pytest.mark.parametrize("entries", [1, 2**21])
+@pytest.mark.parametrize("is_right_sparse", [False, True])
+def test_products_of_sparse_rows_equal_dense_ones(monkeypatch, entries, is_right_sparse):
+    monkeypatch.setitem(products.ENTRIES, "cpu", entries)
+    torch.manual_seed(0)
+    left = torch.rand(9, 7) * (torch.rand(9, 7) < 0.3)
+    left[4] = 0
+    right = torch.rand(30, 7) * (torch.rand(30, 7) < 0.5)
+    other = right.to_sparse() if is_right_sparse else right
+    rows = torch.tensor([8, 0, 4, 0, 3])  # in another order, and one twice
+    found = top_k_products(
+        left.to_sparse().index_select(0, rows), other, 5, lambda x, rows: x, torch.arange(30)
+    )
+    expected = top_k_products(left[rows], right, 5, lambda x, rows: x, torch.arange(30))
+    torch.testing.assert_close(found[0], expected[0])
+    torch.testing.assert_close(found[1], expected[1])
+
+
+@pytest.mark.parametrize("entries", [1, 40, 2**21])
+def test_blocks_of_inner_products_of_columns(monkeypatch, entries):
+    monkeypatch.setitem(products.ENTRIES, "cpu", entries)
+    edge_index = torch.tensor([[0, 0, 2, 4, 4, 0], [1, 3, 3, 0, 3, 3]])  # one edge twice
+    weight = torch.tensor([1.0, 2.0, -1.0, 0.5, 3.0, 4.0])
+    adj = Adjacency.from_edge_index(edge_index, weight, (5, 4))
+    dense = adj @ torch.eye(5)
+    found = torch.full((5, 5), torch.nan)
+    for rows, block in gram_blocks(adj):
+        found[rows] = block
+    torch.testing.assert_close(found, dense.t() @ dense)

@@ -1,12 +1,15 @@
 """The models. Those listed in ``classes`` can be trained by name."""
 
+from .als import ALS
 from .base import BaseRecommender
 from .bm3 import BM3
 from .clcrec import CLCRec
 from .dual_gnn import DualGNN
+from .ease import EASE
 from .freedom import FREEDOM
 from .grcn import GRCN
 from .hccf import HCCF
+from .item_neighbors import ItemNeighbors
 from .lattice import LATTICE
 from .layer_gcn import LayerGCN
 from .lgmrec import LGMRec
@@ -18,19 +21,29 @@ from .mgcn import MGCN
 from .mmgcl import MMGCL
 from .mmgcn import MMGCN
 from .mmhcl import MMHCL
+from .mmgf import MMGF
 from .mmssl import MMSSL
 from .ncl import NCL
 from .ngcf import NGCF
 from .pgl import PGL
+from .popularity import Popularity
 from .sgl import SGL
 from .slmrec import SLMRec
 from .smore import SMORE
+from .solved import SolvedRecommender
 from .vbpr import VBPR
 
 __all__ = [
     "BaseRecommender",
+    "SolvedRecommender",
     "MENTOR",
     "MMSSL",
+    # Without training steps:
+    "Popularity",
+    "ItemNeighbors",
+    "EASE",
+    "ALS",
+    "MMGF",
     # Without content:
     "MFBPR",
     "LightGCN",
@@ -58,4 +71,4 @@ __all__ = [
     "MMHCL",
 ]
 
-classes = __all__[1:]
+classes = __all__[2:]

@@ -10,6 +10,7 @@ from torch_geometric.nn.inits import reset
 
 from mentor_pyg.datasets.check import check_data, check_graph
 from mentor_pyg.errors import InputError
+from mentor_pyg.nn.functional import normalize
 from mentor_pyg.nn.loss import weighted
 from mentor_pyg.nn.models import inputs
 from mentor_pyg.nn.ranking import RankingLoss
@@ -92,7 +93,8 @@ class BaseRecommender(torch.nn.Module):
             reset(child)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Embeddings of all users [U, C] and all items [I, C]; the width C is up to the model."""
+        """Embeddings of all users [U, C] and all items [I, C]; the width C is up to the model.
+        They may be sparse (COO), those of items only if those of users are."""
         raise NotImplementedError
 
     def losses(self, data: HeteroData, batch: Batch) -> dict[str, Tensor]:
@@ -138,6 +140,41 @@ class BaseRecommender(torch.nn.Module):
         :meth:`forward`, L2-normalised if the ranking loss uses cosines."""
         user, item = self(data)
         return (user, item) if self.ranking is None else self.ranking.embed(user, item)
+
+    def fold_in(self, item: Tensor, pairs: Tensor, num_users: int) -> Tensor:
+        r"""Embeds new users by the items they like, without further training.
+
+        .. math::
+            \mathbf{z}_u = \frac{1}{|\mathcal{N}_u|} \sum_{i \in \mathcal{N}_u} \mathbf{z}_i
+
+        A trained user's embedding is its own vector plus messages from its items. This is the
+        latter, with the items' final embeddings instead of those of each layer. Dividing by
+        :math:`\sqrt{|\mathcal{N}_i|}` as well, as in LightGCN, would remove the popularity
+        information of embeddings, and does not improve the ranking for held-out users
+        (``benchmarks/cold_start.py``). Models that embed users otherwise override this method.
+
+        Args:
+            item: Item embeddings [I, C].
+            pairs: Users and their items [2, E].
+            num_users: Number of users n, each with at least one item.
+
+        Returns:
+            Embeddings [n, C], whose inner products with those of items are the scores.
+        """
+        rows, column = pairs
+        total = item.new_zeros(num_users, item.size(1)).index_add_(0, rows, item[column])
+        return total / rows.bincount(minlength=num_users).unsqueeze(1)
+
+    def similar(self, item: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of query items [n, C] and of all items [I, C], whose inner products are
+        similarities; by default cosines.
+
+        Args:
+            item: Item embeddings [I, C].
+            rows: The query items [n].
+        """
+        unit = normalize(item)
+        return unit[rows], unit
 
     def score(self, user: Tensor, item: Tensor) -> Tensor:
         """Inner products [B] of pairs of user and item rows [B, C] of :meth:`embed`."""

@@ -15,6 +15,7 @@ from mentor_pyg.testing import add_graphs, contracts
 from mentor_pyg.testing.subject import Subject, all_losses, backward, gradients, tiny_data
 
 all_models = pytest.mark.parametrize("name", models.classes)
+SOLVED = {n for n in models.classes if issubclass(getattr(models, n), models.SolvedRecommender)}
 
 
 def named(check):
@@ -24,6 +25,8 @@ def named(check):
 @all_models
 @pytest.mark.parametrize("check", contracts, ids=named)
 def test_contract(check, name):
+    if name == "Popularity" and named(check) == "learns_checkerboard":
+        pytest.skip("its lists are not personalised, as its page says")
     check(getattr(models, name))
 
 
@@ -51,7 +54,7 @@ def test_options_out_of_range_are_refused(name):
             load_config(preset, [f"options.{option}={value}"])
 
 
-@all_models
+@pytest.mark.parametrize("name", [name for name in models.classes if name not in SOLVED])
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # PyTorch's own tracing
 def test_losses_compile_without_graph_breaks(name, monkeypatch):
     """Those of every objective in training, and their gradients. One layer and modality are
@@ -77,5 +80,5 @@ def test_runs_on_every_device(name, tiny, device):
     data = add_graphs(tiny.to(device))
     model = getattr(models, name).from_data(data).to(device)
     result = fit(model, data, TrainConfig(epochs=3, batch_size=64, lr=1e-2), progress=False)
-    assert result.epochs_run == 3
+    assert result.epochs_run == (1 if name in SOLVED else 3)
     assert all(x.device.type == device.type for x in encode(model, data))
