@@ -174,7 +174,7 @@ def test_a_wrong_section_is_refused(change, message):
 
 def test_models_with_a_loss_of_their_own_refuse_another(tiny):
     config = load_config("bm3", ["ranking.loss=softmax"])
-    with pytest.raises(InputError, match="^ranking: BM3 has no ranking loss; exp"):
+    with pytest.raises(InputError, match=r"^ranking: BM3 has no ranking loss; exp"):
         build_model(config, add_graphs(tiny))
 
 

@@ -16,7 +16,7 @@ from mentor_pyg.runs.registry import find_model, model_versions, plugins
 MODULE = """
 import torch
 from mentor_pyg import BaseRecommender
-from mentor_pyg.nn.models import LightGCN
+from mentor_pyg.nn.models import LightGCN, SolvedRecommender
 
 class Mine(LightGCN):
     def __init__(self, num_users, num_items, num_layers: int = 1):
@@ -29,6 +29,9 @@ class Half(torch.nn.Module):
     def losses(self, data, batch): ...
 
 class Abstract(BaseRecommender):
+    def forward(self, data): ...
+
+class Unsolved(SolvedRecommender):
     def forward(self, data): ...
 
 def function(): ...
@@ -100,6 +103,7 @@ def test_plug_ins_and_classes_of_modules(install, name):
             r"but Half lacks the base class mentor_pyg.BaseRecommender, 'forward'; e",
         ),
         ("mine_pkg:Abstract", "but Abstract lacks 'losses'; expected a BaseRecommender with"),
+        ("mine_pkg:Unsolved", "but Unsolved lacks 'solve'; expected a BaseRecommender with"),
         ("mine_pkg:BaseRecommender", "but BaseRecommender lacks 'forward', 'losses'; expected"),
         (
             "mine_pkg:function",

@@ -5,14 +5,14 @@ import re
 import pytest
 import torch
 
-from mentor_pyg import InputError, evaluate
+from mentor_pyg import InputError, Recommender, evaluate
 from mentor_pyg._util.environment import choose_device, versions
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.datasets.source import Source, open_source
 from mentor_pyg.runs.build import prepare_graphs
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.files import read_metrics
-from mentor_pyg.runs.run import run_summary, train
+from mentor_pyg.runs.run import load_run, run_summary, train
 from mentor_pyg.runs.weights import load_weights
 from mentor_pyg.training import Callback
 from mentor_pyg.transforms import CompactFeatures, cosine_knn
@@ -243,3 +243,26 @@ def test_devices():
     assert choose_device("cpu") == CPU
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert choose_device("auto").type == expected
+
+
+@pytest.mark.parametrize("name", ["Popularity", "ItemNeighbors", "EASE", "ALS", "MMGF"])
+def test_a_model_without_steps_has_the_files_of_any_run(source, tmp_path, name):
+    out, config = tmp_path / "out", load_config(name.lower(), epochs=30)
+    metrics = train(config, source, out, CPU, progress=False)
+    assert "best epoch 1 of 1, " in run_summary(metrics)
+    run = load_run(out)
+    assert evaluate(run.model, run.data, "test") == metrics["test"]
+    lists = Recommender.load(out, progress=False).recommend(k=5)
+    assert len(lists) == 60
+    before = files_of(out)
+    assert train(config, source, out, CPU, progress=False, resume=True) == metrics
+    assert files_of(out) == before
+    if name == "ItemNeighbors":
+        weights = load_weights(out / "best.safetensors").state
+        assert {x.dtype for x in weights.values()} == {torch.int64, torch.float32}
+
+
+def test_what_is_solved_is_stored_once_in_a_checkpoint(source, tmp_path):
+    out = tmp_path / "out"
+    train(load_config("ease"), source, out, CPU, progress=False)
+    assert (out / "last.pt").stat().st_size < 1.5 * (out / "best.safetensors").stat().st_size + 2e4
