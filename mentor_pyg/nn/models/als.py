@@ -51,7 +51,7 @@ class ALS(SolvedRecommender):
         hidden_channels: Count = 16,
         num_iterations: Count = 15,
         alpha: Positive = 5.0,
-        reg_weight: Positive = 10.0,
+        reg_weight: Positive = 3.0,
     ) -> None:
         super().__init__()
         self.num_iterations, self.alpha, self.reg_weight = num_iterations, alpha, reg_weight
