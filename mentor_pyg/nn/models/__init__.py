@@ -20,8 +20,8 @@ from .mf_bpr import MFBPR
 from .mgcn import MGCN
 from .mmgcl import MMGCL
 from .mmgcn import MMGCN
-from .mmhcl import MMHCL
 from .mmgf import MMGF
+from .mmhcl import MMHCL
 from .mmssl import MMSSL
 from .ncl import NCL
 from .ngcf import NGCF
