@@ -121,11 +121,11 @@ if __name__ == "__main__":
         if fails(args.module, args.module.read_text("utf-8"), args.tests, 600, cache):
             parser.error(f"{' '.join(args.tests)}: fail without a fault; expected passing tests")
         seconds = 10 + 5 * int(time.monotonic() - start)
-        missed = [
-            found[place][0]
-            for place in sorted(drawn)
-            if not fails(args.module, found[place][1], args.tests, seconds, cache)
-        ]
-    count = len(drawn)
-    print(*missed, f"{args.module}: {count - len(missed)} of {count} found", sep="\n")
-    sys.exit(len(missed) > 0)
+        missed = 0
+        for place in sorted(drawn):
+            what, source = found[place]
+            if not fails(args.module, source, args.tests, seconds, cache):
+                missed += 1
+                print(what, flush=True)
+    print(f"{args.module}: {len(drawn) - missed} of {len(drawn)} found")
+    sys.exit(missed > 0)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from training.conftest import CONFIG, Stop, StoppingCheckpoint
 
 from mentor_pyg import InputError
@@ -81,6 +82,16 @@ def test_a_callback_changes_no_number(train):
     assert train(callbacks=[Diary(), Counter()])[1] == train()[1]
 
 
+def test_losses_of_accumulated_batches_are_their_mean(train):
+    class Losses(Callback):
+        def on_step_end(self, trainer, losses):
+            seen.append({name: loss.item() for name, loss in losses.items()})
+
+    seen = []
+    _, (row,) = train(replace(CONFIG, epochs=1, accumulate=6), callbacks=[Losses()])
+    assert seen == [pytest.approx({name: row[name] for name in ("bpr", "reg")})]  # of all six
+
+
 @pytest.mark.parametrize("event", EVENTS)
 def test_an_error_of_a_callback_ends_the_training(train, event):
     before, failing, after = Diary(), Diary(event), Diary()
@@ -90,6 +101,25 @@ def test_an_error_of_a_callback_ends_the_training(train, event):
     started = bool(after.events)
     assert started == (event != "fit_start")
     assert not started or after.events[-1][0] == "fit_end"
+
+
+def test_callbacks_draw_random_numbers_of_the_training(data, train):
+    class Drawing(Callback):
+        def __init__(self):
+            self.drawn = []
+
+        def on_epoch_end(self, trainer):
+            self.drawn.append(torch.rand(()).item())
+
+    first, second = Drawing(), Drawing()
+    for seed, drawing in enumerate((first, second)):
+        model = LightGCN.from_data(data)
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        train(model=model, callbacks=[drawing])
+        assert torch.equal(torch.get_rng_state(), before)
+    assert first.drawn == second.drawn
+    assert len(set(first.drawn)) == 3
 
 
 def test_a_callback_may_stop_the_training(train):

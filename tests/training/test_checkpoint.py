@@ -21,12 +21,8 @@ from mentor_pyg.nn.models import MENTOR, MMSSL, LightGCN
 from mentor_pyg.runs import run as runs
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import load_run
-from mentor_pyg.training.checkpoint import (
-    STATE,
-    Checkpoint,
-    differences,
-    read_checkpoint,
-)
+from mentor_pyg.training import Callback
+from mentor_pyg.training.checkpoint import STATE, Checkpoint, differences, read_checkpoint
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 
 CPU = torch.device("cpu")
@@ -96,13 +92,17 @@ class EveryEpoch(LightGCN):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.register_buffer("factor", torch.ones(()))
+        self.part = torch.nn.Module()  # with a buffer that is no weight, and changes its size
+        self.part.register_buffer("factors", torch.ones(1), persistent=False)
 
     def start_epoch(self, data):
         assert self.training
         self.factor = torch.rand(())
+        self.part.factors = torch.rand(3)
 
     def losses(self, data, batch):
-        return {name: self.factor * loss for name, loss in super().losses(data, batch).items()}
+        factor = self.factor * self.part.factors.sum()
+        return {name: factor * loss for name, loss in super().losses(data, batch).items()}
 
 
 @pytest.mark.parametrize("after", [3, 7, 10])
@@ -138,6 +138,55 @@ def test_interrupt_saves_and_a_second_one_ends_at_once(tmp_path, signal_sent):
             signal.raise_signal(signal_sent)
     with pytest.raises(KeyboardInterrupt):  # as it was before
         signal.raise_signal(signal.SIGINT)
+
+
+class Interrupt(Callback):
+    """Sends Ctrl-C at the end of the second step, or of the first epoch."""
+
+    def __init__(self, event):
+        self.event, self.count = event, 0
+
+    def on_step_end(self, trainer, losses):
+        self.count += 1
+        if self.event == "step" and self.count == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_epoch_end(self, trainer):
+        if self.event == "epoch":
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("event", "step", "epochs_run"), [("step", 2, 0), ("epoch", 0, 1)])
+def test_interrupt_ends_the_training_where_it_was_saved(data, tmp_path, event, step, epochs_run):
+    interrupt, checkpoint = Interrupt(event), Checkpoint(tmp_path / "last.pt", {})
+    options = {"callbacks": [interrupt], "checkpoint": checkpoint, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        fit(LightGCN.from_data(data), data, CONFIG, **options)
+    state = read_checkpoint(checkpoint.path)["state"]
+    assert (state["step"], len(state["result"]["history"])) == (step, epochs_run)
+    assert interrupt.count == (step or 6)  # none follows
+
+
+def test_weights_that_are_not_finite_are_never_saved(data, tmp_path):
+    class Diverging(Callback):
+        def on_step_end(self, trainer, losses):
+            if trainer.step == 3:
+                next(trainer.model.parameters()).data.fill_(torch.nan)
+
+    path = tmp_path / "last.pt"
+    checkpoint = Checkpoint(path, {}, minutes=-1.0)  # due after every step
+    with pytest.raises(InputError, match=r"^epoch 1: weights 'embedding\.user' aren't finite"):
+        fit(
+            LightGCN.from_data(data),
+            data,
+            CONFIG,
+            callbacks=[Diverging()],
+            checkpoint=checkpoint,
+            progress=False,
+        )
+    state = read_checkpoint(path)["state"]
+    assert state["step"] == 2
+    assert all(x.isfinite().all() for x in state["model"].values())
 
 
 def test_a_checkpoint_is_due_after_some_time(tmp_path, monkeypatch):

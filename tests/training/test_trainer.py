@@ -1,12 +1,16 @@
+import itertools
 import math
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from training.conftest import Stop, StoppingCheckpoint
 
 from mentor_pyg import BaseRecommender, InputError, TrainConfig, evaluate, fit
 from mentor_pyg.nn.models import MENTOR, LightGCN
+from mentor_pyg.training import Checkpoint, trainer
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import Objective
 
@@ -84,6 +88,18 @@ def test_history_holds_terms_and_times(data):
     assert result.seconds_per_epoch > 0
 
 
+def test_seconds_are_those_of_all_steps_of_an_epoch(data, monkeypatch, tmp_path):
+    """Also if it was interrupted: six steps, and a clock that goes on by one at each reading."""
+    clock, path = itertools.count(), tmp_path / "last.pt"
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    options = {"config": TrainConfig(epochs=2, batch_size=64), "progress": False}
+    with pytest.raises(Stop):
+        fit(LightGCN.from_data(data), data, checkpoint=StoppingCheckpoint(path, 2), **options)
+    options |= {"checkpoint": Checkpoint(path, {}), "resume": True}
+    history = fit(LightGCN.from_data(data), data, **options).history
+    assert [row["seconds"] for row in history] == [6, 6]
+
+
 def test_test_split_is_never_read(data):
     without = data.clone()
     del without["user", "interacts", "item"].test_edge_label_index
@@ -126,6 +142,23 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(data):
 
     with pytest.raises(InputError, match="loss term 'odd' is nan"):
         fit(Broken.from_data(data), data, TrainConfig(epochs=2), progress=False)
+
+
+def test_a_training_that_diverges_keeps_the_best_weights(data):
+    class Exploding(Scripted):
+        def start_epoch(self, data):
+            self.is_broken = self.epoch == 2
+
+        def losses(self, data, batch):
+            return {"bpr": self.weight * (math.nan if self.is_broken else 1)}
+
+    model = Exploding(data, [0.0, 1.0, 0.0])
+    config = TrainConfig(epochs=9, batch_size=1000, lr=1.0)
+    with pytest.raises(
+        InputError, match=r"^epoch 3: .*; the best weights so far, of epoch 2, were"
+    ):
+        fit(model, data, config, progress=False)
+    assert model.weight.item() == pytest.approx(-2.0)
 
 
 @pytest.mark.parametrize(
