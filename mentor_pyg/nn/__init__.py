@@ -41,6 +41,7 @@ from .projection import ContentProjection, ModalityProjections
 from .pruning import EdgeDropout, MaskedGraph, PrunedGraph
 from .ranking import BPRLoss, DirectAULoss, RankingLoss, SoftmaxLoss
 from .self_supervision import Alignment, FeatureMasking, GraphContrast, ModalityContrast
+from .semantics import user_semantics
 from .spectrum import SpectrumFusion
 
 __all__ = [
@@ -105,6 +106,7 @@ __all__ = [
     "triple_norm",
     "user_hypergraph_hops",
     "user_item_adjacency",
+    "user_semantics",
     "weighted",
     "weighted_sum",
 ]

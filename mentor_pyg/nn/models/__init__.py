@@ -31,11 +31,14 @@ from .sgl import SGL
 from .slmrec import SLMRec
 from .smore import SMORE
 from .solved import SolvedRecommender
+from .user_init import initialize_users
 from .vbpr import VBPR
 
 __all__ = [
     "BaseRecommender",
     "SolvedRecommender",
+    "initialize_users",
+    # Models:
     "MENTOR",
     "MMSSL",
     # Without training steps:
@@ -71,4 +74,4 @@ __all__ = [
     "MMHCL",
 ]
 
-classes = __all__[2:]
+classes = __all__[__all__.index("MENTOR") :]
