@@ -8,7 +8,6 @@ from mentor_pyg.nn.models import initialize_users
 from mentor_pyg.testing import add_graphs
 from mentor_pyg.typing import INTERACTS, ITEM, USER
 
-
 SOLVED = {n for n in models.classes if issubclass(getattr(models, n), models.SolvedRecommender)}
 
 
