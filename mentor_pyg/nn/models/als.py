@@ -48,10 +48,10 @@ class ALS(SolvedRecommender):
         self,
         num_users: Count,
         num_items: Count,
-        hidden_channels: Count = 16,
+        hidden_channels: Count = 64,
         num_iterations: Count = 15,
-        alpha: Positive = 5.0,
-        reg_weight: Positive = 3.0,
+        alpha: Positive = 10.0,
+        reg_weight: Positive = 100.0,
     ) -> None:
         super().__init__()
         self.num_iterations, self.alpha, self.reg_weight = num_iterations, alpha, reg_weight
