@@ -327,7 +327,7 @@ SIZES = {"num_users": 3, "num_items": 4, "in_channels": {"visual": 2}}
         (models.CLCRec, {"content_share": 1.1}, "at least 0 and at most 1"),
         (models.LayerGCN, {"num_layers": 0}, "at least 1"),
         (ItemKNN, {"weights": "cos"}, "one of 'cosine', 'binary'"),
-        (ItemKNN, {"normalize": "column"}, "one of 'row', 'none'"),
+        (ItemKNN, {"normalize": "column"}, "one of 'row', 'symmetric', 'none'"),
         (ItemKNN, {"k": 0}, "at least 1"),
         (ItemKNN, {"cache": "no"}, "true or false"),
         (CompactFeatures, {"channels": 2.5}, "an integer, at least 1, or None"),
