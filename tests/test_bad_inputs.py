@@ -348,7 +348,7 @@ CASES = [
         "MENTOR: the items of the data have no features",
         "at least one <name>_feat.npy",
         "`pip install 'mentor_pyg[text]'`",
-        "--preset hccf or layergcn or lightgcn",
+        "layergcn or lightgcn or mfbpr",
     ),
     case(
         "no features, no graph",

@@ -287,6 +287,21 @@ def test_of_an_edge_index_of_pyg(sort_order):
     assert all(type(a) is torch.Tensor and torch.equal(a, b) for a, b in zip(adj, expected))
 
 
+@pytest.mark.parametrize("rows", [[], [3], [5, 0, 2, 5], [6, 5, 4, 3, 2, 1, 0]])
+def test_entries_of_rows_are_those_of_the_dense_matrix(rows):
+    dense = random_matrix(7, 9)
+    position, col = from_dense(dense).entries(torch.tensor(rows, dtype=torch.long))
+    found = sorted(zip(position.tolist(), col.tolist()))
+    expected = [(i, j) for i, row in enumerate(rows) for j in range(9) if dense[row, j] > 0]
+    assert found == expected
+
+
+def test_other_graphs_are_no_adjacency(adj):
+    adjacency.check_adjacency("here", adj)
+    with pytest.raises(InputError, match=r"^here: the graph has type .*Tensor.*an Adjacency$"):
+        adjacency.check_adjacency("here", torch.eye(3))
+
+
 def test_kernels_read_nothing_beyond_their_tensors(adj):
     """Nor do those that gradients use, which no product of ours calls with other shapes."""
     graph = adj.rowptr, adj.col, adj.rowptr_t, adj.col_t

@@ -10,7 +10,7 @@ from training.conftest import Stop, StoppingCheckpoint
 
 from mentor_pyg import BaseRecommender, InputError, TrainConfig, evaluate, fit
 from mentor_pyg.nn.models import MENTOR, LightGCN
-from mentor_pyg.training import Checkpoint, trainer
+from mentor_pyg.training import Callback, Checkpoint, trainer
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
 from mentor_pyg.typing import Objective
 
@@ -159,6 +159,19 @@ def test_a_training_that_diverges_keeps_the_best_weights(data):
     ):
         fit(model, data, config, progress=False)
     assert model.weight.item() == pytest.approx(-2.0)
+
+
+def test_weights_are_checked_after_the_last_step_of_an_epoch(data):
+    """Also in epochs without a validation."""
+
+    class Broken(Callback):
+        def on_step_end(self, trainer, losses):
+            if trainer.step == 6:
+                next(trainer.model.parameters()).data.fill_(math.nan)
+
+    config = TrainConfig(epochs=9, batch_size=64, eval_every=9)
+    with pytest.raises(InputError, match=r"^epoch 1: weights 'embedding\.user' aren't finite"):
+        fit(LightGCN.from_data(data), data, config, callbacks=[Broken()], progress=False)
 
 
 @pytest.mark.parametrize(
