@@ -1,19 +1,21 @@
 """Ranking losses, which train observed items to score higher than others."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.data import HeteroData
 from torch_geometric.typing import OptTensor
 
 from mentor_pyg._util.shapes import check_shapes
+from mentor_pyg.errors import InputError
 from mentor_pyg.nn.encoder import Pair
 from mentor_pyg.nn.functional import at_least_float, normalize, select
 from mentor_pyg.nn.loss import batch_bpr, triple_rows
+from mentor_pyg.nn.softmax import softmax_loss
 from mentor_pyg.options import Count, NonNegative, Positive, checked
-from mentor_pyg.typing import Batch
+from mentor_pyg.typing import INTERACTS, ITEM, Batch
 
 
 @checked
@@ -32,6 +34,16 @@ class RankingLoss(torch.nn.Module):
     def __init__(self, cosine: bool = False) -> None:
         super().__init__()
         self.cosine = cosine
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "RankingLoss":
+        """Creates the loss; what it needs from the data is taken from there."""
+        return cls(**options)
+
+    @property
+    def whole_graph(self) -> bool:
+        """Whether it needs all items, and not only those of a sampled part of the graph."""
+        return False
 
     def embed(self, user: Tensor, item: Tensor) -> Pair:
         """Embeddings whose inner products are the scores."""
@@ -72,24 +84,40 @@ class BPRLoss(RankingLoss):
 
 @checked
 class SoftmaxLoss(RankingLoss):
-    r"""Cross-entropy of the observed item against negatives shared by all users of a batch,
-    known as sampled softmax or SSM (`"On the Effectiveness of Sampled Softmax Loss for Item
-    Recommendation" <https://arxiv.org/abs/2201.02327>`_).
+    r"""Cross-entropy of the observed item against negatives, known as sampled softmax or SSM
+    (`"On the Effectiveness of Sampled Softmax Loss for Item Recommendation"
+    <https://arxiv.org/abs/2201.02327>`_).
 
     .. math::
         \mathcal{L} = -\frac{1}{B} \sum_{b=1}^{B} \log \frac{\exp(s_{u_b i_b} / \tau)}
-        {\exp(s_{u_b i_b} / \tau) + \sum_{j \in N \setminus i_b} \exp(s_{u_b j} / \tau)}
+        {\exp(s_{u_b i_b} / \tau) + \sum_{j \in N_b \setminus i_b} \exp(s_{u_b j} / \tau)}
 
-    The set N holds the batch's first negative items, each sampled uniformly from those that its
-    own user has not interacted with; other users of the batch may have. With
-    :obj:`negatives="all"`, N holds all items, and scores of all items are kept in memory for
-    each triple.
+    ==========  =====================================================================
+    negatives   items in :math:`N_b`
+    ==========  =====================================================================
+    "shared"    the batch's first ``num_negatives`` negative items, for all its users.
+                Each was sampled uniformly from those that its own user has not
+                interacted with; other users of the batch may have
+    "own"       the ``num_negatives`` that were sampled for the pair's own user
+    "batch"     the observed items of the batch; popular items occur more often
+    "all"       all items
+    ==========  =====================================================================
+
+    With ``log_q``, :math:`\log q_j` is subtracted from each logit, where q is the relative
+    frequency of an item among the training pairs, to correct for the popularity of in-batch
+    negatives (`"Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+    Recommendations" <https://doi.org/10.1145/3298689.3346996>`_). Negatives that are sampled
+    uniformly need no correction.
 
     Args:
         temperature: :math:`\tau`.
         cosine: Whether scores are cosines, as usual with this loss.
-        negatives: :obj:`"sampled"` or :obj:`"all"`.
-        num_negatives: Maximum size of N if it is sampled.
+        negatives: :obj:`"shared"`, :obj:`"own"`, :obj:`"batch"` or :obj:`"all"`.
+        num_negatives: Number of shared negatives at most, or of own negatives, which must be
+            that of the sampler.
+        log_q: Whether to correct for the popularity of in-batch negatives.
+        item_counts: Number of training pairs of each item [I], for ``log_q``.
+            :meth:`from_data` takes them from the data.
     """
 
     name = "softmax"
@@ -98,25 +126,78 @@ class SoftmaxLoss(RankingLoss):
         self,
         temperature: Positive = 0.15,
         cosine: bool = True,
-        negatives: Literal["sampled", "all"] = "sampled",
+        negatives: Literal["shared", "own", "batch", "all"] = "shared",
         num_negatives: Count = 1024,
+        log_q: bool = False,
+        item_counts: OptTensor = None,
     ) -> None:
         super().__init__(cosine)
         self.temperature, self.negatives = temperature, negatives
         self.num_negatives = num_negatives
+        self.log_q: Tensor | None
+        log_probability = None
+        if log_q:
+            if negatives != "batch":
+                raise InputError(
+                    f"SoftmaxLoss.log_q: corrects in-batch negatives, not '{negatives}'; "
+                    "expected negatives='batch'"
+                )
+            if item_counts is None:
+                raise InputError("SoftmaxLoss.log_q: has no 'item_counts'; expected those of I")
+            log_probability = (item_counts.clamp(min=1) / item_counts.sum()).log()
+        self.register_buffer("log_q", log_probability, persistent=False)
+
+    @classmethod
+    def from_data(cls, data: HeteroData, **options: Any) -> "SoftmaxLoss":
+        if options.get("log_q"):
+            item = data[INTERACTS].edge_index[1]
+            options["item_counts"] = item.bincount(minlength=data[ITEM].num_nodes)
+        return cls(**options)
+
+    @property
+    def whole_graph(self) -> bool:
+        return self.negatives == "all" or self.log_q is not None
 
     def forward(self, user: Tensor, item: Tensor, batch: Batch) -> Tensor:
         check_shapes("SoftmaxLoss", user=(user, ("U", "C")), item=(item, ("I", "C")))
+        if self.negatives == "own":
+            return self._own(user, item, batch)
+        positive = self._rows(item, batch.pos_item)
+        positive_bias = None
+        if self.negatives == "batch":
+            candidate, ids = positive, batch.pos_item
+            if self.log_q is not None:
+                check_shapes("SoftmaxLoss", item_counts=(self.log_q, (item.size(0),)))
+                positive_bias = -self.log_q[ids]
+        elif self.negatives == "all":
+            candidate, ids = self._rows(item), torch.arange(item.size(0), device=item.device)
+        else:
+            ids = batch.neg_item[: self.num_negatives]
+            candidate = self._rows(item, ids)
         anchor = self._rows(user, batch.user)
-        if self.negatives == "all":
-            scores = anchor @ self._rows(item).t() / self.temperature
-            return F.cross_entropy(scores, batch.pos_item)
-        chosen = batch.neg_item[: self.num_negatives]
-        scores = anchor @ self._rows(item, chosen).t() / self.temperature
-        scores = scores.masked_fill(chosen == batch.pos_item.unsqueeze(1), -torch.inf)
-        positive = (anchor * self._rows(item, batch.pos_item)).sum(dim=1) / self.temperature
-        logits = torch.cat([positive.unsqueeze(1), scores], dim=1)
-        return (logits.logsumexp(dim=1) - positive).mean()
+        return softmax_loss(
+            anchor,
+            positive,
+            candidate,
+            batch.pos_item,
+            ids,
+            self.temperature,
+            positive_bias,
+            positive_bias,
+        )
+
+    def _own(self, user: Tensor, item: Tensor, batch: Batch) -> Tensor:
+        count = self.num_negatives
+        if batch.user.size(0) % count:
+            raise InputError(
+                f"SoftmaxLoss.num_negatives: is {count}, but the batch has "
+                f"{batch.user.size(0)} triples; expected the sampler's 'num_negatives'"
+            )
+        anchor = self._rows(user, batch.user[::count]).unsqueeze(1)
+        positive = self._rows(item, batch.pos_item[::count]).unsqueeze(1)
+        negative = self._rows(item, batch.neg_item).unflatten(0, (-1, count))
+        logits = (anchor * torch.cat([positive, negative], dim=1)).sum(dim=2) / self.temperature
+        return (logits.logsumexp(dim=1) - logits[:, 0]).mean()
 
     def _rows(self, x: Tensor, rows: OptTensor = None) -> Tensor:
         """Rows of x, normalised for cosines. This is faster than normalising all of x."""

@@ -68,7 +68,10 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
                 f"ranking: {config.model} has no ranking loss; expected no section 'ranking'"
             )
         options = dict(config.ranking)
-        model.ranking = LOSSES[options.pop("loss")](**options)
+        loss = LOSSES[options.pop("loss")]
+        if options.get("negatives") == "own":
+            options["num_negatives"] = config.train.num_negatives
+        model.ranking = loss.from_data(data, **options)
     return model
 
 

@@ -115,6 +115,11 @@ def _check_ranking(section: Any) -> dict[str, Any]:
     loss = options.pop("loss", None)
     if not isinstance(loss, str) or loss not in LOSSES:
         raise InputError(f"ranking.loss: is {shown(loss)}; expected one of {names}")
+    if options.get("negatives") == "own" and "num_negatives" in options:
+        raise InputError(
+            "ranking.num_negatives: is set beside negatives 'own'; expected train.num_negatives, "
+            "the number that is sampled for each pair"
+        )
     return {"loss": loss, **check_options(LOSSES[loss], options, "ranking")}
 
 

@@ -1,11 +1,15 @@
 """Settings and results of training."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mentor_pyg.errors import InputError, shown
 from mentor_pyg.evaluation.metrics import metric_names
 from mentor_pyg.options import Count, Lengths, NonNegative, Positive, Seed, checked
+
+STEPS = 64
+"""Steps per epoch that an automatic batch size aims at."""
 
 SEEDS = range(2**32)
 """Seeds that NumPy's generators accept."""
@@ -21,8 +25,8 @@ class TrainConfig:
 
     Attributes:
         epochs: Maximum number of epochs.
-        batch_size: Number of training pairs B per batch.
-        lr: Learning rate.
+        batch_size: Number of training pairs B per batch, or :obj:`"auto"`: see :meth:`sized`.
+        lr: Learning rate, or :obj:`"auto"`.
         eval_every: Epochs between validations.
         patience: Early stopping after this number of validations without improvement.
         monitor: Validation metric for model selection.
@@ -45,8 +49,8 @@ class TrainConfig:
     """
 
     epochs: Count = 1000
-    batch_size: Count = 2048
-    lr: Positive = 1e-4
+    batch_size: Count | Literal["auto"] = 2048
+    lr: Positive | Literal["auto"] = 1e-4
     eval_every: Count = 1
     patience: Count = 20
     monitor: str = "recall@20"
@@ -69,6 +73,24 @@ class TrainConfig:
                 f"train.monitor: {shown(self.monitor)} isn't measured; "
                 f"expected one of {', '.join(measured)}"
             )
+
+    def sized(self, num_pairs: int) -> "TrainConfig":
+        r"""Replaces :obj:`"auto"` by values for a number of training pairs E:
+
+        .. math::
+            B = 2^{\mathrm{round}(\log_2 (E / 64))}, \quad 256 \le B \le 4096; \qquad
+            \mathrm{lr} = 10^{-3} \sqrt{B / 1024}
+
+        so that an epoch has about 64 steps, and the learning rate follows the batch size. The
+        constants were chosen on the validation splits of several datasets; see the page on
+        presets.
+        """
+        size, lr = self.batch_size, self.lr
+        if size == "auto":
+            size = 2 ** min(12, max(8, round(math.log2(max(1, num_pairs) / STEPS))))
+        if lr == "auto":
+            lr = 1e-3 * math.sqrt(size / 1024)
+        return replace(self, batch_size=size, lr=lr)
 
 
 @dataclass

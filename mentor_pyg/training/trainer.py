@@ -34,6 +34,7 @@ from mentor_pyg.training.optimization import (
 from mentor_pyg.training.randomness import RandomStream, derived_seed
 from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.training.state import check_state
+from mentor_pyg.typing import INTERACTS
 
 
 @checked
@@ -55,10 +56,10 @@ class Trainer:
         progress: bool = True,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        self.model, self.data, self.config = model, data, config or TrainConfig()
-        config = self.config
+        self.model, self.data, config = model, data, config or TrainConfig()
         self.evaluator = Evaluator(data, "val", config.ks)
         check_graph(data)
+        self.config = config = config.sized(data[INTERACTS].edge_index.size(1))
         self.device = _device(model)
         if reset and isinstance(optimizer, Optimizer) and optimizer.state:
             raise InputError(
@@ -102,6 +103,7 @@ class Trainer:
     def _bpr_sampler(self) -> BPRSampler:
         config = self.config
         generator = torch.Generator(self.device).manual_seed(derived_seed(config.seed, 1))
+        assert config.batch_size != "auto"
         return BPRSampler(self.data, config.batch_size, generator, config.num_negatives)
 
     @property

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from mentor_pyg import InputError, Recommender, TrainConfig, evaluate, fit
 from mentor_pyg.evaluation import Evaluator, encode
-from mentor_pyg.nn import BPRLoss, DirectAULoss, SoftmaxLoss, models
+from mentor_pyg.nn import BPRLoss, DirectAULoss, SoftmaxLoss, models, softmax
 from mentor_pyg.nn.ranking import LOSSES
 from mentor_pyg.runs.build import build_model
 from mentor_pyg.runs.config import load_config
@@ -31,6 +31,13 @@ def scores(user, item, cosine):
     return F.normalize(user) @ F.normalize(item).t() if cosine else user @ item.t()
 
 
+def check_with_gradients(loss, expected, *parts):
+    torch.testing.assert_close(loss, expected)
+    ours, theirs = (torch.autograd.grad(x, parts, retain_graph=True) for x in (loss, expected))
+    for a, b in zip(ours, theirs):
+        torch.testing.assert_close(a, b)
+
+
 @pytest.mark.parametrize("cosine", [False, True])
 @pytest.mark.parametrize("negatives", [4, 12, 1000])
 def test_softmax_equals_a_loop_over_triples(parts, cosine, negatives):
@@ -43,11 +50,7 @@ def test_softmax_equals_a_loop_over_triples(parts, cosine, negatives):
         logits = torch.stack([s[u, i] / 0.3, *others])
         expected = expected - logits.log_softmax(0)[0] / SIZE
     loss = SoftmaxLoss(0.3, cosine, num_negatives=negatives)(user, item, batch)
-    torch.testing.assert_close(loss, expected)
-    for ours, theirs in zip(
-        torch.autograd.grad(loss, (user, item)), torch.autograd.grad(expected, (user, item))
-    ):
-        torch.testing.assert_close(ours, theirs)
+    check_with_gradients(loss, expected, user, item)
 
 
 @pytest.mark.parametrize("cosine", [False, True])
@@ -55,7 +58,96 @@ def test_softmax_over_all_items_equals_the_dense_one(parts, cosine):
     user, item, batch = parts
     log = (scores(user, item, cosine) / 0.3).log_softmax(dim=1)
     expected = -log[batch.user, batch.pos_item].mean()
-    torch.testing.assert_close(SoftmaxLoss(0.3, cosine, "all")(user, item, batch), expected)
+    loss = SoftmaxLoss(0.3, cosine, "all")(user, item, batch)
+    check_with_gradients(loss, expected, user, item)
+
+
+@pytest.mark.parametrize("log_q", [False, True])
+def test_softmax_over_the_batch_equals_a_loop(parts, log_q):
+    user, item, batch = parts
+    counts = torch.arange(ITEMS)  # the first item has no pair
+    bias = -(counts.clamp(min=1) / counts.sum()).log() if log_q else torch.zeros(ITEMS)
+    s = scores(user, item, True) / 0.3 + bias
+    expected = 0.0
+    for u, i in zip(batch.user.tolist(), batch.pos_item.tolist()):
+        others = [s[u, j] for j in batch.pos_item.tolist() if j != i]
+        expected = expected - torch.stack([s[u, i], *others]).log_softmax(0)[0] / SIZE
+    loss = SoftmaxLoss(0.3, negatives="batch", log_q=log_q, item_counts=counts)
+    check_with_gradients(loss(user, item, batch), expected, user, item)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_softmax_over_own_negatives_equals_a_loop(parts, cosine):
+    user, item, batch = parts
+    pairs = (x[::3].repeat_interleave(3) for x in batch[:2])
+    batch = Batch(*pairs, batch.neg_item)
+    s, expected = scores(user, item, cosine) / 0.3, 0.0
+    for n in range(0, SIZE, 3):
+        u, i = int(batch.user[n]), int(batch.pos_item[n])
+        row = s[u, [i, *batch.neg_item[n : n + 3].tolist()]]
+        expected = expected - row.log_softmax(0)[0] / (SIZE / 3)
+    loss = SoftmaxLoss(0.3, cosine, "own", num_negatives=3)
+    check_with_gradients(loss(user, item, batch), expected, user, item)
+    loss.num_negatives = 5
+    with pytest.raises(InputError, match=r"is 5, but the batch has 12 triples; expected the samp"):
+        loss(user, item, batch)
+
+
+def test_blocks_of_the_softmax_equal_the_whole(parts, monkeypatch):
+    user, item, batch = parts
+    whole = SoftmaxLoss(0.02, negatives="all")(user, item, batch)
+    grads = torch.autograd.grad(whole, (user, item))
+    monkeypatch.setattr(softmax, "block_rows", lambda *_: 5)
+    blocks = SoftmaxLoss(0.02, negatives="all")(user, item, batch)
+    torch.testing.assert_close(blocks, whole)
+    for ours, theirs in zip(torch.autograd.grad(blocks, (user, item)), grads):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_softmax_of_huge_and_of_certain_scores_is_finite():
+    user = torch.tensor([[1e4], [-1e4]], requires_grad=True)
+    item = torch.tensor([[1.0], [-1.0], [0.0]])
+    batch = Batch(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([1, 2]))
+    loss = SoftmaxLoss(0.1, cosine=False)(user, item, batch)
+    torch.testing.assert_close(loss, torch.tensor(1e5))  # (0 + 2e5) / 2
+    loss.backward()
+    torch.testing.assert_close(user.grad, torch.tensor([[0.0], [-10.0]]))
+
+
+def test_softmax_compiles_without_a_break(parts):
+    user, item, batch = parts
+    loss = SoftmaxLoss(0.3)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    check_with_gradients(compiled(user, item, batch), loss(user, item, batch), user, item)
+
+
+def test_losses_that_need_all_items_refuse_a_sampled_part(tiny):
+    data = add_graphs(tiny)
+    model = models.LightGCN.from_data(data)
+    users = torch.arange(3)
+    part = data.subgraph({"user": users})
+    part["user"].n_id = users
+    part["item"].n_id = torch.arange(data["item"].num_nodes)
+    batch = Batch(users, users, users + 1)
+    for refused in (
+        SoftmaxLoss(negatives="all"),
+        SoftmaxLoss.from_data(data, negatives="batch", log_q=True),
+    ):
+        model.ranking = refused
+        with pytest.raises(InputError, match="SoftmaxLoss needs all users and items at once"):
+            model.losses(part, batch)
+    model.ranking = SoftmaxLoss()
+    assert model.losses(part, batch)["softmax"] > 0
+
+
+def test_item_counts_come_from_the_data(tiny):
+    data = add_graphs(tiny)
+    loss = SoftmaxLoss.from_data(data, negatives="batch", log_q=True)
+    counts = torch.zeros(data["item"].num_nodes)
+    for item in data["user", "interacts", "item"].edge_index[1].tolist():
+        counts[item] += 1
+    torch.testing.assert_close(loss.log_q, (counts.clamp(min=1) / counts.sum()).log())
+    assert not loss.state_dict()
 
 
 @pytest.mark.parametrize("cosine", [False, True])
@@ -101,7 +193,9 @@ def test_half_precision_is_summed_in_float32(parts, dtype, loss):
     ("make", "message"),
     [
         (lambda: SoftmaxLoss(0.0), "temperature: is 0.0; expected more than 0"),
-        (lambda: SoftmaxLoss(negatives="own"), "negatives: is 'own'; expected one of 'sampled'"),
+        (lambda: SoftmaxLoss(negatives="full"), "negatives: is 'full'; expected one of 'shared'"),
+        (lambda: SoftmaxLoss(log_q=True), "log_q: corrects in-batch negatives, not 'shared'"),
+        (lambda: SoftmaxLoss(negatives="batch", log_q=True), "log_q: has no 'item_counts'"),
         (lambda: SoftmaxLoss(num_negatives=0), "num_negatives: is 0; expected"),
         (lambda: BPRLoss(scale=-1.0), "scale: is -1.0; expected"),
         (lambda: DirectAULoss(math.nan), "uniformity: is nan; expected"),
@@ -152,6 +246,11 @@ def test_a_preset_chooses_the_loss(tiny):
     loss = build_model(config, data).ranking
     assert isinstance(loss, SoftmaxLoss)
     assert (loss.temperature, loss.cosine, loss.num_negatives) == (0.3, False, 1024)
+    own = ["ranking={loss: softmax, negatives: own}", "train.num_negatives=8"]
+    assert build_model(load_config("lightgcn", own), data).ranking.num_negatives == 8
+    corrected = ["ranking={loss: softmax, negatives: batch, log_q: true}"]
+    loss = build_model(load_config("lightgcn", corrected), data).ranking
+    assert loss.log_q.shape == (data["item"].num_nodes,)
     again = load_config("lightgcn", ["ranking.loss=directau"])
     assert isinstance(build_model(again, data).ranking, LOSSES["directau"])
     assert isinstance(build_model(load_config("lightgcn"), data).ranking, BPRLoss)
@@ -165,6 +264,7 @@ def test_a_preset_chooses_the_loss(tiny):
         ("ranking={temperature: 0.1}", "ranking.loss: is None; expected one of bpr"),
         ("ranking={loss: bpr, temperature: 0.1}", "ranking.temperature: unknown option; expected"),
         ("ranking={loss: softmax, temperature: 0}", "ranking.temperature: is 0; expected"),
+        ("ranking={loss: softmax, negatives: own, num_negatives: 4}", "expected train.num_negat"),
     ],
 )
 def test_a_wrong_section_is_refused(change, message):

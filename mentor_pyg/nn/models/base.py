@@ -186,9 +186,11 @@ class BaseRecommender(torch.nn.Module):
         Raises:
             InputError: If the data has none, or is sampled and the model needs the whole graph.
         """
-        if self.whole_graph and inputs.is_sampled(data):
-            raise InputError(
-                f"{type(self).__name__} needs all users and items at once; "
-                "expected the whole graph, not a sampled part"
-            )
+        ranking = self.ranking if self.training else None
+        for part in (self, ranking):
+            if part is not None and part.whole_graph and inputs.is_sampled(data):
+                raise InputError(
+                    f"{type(part).__name__} needs all users and items at once; "
+                    "expected the whole graph, not a sampled part"
+                )
         return inputs.interactions(data)

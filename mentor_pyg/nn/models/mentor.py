@@ -10,7 +10,14 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from mentor_pyg.nn.conv import NoisyLightGCNConv
-from mentor_pyg.nn.encoder import ModalityEncoder, Pair, modality_encoders, select_pair
+from mentor_pyg.nn.embedding import UserItemEmbedding
+from mentor_pyg.nn.encoder import (
+    ModalityEncoder,
+    Pair,
+    Propagation,
+    modality_encoders,
+    select_pair,
+)
 from mentor_pyg.nn.loss import sum_of_squares
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
@@ -51,6 +58,9 @@ class MENTOR(BaseRecommender):
             :obj:`"merged"`, one graph for all representations.
         fusion: :obj:`"global"`, one weight per modality, or :obj:`"user"`, one per modality
             and user.
+        id_weight: Factor of the scores of free user and item vectors, which are joined to the
+            fused embeddings; 0 for none, as in the paper. They are propagated as in LightGCN,
+            and over the item graph if it is :obj:`"merged"`.
         missing_items: Initial embedding of items without content, :obj:`"zero"` or
             :obj:`"free"`; see :class:`~mentor_pyg.nn.ModalityEncoder`.
         align_weight: :math:`\lambda_{align}`.
@@ -91,6 +101,7 @@ class MENTOR(BaseRecommender):
         num_item_layers: NonNegativeInt = 1,
         item_graph: Literal["modality", "merged"] = "modality",
         fusion: Literal["global", "user"] = "global",
+        id_weight: NonNegative = 0.0,
         missing_items: Literal["zero", "free"] = "zero",
         align_weight: NonNegative = 0.1,
         align_levels: Levels = (1, 2, 3, 4),
@@ -137,6 +148,11 @@ class MENTOR(BaseRecommender):
             self.views = ModuleList(
                 modality_encoders(*content_sizes, free_items, conv=conv, **hops) for _ in range(2)
             )
+        self.free = self.free_hops = None
+        if id_weight > 0:
+            self.free = UserItemEmbedding(num_users, num_items, hidden_channels)
+            self.free_hops = Propagation(num_layers, readout="mean")
+        self.id_weight = id_weight
         self.alignment = self.id_encoder = self.masking = self.contrast = None
         if align_weight > 0 and align_levels:
             self.alignment = Alignment(align_levels)
@@ -156,9 +172,10 @@ class MENTOR(BaseRecommender):
             torch.nn.init.xavier_uniform_(self.id_item)
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
-        """Fused embeddings of users [U, |M| D] and items [I, |M| D]."""
+        """Fused embeddings of users and items [U, |M| D] and [I, |M| D]; with free vectors,
+        [U, (|M| + 1) D] and [I, (|M| + 1) D]."""
         parts = {m: encoding.out for m, encoding in self._propagate(data).items()}
-        return self.encoder.fuse(self._enhance(parts, data), nodes(data))
+        return self._join(self.encoder.fuse(self._enhance(parts, data), nodes(data)), data)
 
     def modality_embeddings(self, data: HeteroData) -> dict[str, Pair]:
         """Embeddings of users [U, D] and items [I, D] by modality, before fusion."""
@@ -176,7 +193,20 @@ class MENTOR(BaseRecommender):
         if self.contrast is not None:
             terms["contrast"] = self.contrast_weight, lambda: self._contrast(data, encodings, batch)
         terms["reg"] = self.reg_weight, lambda: self._regularization(data, batch)
+        user, item = self._join((user, item), data)
         return self.objective(user, item, batch, **terms)
+
+    def _join(self, fused: Pair, data: HeteroData) -> Pair:
+        """Appends the free vectors, after their propagation."""
+        if self.free is None:
+            return fused
+        assert self.free_hops is not None
+        free = self.free_hops(*self.free(nodes(data)), self.interactions(data))
+        if self.item_graph == "merged":
+            free = self._enhance({"id": free}, data)["id"]
+        factor = math.sqrt(self.id_weight)
+        user, item = (torch.cat([x, factor * y], dim=1) for x, y in zip(fused, free))
+        return user, item
 
     def _propagate(self, data: HeteroData) -> dict[str, Encoding]:
         x, mask = content(data, self.encoder.modalities)

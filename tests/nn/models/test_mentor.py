@@ -11,7 +11,7 @@ from mentor_pyg.nn import info_nce
 from mentor_pyg.nn.models import MENTOR
 from mentor_pyg.training.sampler import BPRSampler
 from mentor_pyg.transforms import ItemKNN, LightGCNNorm
-from mentor_pyg.typing import INTERACTS, ITEM, similar
+from mentor_pyg.typing import INTERACTS, ITEM, SIMILAR, similar
 
 OFF = {"align_weight": 0.0, "mask_weight": 0.0, "contrast_weight": 0.0, "reg_weight": 0.0}
 
@@ -141,6 +141,7 @@ def test_no_parameters_for_what_is_switched_off(data):
         {"num_item_layers": 2},
         {"num_layers": 1},
         {"align_levels": (2, 4)},
+        {"id_weight": 0.5},
     ],
     ids=str,
 )
@@ -180,6 +181,21 @@ def test_merged_item_graph(tiny):
     merge = {"visual": 0.3, "textual": 0.7}
     data = LightGCNNorm()(ItemKNN(k=5, merge=merge, cache=False)(tiny))
     assert MENTOR.from_data(data, item_graph="merged")(data)[1].shape == (40, 128)
+
+
+@pytest.mark.parametrize("item_graph", ["modality", "merged"])
+def test_free_vectors_equal_the_dense_formula(tiny, item_graph):
+    merge = {"visual": 0.3, "textual": 0.7} if item_graph == "merged" else None
+    data = LightGCNNorm()(ItemKNN(k=5, merge=merge, cache=False)(tiny))
+    model = MENTOR.from_data(data, item_graph=item_graph, id_weight=4.0)
+    layers = dense_layers(*model.free(), 2 * [dense_graph(data[INTERACTS].edge_index)])
+    user, item = (sum(side) / 3 for side in zip(*layers))
+    if merge:
+        item = item + data[SIMILAR].adjacency @ item
+    plain = MENTOR.from_data(data, item_graph=item_graph)
+    plain.load_state_dict(model.state_dict(), strict=False)
+    for joined, fused, free in zip(encode(model, data), encode(plain, data), (user, item)):
+        torch.testing.assert_close(joined, torch.cat([fused, 2 * free], dim=1))
 
 
 def test_no_hops_need_no_item_graph(tiny):
