@@ -1,7 +1,7 @@
 """Hides a share of the items, and of the users, from training altogether, adds them to the
 trained model by their features, or by their items, and measures how well they are ranked.
 
-python benchmarks/cold_start.py --data data/tiktok --preset tiktok --epochs 15
+python benchmarks/cold_start.py --data data/tiktok --preset default --epochs 15
 
 New items are embedded from their features alone (Recommender.add_items) and ranked for
 all trained users among all items, old and new. They are halved at random: whatever is

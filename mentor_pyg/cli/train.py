@@ -13,7 +13,7 @@ from mentor_pyg.cli import Output, check_not_empty
 from mentor_pyg.cli.arguments.train import DEFAULT_DATA
 from mentor_pyg.datasets.source import SYNTHETIC, Source, open_source
 from mentor_pyg.errors import InputError
-from mentor_pyg.runs.config import RunConfig, load_config, preset_names
+from mentor_pyg.runs.config import RunConfig, load_config
 from mentor_pyg.runs.files import check_no_run, read_last, read_weights
 from mentor_pyg.runs.run import run_summary, train
 from mentor_pyg.training.tensorboard import TensorBoard
@@ -62,7 +62,7 @@ def _open_default() -> Source:
 
 
 def _configure(args: argparse.Namespace, source: Source) -> RunConfig:
-    preset = args.preset or (source.name if source.name in preset_names() else "baby")
+    preset = args.preset or (source.name if source.origin == SYNTHETIC else "default")
     given: dict[str, Any] = {
         name: getattr(args, name) for name in ("epochs", "seed", "precision", "compile")
     }

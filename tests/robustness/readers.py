@@ -195,7 +195,7 @@ def read_preset(folder: Path) -> None:
 )
 def read_set(folder: Path) -> None:
     change = os.fsdecode((folder / "set").read_bytes())  # as arguments of a program are
-    load_config("baby", [change]).to_yaml()
+    load_config("default", [change]).to_yaml()
 
 
 @_reader(lambda: [{"plan.yaml": PLAN}, {"plan.yaml": SEARCHED}], share=0.3)
