@@ -12,7 +12,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 PY  := $(VENV)/bin/python
 EXTENSIONS := torch-scatter torch-sparse torch-cluster
 
-.PHONY: help install dev ext train test coverage test-lowest bench docs lint format clean
+.PHONY: help install dev ext train test coverage test-lowest bench results docs lint format clean
 
 help:
 	@echo "make train   install, then train MENTOR (DATA=folder, ARGS='--epochs 50 ...';"
@@ -21,6 +21,7 @@ help:
 	@echo "make coverage  the same, and fail if they leave out more than 3 % of the lines"
 	@echo "make test-lowest  run the core of the tests without extras, on the lowest versions allowed"
 	@echo "make bench   install, then run the benchmarks at Baby's size (three minutes)"
+	@echo "make results train all that the documents report (hours; DATA=folder of the datasets)"
 	@echo "make docs    install, then build the site in build/site"
 	@echo "make lint    check style, format, types and the Pythons that the code runs on"
 	@echo "make format  format the code"
@@ -74,6 +75,11 @@ $(LOWEST)/.installed: pyproject.toml
 bench: dev
 	$(PIP) install -q -e '.[bench]'
 	$(PY) -m pytest benchmarks --quick $(ARGS)
+
+# Hours; goes on where it stopped. Figures of the documents are those of its records.
+results: dev
+	OMP_NUM_THREADS=1 $(PY) benchmarks/accuracy.py $(if $(DATA),--data $(DATA)) $(ARGS)
+	$(PY) benchmarks/tables.py
 
 docs: dev
 	$(VENV)/bin/mkdocs build

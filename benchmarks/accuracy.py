@@ -32,8 +32,11 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "docs" / "results"
 
 PLANS = {
+    "same_loss": ["tiktok", "instruments", "baby", "sports"],
+    "mentor_parts": ["tiktok", "instruments"],
     "tiktok": ["tiktok"],
     "instruments": ["instruments"],
+    "no_content": ["baby", "sports"],
     "mentor_ablation": ["tiktok"],
     "mmssl_ablation": ["tiktok"],
 }

@@ -363,7 +363,13 @@ CASES = [
         args=setting("content.modalities=[]"),
     ),
     # Presets:
-    case("unknown preset", nothing, "preset 'papers'", "bm3, clcrec, default", args=("--preset", "papers")),
+    case(
+        "unknown preset",
+        nothing,
+        "preset 'papers'",
+        "bm3, clcrec, default",
+        args=("--preset", "papers"),
+    ),
     case("preset not there", nothing, "mine.yaml: not found", "a preset in YAML", args=MINE),
     case("broken preset", preset("a: [1"), "mine.yaml: isn't YAML", "a mapping", args=MINE),
     case("broken date", preset("a: 2001-99-99"), "mine.yaml: isn't YAML", args=MINE),

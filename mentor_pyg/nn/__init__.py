@@ -18,7 +18,7 @@ from .hypergraph import (
     item_hypergraph_hops,
     user_hypergraph_hops,
 )
-from .initialization import draw_weight, reset_linear
+from .initialization import draw_weight, reset_linear, spectral_embedding
 from .latent_graph import LatentGraph
 from .loss import (
     Moments,
@@ -42,6 +42,7 @@ from .pruning import EdgeDropout, MaskedGraph, PrunedGraph
 from .ranking import BPRLoss, DirectAULoss, RankingLoss, SoftmaxLoss
 from .self_supervision import Alignment, FeatureMasking, GraphContrast, ModalityContrast
 from .semantics import user_semantics
+from .softmax import softmax_loss
 from .spectrum import SpectrumFusion
 
 __all__ = [
@@ -102,6 +103,8 @@ __all__ = [
     "reset_linear",
     "sample_edges",
     "score_triples",
+    "softmax_loss",
+    "spectral_embedding",
     "sum_of_squares",
     "triple_norm",
     "user_hypergraph_hops",

@@ -75,6 +75,7 @@ class Trainer:
         if reset:
             with self.stream:
                 model.reset_parameters()
+                model.initialize(data)
         self.sampler = sampler if sampler is not None else self._bpr_sampler()
         check_sampler(self.sampler, self.epochs)
         autocast = torch.autocast(

@@ -4,7 +4,15 @@ from torch.nn import Linear
 
 from mentor_pyg import InputError
 from mentor_pyg.datasets import SyntheticDataset
-from mentor_pyg.nn import ContentProjection, ModalityProjections, draw_weight, models, reset_linear
+from mentor_pyg.nn import (
+    ContentProjection,
+    ModalityProjections,
+    draw_weight,
+    models,
+    reset_linear,
+    spectral_embedding,
+    user_item_adjacency,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +73,24 @@ def test_no_linear_map_starts_without_a_bias(name):
     for key, module in model.named_modules():
         if isinstance(module, Linear) and module.bias is not None:
             assert module.bias.ne(0).all(), key
+
+
+def test_spectral_embeddings_give_the_best_approximation():
+    torch.manual_seed(0)
+    edge_index = (torch.rand(30, 20) < 0.2).nonzero().t()
+    adj = user_item_adjacency(edge_index, 30, 20)
+    dense = adj @ torch.eye(20)
+    left, values, right = torch.linalg.svd(dense, full_matrices=False)
+    user, item = spectral_embedding(adj, 4, num_iterations=30)
+    best = (left[:, :4] * values[:4]) @ right[:4]
+    torch.testing.assert_close(user @ item.t(), best, rtol=1e-3, atol=1e-4)
+    for x in (user, item):
+        torch.testing.assert_close(x.t() @ x, values[:4].diag(), rtol=1e-3, atol=1e-4)
+
+
+def test_spectral_embeddings_beyond_the_size_of_the_matrix_are_zero():
+    adj = user_item_adjacency(torch.tensor([[0, 1, 2, 2], [0, 1, 0, 1]]), 3, 2)
+    user, item = spectral_embedding(adj, 6)
+    assert (user.shape, item.shape) == ((3, 6), (2, 6))
+    assert not user[:, 2:].any()
+    torch.testing.assert_close(user @ item.t(), adj @ torch.eye(2))

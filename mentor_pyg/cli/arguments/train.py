@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         type=expanded,
-        help=f"a YAML file, or one of {', '.join(PRESETS.names())} (default: default; synthetic-baby for synthetic data)",
+        help=f"a YAML file, or one of {', '.join(PRESETS.names())} (default: default; "
+        "synthetic-baby for synthetic data)",
     )
     parser.add_argument("--epochs", type=int, help="epochs at most")
     parser.add_argument("--seed", type=int, help="seed of everything random")

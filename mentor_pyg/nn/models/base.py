@@ -92,6 +92,10 @@ class BaseRecommender(torch.nn.Module):
         for child in self.children():
             reset(child)
 
+    def initialize(self, data: HeteroData) -> None:
+        """Called once before training, after :meth:`reset_parameters`, to initialise
+        parameters from the data. By default there is nothing to do."""
+
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Embeddings of all users [U, C] and all items [I, C]; the width C is up to the model.
         They may be sparse (COO), those of items only if those of users are."""

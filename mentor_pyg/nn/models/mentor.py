@@ -18,6 +18,7 @@ from mentor_pyg.nn.encoder import (
     modality_encoders,
     select_pair,
 )
+from mentor_pyg.nn.initialization import spectral_embedding
 from mentor_pyg.nn.loss import sum_of_squares
 from mentor_pyg.nn.models.base import BaseRecommender
 from mentor_pyg.nn.models.inputs import content, item_adjacency, nodes
@@ -61,6 +62,9 @@ class MENTOR(BaseRecommender):
         id_weight: Factor of the scores of free user and item vectors, which are joined to the
             fused embeddings; 0 for none, as in the paper. They are propagated as in LightGCN,
             and over the item graph if it is :obj:`"merged"`.
+        id_init: Initial values of these vectors: :obj:`"random"`, or :obj:`"spectral"`, the
+            singular vectors of the interactions (:func:`~mentor_pyg.nn.spectral_embedding`)
+            at the scale of random values, with which training needs fewer epochs.
         missing_items: Initial embedding of items without content, :obj:`"zero"` or
             :obj:`"free"`; see :class:`~mentor_pyg.nn.ModalityEncoder`.
         align_weight: :math:`\lambda_{align}`.
@@ -102,6 +106,7 @@ class MENTOR(BaseRecommender):
         item_graph: Literal["modality", "merged"] = "modality",
         fusion: Literal["global", "user"] = "global",
         id_weight: NonNegative = 0.0,
+        id_init: Literal["random", "spectral"] = "random",
         missing_items: Literal["zero", "free"] = "zero",
         align_weight: NonNegative = 0.1,
         align_levels: Levels = (1, 2, 3, 4),
@@ -152,7 +157,7 @@ class MENTOR(BaseRecommender):
         if id_weight > 0:
             self.free = UserItemEmbedding(num_users, num_items, hidden_channels)
             self.free_hops = Propagation(num_layers, readout="mean")
-        self.id_weight = id_weight
+        self.id_weight, self.id_init = id_weight, id_init
         self.alignment = self.id_encoder = self.masking = self.contrast = None
         if align_weight > 0 and align_levels:
             self.alignment = Alignment(align_levels)
@@ -170,6 +175,17 @@ class MENTOR(BaseRecommender):
         super().reset_parameters()
         if self.id_encoder is not None:
             torch.nn.init.xavier_uniform_(self.id_item)
+
+    def initialize(self, data: HeteroData) -> None:
+        """Sets the free vectors to the singular vectors, if that was chosen."""
+        if self.free is None or self.id_init == "random":
+            return
+        user, item = spectral_embedding(self.interactions(data), self.free.item.size(1))
+        with torch.no_grad():
+            scale = self.free.item.norm() / item.norm()
+            for table, x in ((self.free.user, user), (self.free.item, item)):
+                is_known = x.any(dim=0)  # columns beyond the size of the graph stay random
+                table.copy_(torch.where(is_known, scale * x, table))
 
     def forward(self, data: HeteroData) -> tuple[Tensor, Tensor]:
         """Fused embeddings of users and items [U, |M| D] and [I, |M| D]; with free vectors,

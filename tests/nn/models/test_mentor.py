@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from naive import dense_graph, dense_layers
 
+from mentor_pyg import TrainConfig, fit
 from mentor_pyg.datasets import SyntheticDataset
 from mentor_pyg.evaluation.metrics import encode
 from mentor_pyg.nn import info_nce
@@ -196,6 +197,24 @@ def test_free_vectors_equal_the_dense_formula(tiny, item_graph):
     plain.load_state_dict(model.state_dict(), strict=False)
     for joined, fused, free in zip(encode(model, data), encode(plain, data), (user, item)):
         torch.testing.assert_close(joined, torch.cat([fused, 2 * free], dim=1))
+
+
+def test_free_vectors_can_start_from_the_singular_vectors(tiny):
+    data = LightGCNNorm()(ItemKNN(k=5, cache=False)(tiny))
+    model = MENTOR.from_data(data, id_weight=1.0, id_init="spectral", hidden_channels=48)
+    norm, random = model.free.item.norm(), model.free.user.clone()
+    fit(model, data, TrainConfig(epochs=1, lr=1e-30), progress=False)
+    adj = data[INTERACTS].adjacency
+    dense = adj @ torch.eye(40)
+    user, item = model.free()
+    known = 40  # all items
+    rest = torch.cat([user[:, known:], item[:, known:]])
+    product = user[:, :known] @ item[:, :known].t()
+    factor = (product * dense).sum() / dense.square().sum()
+    torch.testing.assert_close(product, factor * dense, rtol=1e-3, atol=1e-4)
+    assert rest.any(dim=0).all()  # stays random
+    torch.testing.assert_close(item[:, :known].norm(), norm, rtol=0.05, atol=0)
+    assert not torch.equal(user, random)
 
 
 def test_no_hops_need_no_item_graph(tiny):
