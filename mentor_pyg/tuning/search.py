@@ -67,7 +67,7 @@ class Search:
 
 @checked
 def space_of(preset: str, changes: Sequence[str] = (), space: str | None = None) -> SearchSpace:
-    """The search space by its name or file, else that of the preset's model.
+    """The search space by its name or file, else that of the preset or of its model.
 
     Args:
         preset: As for :func:`~mentor_pyg.runs.config.load_config`.
@@ -79,7 +79,7 @@ def space_of(preset: str, changes: Sequence[str] = (), space: str | None = None)
     """
     if space is not None:
         return read_space(space)
-    name = load_config(preset, changes).model.lower()
-    if name not in space_names():
-        raise InputError(f"preset '{preset}' has no search space of its own; expected --space")
-    return read_space(name)
+    for name in (preset, load_config(preset, changes).model.lower()):
+        if name in space_names():
+            return read_space(name)
+    raise InputError(f"preset '{preset}' has no search space of its own; expected --space")

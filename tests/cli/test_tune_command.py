@@ -57,7 +57,12 @@ def test_a_grid_from_the_command_line(tune, capsys):
 def test_the_space_is_that_of_the_model(toy_folder, tmp_path, capsys):
     mine = tmp_path / "mine.yaml"
     mine.write_text("extends: bm3\n")
-    for preset, space in (("bm3", "bm3"), (str(mine), "bm3"), ("default", "mentor")):
+    for preset, space in (
+        ("bm3", "bm3"),
+        (str(mine), "bm3"),
+        ("paper", "mentor"),
+        ("default", "default"),
+    ):
         args = ["--preset", preset, "--epochs", "1", "--trials", "1", "--search-only"]
         out = ["--out", str(tmp_path / f"out-{Path(preset).stem}"), "--set", "graph.k=5"]
         assert main(["tune", "--data", str(toy_folder), *args, *out, "--json"]) == 0

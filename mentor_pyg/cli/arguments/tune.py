@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--space",
         type=expanded,
         help=f"a YAML file, or one of {', '.join(SPACES.names())} "
-        "(default: that of the preset's model)",
+        "(default: that of the preset or its model)",
     )
     parser.add_argument("--trials", type=int, help="trials in all (default: 30, or the whole grid)")
     parser.add_argument("--sampler", choices=get_args(Sampler), default="tpe", help="default: tpe")
