@@ -336,4 +336,5 @@ def test_metrics_of_the_usual_lengths(data, embeddings):
     names = {"recall", "ndcg", "precision", "map", "mrr", "hit_ratio", "coverage"}
     expected = {f"{name}@{k}" for name in names for k in (10, 20)}
     assert set(evaluate(Given(), data)) == set(metric_names((10, 20))) == expected
+    assert set(Evaluator(data, "val")(*embeddings)) == expected
     assert len(metric_names((10, 20))) == 14
