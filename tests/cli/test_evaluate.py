@@ -197,6 +197,7 @@ def test_equal_seeds_give_equal_output(trained, run):
         (["{a0}", "--seed", "-1"], ["seed: is -1; expected 0 to"]),
         (["{a0}", "--device", "abacus"], ["--device abacus"]),
         (["{a0}", "--out", "x.csv", "--per-user", "./x.csv"], ["is the same file as x.csv"]),
+        (["{a0}", "--out", "x.csv", "--safe-csv"], ["--safe-csv: there is no --per-user"]),
         (["{a0}", "--out", "."], [".: is a folder"]),
         (["{a0}", "--out", "/dev/null/x"], ["/dev/null: can't be written to"]),
     ],

@@ -137,6 +137,10 @@ def test_into_the_folder_in_which_the_shell_is(run, tmp_path, monkeypatch):
         ),
         (["raw", "--held-out", "0.7"], ["held_out: is 0.7"]),
         (["raw", "--items", "raw/ratings_Toys.csv"], ["--text-columns"]),
+        (
+            ["raw", "--items", "raw/ratings_Toys.csv", "--text-columns", "title,,about"],
+            ["--text-columns: is 'title,,about'; expected names with commas between them"],
+        ),
         (["raw", "--features", "x.npy"], ["--features: is 'x.npy'; expected STEM=FILE"]),
         (["raw", "--features", "a=x.npy"], ["x.npy", "--feature-ids"]),
         (["raw", "--image-folder", "empty"], ["both of modality"]),

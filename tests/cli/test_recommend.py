@@ -180,6 +180,7 @@ NEW = ["--user", "7", "--new-items", "arrivals"]
         (["--embeddings", "e", "--out", "x.csv"], None, "--out x.csv: there are no lists; expec"),
         (["--user", "99"], None, "user '99': unknown; expected one of 60 from 0 to 59"),
         (["--user", "7", "--out", "x.txt"], None, "x.txt: ends in '.txt'; expected one of .csv"),
+        (["--user", "7", "--safe-csv"], None, "--safe-csv: --out is None; expected a .csv file"),
         (["--user", "7", "--k", "0"], None, "k: is 0; expected 1 or more"),
         (
             ["--users", "none.txt"],

@@ -99,6 +99,31 @@ def test_results_beside_the_settings_of_another_run_are_refused(finished, compar
     assert "config.yaml: does not match metrics.json" in capsys.readouterr().err
 
 
+def test_seeds_of_the_command_replace_those_of_the_plan(finished, compare, tmp_path):
+    assert compare("--seeds", "3", "--no-tests") == 0
+    assert sorted(path.name for path in finished.parent.iterdir()) == ["seed-0", "seed-3"]
+    (model,) = json.loads((tmp_path / "out" / "toy.json").read_text())["models"].values()
+    assert [run["seed"] for run in model["runs"]] == [3]
+
+
+@pytest.mark.parametrize("content", ['{"models": []}', '{"a": 1}', "[1]"])
+def test_tables_that_no_comparison_wrote_are_kept(compare, tmp_path, capsys, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "toy.json").write_text(content)
+    assert compare() == 2
+    assert "toy.json: holds no models; expected results of a comparison" in capsys.readouterr().err
+    assert (tmp_path / "out" / "toy.json").read_text() == content
+
+
+def test_metrics_that_runs_lack_are_named(finished, compare, capsys):
+    path = finished / METRICS
+    metrics = json.loads(path.read_text())
+    del metrics["test"]["recall@20"]
+    path.write_text(json.dumps(metrics))
+    assert compare("--only-report", "--no-tests") == 2
+    assert "metrics.json: has no recall@20; expected one of " in capsys.readouterr().err
+
+
 def test_interrupted_runs_go_on_with_equal_settings_alone(finished, compare, capsys):
     (finished / METRICS).unlink()
     assert (finished / LAST).exists()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mentor_pyg.errors import InputError
-from mentor_pyg.plots import Grid, heat_map, read_grid
+from mentor_pyg.plots import Grid, heat_map, read_grid, sensitivity
 
 pytest.importorskip("matplotlib")
 
@@ -33,6 +33,18 @@ def test_cells_carry_their_numbers_and_the_best_is_framed():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("lr", "k")
     assert ax.get_title(loc="left") == "recall@20"
+
+
+def test_values_of_a_setting_are_evenly_spaced_with_their_deviations():
+    points = [(1e-4, 0.1), (1e-3, 0.3), (0.1, 0.2)]
+    (ax,) = sensitivity(points, [0.01, 0.0, 0.02], "lr", "recall@20", "toy").axes
+    ((line, _, (bars,)),) = ax.containers
+    assert line.get_xydata().tolist() == [[0, 0.1], [1, 0.3], [2, 0.2]]
+    spans = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert spans == [pytest.approx(span) for span in ([0.09, 0.11], [0.3, 0.3], [0.18, 0.22])]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.0001", "0.001", "0.1"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("lr", "recall@20")
+    assert ax.get_title(loc="left") == "toy"
 
 
 def test_the_lowest_can_be_best():

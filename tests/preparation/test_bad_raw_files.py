@@ -321,6 +321,17 @@ def test_texts_are_closed_when_encoding_fails(tmp_path, monkeypatch):
     del caught
 
 
+@pytest.mark.parametrize("shape", [(2, 0), (3, 4), (2,)])
+def test_encoders_give_a_row_for_each_text(tmp_path, shape):
+    path = write(tmp_path / "items.csv", lines(["item,title", "0,a", "1,b"]))
+    items = ItemRows({"0": 0, "1": 1}, frozenset("01"), Problems())
+    content = ItemTexts([path], "item", ["title"], lambda texts, progress: np.ones(shape))
+    with pytest.raises(
+        InputError, match=r"items.csv: line 2: .* as \[.*\]; expected features \[2, features"
+    ):
+        write_features(tmp_path, content, items, progress=False)
+
+
 def test_the_line_is_right_after_skipped_ones(tmp_path):
     path = table_of(tmp_path, "u,i,1,4", "", "u,i,1")
     with pytest.raises(InputError, match="line 4 has 3 columns"):

@@ -231,6 +231,11 @@ def test_configurations_are_checked_in_python_too():
             RunConfig(**({"preset": "mine", "model": "LightGCN"} | options))
 
 
+def test_a_configuration_is_a_mapping():
+    with pytest.raises(InputError, match=r"^here: is \['paper'\]; expected a mapping of settings$"):
+        check_config(["paper"], "here")
+
+
 # Files ##################################################################
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mentor_pyg import InputError
+from mentor_pyg._util.tensor_files import save_tensors
 from mentor_pyg.cli.main import main
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.runs.config import load_config
@@ -15,6 +16,7 @@ from mentor_pyg.runs.files import read_last
 from mentor_pyg.runs.run import load_run, train
 from mentor_pyg.runs.weights import load_weights, save_weights
 from mentor_pyg.training import Callback
+from mentor_pyg.training.checkpoint import STATE, read_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -112,6 +114,16 @@ def test_metrics_of_one_run_and_weights_of_another_are_refused(source, tmp_path,
     shutil.copy(tmp_path / "0" / name, tmp_path / "1" / name)
     with pytest.raises(InputError, match=r"best\.safetensors: does not match metrics\.json"):
         load_run(tmp_path / "1")
+
+
+@pytest.mark.parametrize("result", [None, {}, {"history": {}}])
+def test_states_without_a_history_are_refused(source, tmp_path, result):
+    train(load_config("lightgcn", epochs=1), source, tmp_path, CPU, progress=False)
+    saved = read_checkpoint(tmp_path / "last.pt")
+    saved["state"]["result"] = result
+    save_tensors(saved, tmp_path / "last.pt", STATE)
+    with pytest.raises(InputError, match=r"last\.pt: has no history; expected a list of epochs$"):
+        read_last(tmp_path)
 
 
 def test_resuming_a_finished_run_writes_nothing(source, tmp_path):
