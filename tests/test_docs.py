@@ -3,12 +3,14 @@
 Python blocks of a page share one namespace. Of shell blocks, lines that start with
 ``mentor-pyg`` or ``python`` run, and so does installing a folder of the page; make doesn't.
 A block with a title is a file, which is written. Each page starts in a folder with
-``data/toys``, a small dataset in the MMRec layout, and ``raw``, raw Amazon files.
+``data/toys``, a small dataset in the MMRec layout, ``raw``, raw Amazon files, and
+``downloads``, small files like those of published datasets.
 """
 
 import importlib
 import json
 import os
+import pickle
 import re
 import shlex
 import subprocess
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 import yaml
 from preparation.raw_files import lines, record, review, write
+from scipy.sparse import csr_matrix
 
 from mentor_pyg.cli.main import main
 from mentor_pyg.nn import models
@@ -59,10 +62,33 @@ def write_raw_amazon(folder, num_users=60, num_items=40, num_tastes=4):
     write(folder / "image_features_Office.b", b"".join(records))
 
 
+def write_downloads(folder, num_users=30, num_items=20):
+    """Files of the names and formats on the page of datasets."""
+    rng = np.random.default_rng(0)
+    sequences = [rng.permutation(num_items)[:8].tolist() for _ in range(num_users)]
+    splits = [
+        np.array([(u, i) for u, items in enumerate(sequences) for i in items[part]]).T
+        for part in (slice(6), slice(6, 7), slice(7, 8))
+    ]
+    names = (("trnMat", "train"), ("valMat", "valid"), ("tstMat", "test"))
+    for pairs, (matrix, array) in zip(splits, names):
+        x = csr_matrix((np.ones(pairs.shape[1]), pairs), (num_users, num_items))
+        write(folder / f"tiktok/{matrix}.pkl", pickle.dumps(x))
+        (folder / "baby").mkdir(exist_ok=True)
+        np.save(folder / f"baby/{array}.npy", pairs)
+    for stem in ("image", "audio", "text"):
+        np.save(folder / f"tiktok/{stem}_feat.npy", rng.standard_normal((num_items, 4)))
+    write(folder / "instruments/Instruments.inter.json", json.dumps(dict(enumerate(sequences))))
+    for name, letters in (("lemb", "abcd"), ("vitemb", "ABCD")):
+        codes = {i: [f"<{x}_{rng.integers(256)}>" for x in letters] for i in range(num_items)}
+        write(folder / f"instruments/Instruments.index_{name}.json", json.dumps(codes))
+
+
 @pytest.fixture
 def folder(tmp_path, write_mmrec, monkeypatch):
     write_mmrec(tmp_path / "data" / "toys", name="toys")
     write_raw_amazon(tmp_path / "raw")
+    write_downloads(tmp_path / "downloads")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path

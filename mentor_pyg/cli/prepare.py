@@ -14,7 +14,6 @@ from mentor_pyg.preparation import (
     ImageFolder,
     InteractionTable,
     ItemTexts,
-    MMSSLFolder,
     PrepareSettings,
     ReadyFeatures,
     amazon_reviews,
@@ -22,6 +21,8 @@ from mentor_pyg.preparation import (
     encode_images,
     encode_texts,
     find_amazon,
+    find_microlens,
+    find_splits,
     prepare,
 )
 from mentor_pyg.preparation.encoders import check_batch_size
@@ -75,12 +76,10 @@ def _source(args: argparse.Namespace) -> tuple[InteractionSource, list[Content]]
     source = args.source
     if (source is None) == (args.reviews is None):
         raise InputError("SOURCE: none or two are named; expected SOURCE or --reviews")
-    if source is not None:
-        check_readable(source, "raw files")
-    if source is not None and (source / "train.json").exists():
-        folder = MMSSLFolder(source)
-        return folder, list(folder.contents())
-    if source is not None and not source.is_dir():
+    if source is None:
+        return amazon_reviews(args.reviews, args.min_rating), []
+    check_readable(source, "raw files")
+    if not source.is_dir():
         return InteractionTable(
             [source],
             args.user_column,
@@ -89,15 +88,17 @@ def _source(args: argparse.Namespace) -> tuple[InteractionSource, list[Content]]
             args.rating_column,
             args.min_rating,
         ), []
-    if source is None:
-        return amazon_reviews(args.reviews, args.min_rating), []
-    found = find_amazon(source)
+    if splits := find_splits(source):
+        return splits, list(splits.contents())
+    if found := find_microlens(source, args.min_rating, _text_encoder(args)):
+        return found
+    amazon = find_amazon(source)
     contents: list[Content] = []
-    if found.images and not args.images:
-        contents.append(AmazonImages(found.images))
-    if found.meta and not args.meta:
-        contents.append(amazon_texts(found.meta, _text_encoder(args)))
-    return amazon_reviews(found.reviews, args.min_rating), contents
+    if amazon.images and not args.images:
+        contents.append(AmazonImages(amazon.images))
+    if amazon.meta and not args.meta:
+        contents.append(amazon_texts(amazon.meta, _text_encoder(args)))
+    return amazon_reviews(amazon.reviews, args.min_rating), contents
 
 
 def _contents(args: argparse.Namespace) -> list[Content]:

@@ -6,6 +6,8 @@ from .cores import k_core
 from .encoders import encode_images, encode_texts
 from .hetero import from_interactions
 from .interactions import InteractionTable, Pairs, drop_duplicates, number_ids
+from .matrices import ArrayFolder, MatrixFolder, find_splits
+from .microlens import find_microlens
 from .mmssl import MMSSLFolder
 from .run import PrepareSettings, prepare
 from .splits import split
@@ -14,10 +16,12 @@ from .text import compose_text
 
 __all__ = [
     "AmazonImages",
+    "ArrayFolder",
     "ImageFolder",
     "InteractionTable",
     "ItemTexts",
     "MMSSLFolder",
+    "MatrixFolder",
     "Pairs",
     "PreparationReport",
     "PrepareSettings",
@@ -29,6 +33,8 @@ __all__ = [
     "encode_images",
     "encode_texts",
     "find_amazon",
+    "find_microlens",
+    "find_splits",
     "from_interactions",
     "k_core",
     "number_ids",

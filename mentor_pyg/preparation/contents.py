@@ -173,12 +173,15 @@ class ReadyFeatures:
     Args:
         path: The file.
         stem: Names the file it becomes.
-        id_file: The ids of its rows, one a line; if not given, row i is of item ``str(i)``.
+        id_file: The ids of its rows, one a line; if not given, row i is of item
+            ``str(i + first_item)``.
+        first_item: The item of the first row, if items are numbers.
     """
 
     path: Path
     stem: str
     id_file: Path | None = None
+    first_item: int = 0
     files: list[Path] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -192,7 +195,7 @@ class ReadyFeatures:
 
     def blocks(self, items: ItemRows, progress: bool) -> Generator[Block, None, None]:
         x = open_features(self.path)
-        ids = [(f"row {row}", str(row)) for row in range(len(x))]
+        ids = [(f"{self.path}: row {row}", str(row + self.first_item)) for row in range(len(x))]
         if self.id_file is not None:
             with closing(read_lines(self.id_file, items.problems, progress)) as lines:
                 ids = [(f"{self.id_file}: line {n}", line) for n, line in lines]

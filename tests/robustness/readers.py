@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from mentor_pyg.datasets import MMRecDataset
@@ -30,6 +31,7 @@ from mentor_pyg.preparation.encoders import encode_images
 from mentor_pyg.preparation.features import ItemRows
 from mentor_pyg.preparation.folder import new_folder
 from mentor_pyg.preparation.interactions import InteractionTable
+from mentor_pyg.preparation.matrices import ArrayFolder, MatrixFolder
 from mentor_pyg.preparation.mmssl import MMSSLFolder
 from mentor_pyg.preparation.pretrained import ImageEncoder
 from mentor_pyg.report.results import read_results
@@ -390,6 +392,35 @@ def _mmssl() -> list[Files]:
 @_reader(_mmssl)
 def read_mmssl(folder: Path) -> None:
     MMSSLFolder(folder).read(Problems("skip"), False)
+
+
+def _matrices() -> list[Files]:
+    files: list[Files] = []
+    for form in (sp.csr_matrix, sp.csc_matrix, sp.coo_matrix):
+        saved = {}
+        for label, name in enumerate(("trnMat", "valMat", "tstMat")):
+            user, item = np.array([(u, i) for u, i, split in _pairs() if split == label]).T
+            matrix = form((np.ones(len(user)), (user, item)), (NUM_USERS, NUM_ITEMS))
+            sp.save_npz(file := io.BytesIO(), matrix, compressed=form is sp.csr_matrix)
+            saved[f"{name}.npz"] = file.getvalue()
+        files.append({**saved, "image_feat.npy": _features()})
+    return files
+
+
+@_reader(_matrices)
+def read_matrices(folder: Path) -> None:
+    MatrixFolder(folder).read(Problems("skip"), False)
+
+
+def _row_numbers() -> list[Files]:
+    splits = [[(u, i) for u, i, split in _pairs() if split == label] for label in range(3)]
+    names = ("train", "valid", "test")
+    return [{f"{n}.npy": _saved(np.array(s, np.int64).T) for n, s in zip(names, splits)}]
+
+
+@_reader(_row_numbers)
+def read_row_numbers(folder: Path) -> None:
+    ArrayFolder(folder).read(Problems("skip"), False)
 
 
 def _raw_files() -> list[Files]:

@@ -6,10 +6,16 @@
       --image-folder photos
   mentor-pyg prepare mmssl/tiktok --out data/tiktok
 
-SOURCE is a folder of Amazon's product data of 2014 (reviews_*.json.gz or ratings_*.csv,
-meta_*.json.gz, image_features_*.b), a table of interactions (CSV, TSV, JSON lines or
-Parquet), or a folder in MMSSL's layout (train.json, val.json, test.json, *_feat.npy),
-whose splits are kept. Items without text or image are marked as such.
+SOURCE is a table of interactions (CSV, TSV, JSON lines or Parquet) or a folder, whose files
+tell its layout:
+  Amazon 2014, 2018 and 2023  reviews_*.json.gz, ratings_*.csv, *_5.json.gz or *.jsonl.gz;
+                              meta_*.json*, image_features_*.b
+  MicroLens                   *_pairs.csv; *_titles.csv, *_<modality>_features_*.npy
+  MMSSL                       train.json, val.json, test.json; *_feat.npy
+  DiffMM and MMSSL            trnMat.npz, ... or train_mat.npz, ...; *_feat.npy
+  arrays of row numbers       train.npy, valid.npy, test.npy; *_feat.npy
+Splits that are given are kept. Items without text or image are marked as such.
+docs/datasets.md lists sources.
 """
 
 import argparse
