@@ -52,8 +52,8 @@ class SplitFolder(ABC):
 
     def check(self) -> None:
         """Fails before any work if a file isn't there."""
-        for path in self.files:
-            check_file(path)
+        for path, name in zip(self.files, SPLITS):
+            check_file(path, f"the {name} pairs beside the other two files")
 
     def contents(self) -> list[ReadyFeatures]:
         """All features in the folder; row i is of item i."""

@@ -169,11 +169,11 @@ def _check_names(name: str, contents: Sequence[Content]) -> None:
 
 def _check_source(source: InteractionSource | Content, out: Path) -> None:
     """Before anything is read: a source may have a method ``check`` of its own."""
+    getattr(source, "check", lambda: None)()
     for path in source.files:
         check_readable(path, "a file or folder to read")
         if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out)):
             raise InputError(f"{out}: holds {path.name}, which is read; expected another folder")
-    getattr(source, "check", lambda: None)()
 
 
 def _shape(pairs: Pairs, settings: PrepareSettings) -> Pairs:

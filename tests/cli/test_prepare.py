@@ -101,6 +101,18 @@ def test_a_given_split(run, mmssl, tmp_path):
     assert data[INTERACTS].edge_index.tolist() == [[0], [0]]
 
 
+def test_a_folder_of_microlens(run, tmp_path):
+    rows = [f"{u},{i},{i}" for u in range(6) for i in range(1, 7)]
+    (tmp_path / "raw").mkdir()
+    pairs = tmp_path / "raw/MicroLens-50k_pairs.csv"
+    pairs.write_text("\n".join(["user,item,timestamp", *rows]))
+    np.save(tmp_path / "raw/MicroLens-50k_video_features_VideoMAE.npy", np.eye(6))
+    assert run("raw", "--out", "videos", "--split", "leave-last-out")[0] == 0
+    data = MMRecDataset(tmp_path / "videos")[0]
+    assert (data[ITEM].x_video.numpy() == np.eye(6)).all()
+    assert data[INTERACTS].test_edge_label_index[1].tolist() == [5] * 6
+
+
 def test_into_the_folder_in_which_the_shell_is(run, tmp_path, monkeypatch):
     lines = [f"u{u},i{i}" for u in range(6) for i in range(6)]
     (tmp_path / "log.csv").write_text("\n".join(["user,item", *lines]) + "\n")
@@ -165,12 +177,17 @@ def test_into_the_folder_in_which_the_shell_is(run, tmp_path, monkeypatch):
             ],
             ["column 'title' is not among u0,", "another name by --text-columns\n"],
         ),
+        (["diffmm"], ["diffmm/trnMat.pkl: is a pickle", "expected trnMat.npz, see 'Pickles' in"]),
+        (["microlens"], ["MicroLens-50k_pairs.tsv: has lists", "expected MicroLens-50k_pairs.csv"]),
         (["mmssl", "--k-core", "5"], ["--k-core: doesn't go with a given split"]),
         (["mmssl", "--min-rating", "3"], ["--min-rating: doesn't go with a given split"]),
     ],
 )
 def test_mistakes(run, amazon, mmssl, tmp_path, args, fragments):
     (tmp_path / "empty").mkdir()
+    for name in ("diffmm/trnMat.pkl", "microlens/MicroLens-50k_pairs.tsv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
     (tmp_path / "log.jsonl").write_text(
         "".join(f'{{"u": {u}, "i": {i}}}\n' for u in range(6) for i in range(6))
     )

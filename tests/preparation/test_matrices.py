@@ -183,7 +183,8 @@ def test_what_is_no_archive(tmp_path, content):
 
 def test_a_missing_matrix(tmp_path):
     (save(tmp_path / "raw") / "valMat.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"valMat.npz: not found; expected"):
+    message = r"valMat.npz: not found; expected the val pairs beside the other two files"
+    with pytest.raises(FileNotFoundError, match=message):
         prepared(tmp_path / "raw", tmp_path / "out")
 
 

@@ -359,7 +359,13 @@ def _amazon() -> list[Files]:
     lines = "".join(json.dumps(row) + "\n" for row in reviews).encode()
     ratings = "".join(f"U{u},{a},5.0,{u}\n" for u in range(3) for a in asins).encode()
     texts = "".join(f"{row!r}\n" for row in meta).encode()
+    newer = [
+        {"user_id": f"U{u}", "parent_asin": a, "timestamp": 10**12, "rating": 5}
+        for u in range(3)
+        for a in asins
+    ]
     return [
+        {"reviews_T.jsonl": "".join(json.dumps(row) + "\n" for row in newer).encode()},
         {"reviews_T_5.json.gz": gzip.compress(lines, mtime=0)},
         {"ratings_T.csv": ratings},
         {"meta_T.json.gz": gzip.compress(texts, mtime=0)},
