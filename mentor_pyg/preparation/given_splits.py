@@ -47,7 +47,7 @@ class SplitFolder(ABC):
         """The files of training, validation and test pairs."""
 
     @abstractmethod
-    def read_split(self, path: Path, problems: Problems) -> SplitPairs:
+    def _read_split(self, path: Path, problems: Problems) -> SplitPairs:
         """The pairs of one of the files."""
 
     def check(self) -> None:
@@ -67,7 +67,7 @@ class SplitFolder(ABC):
             FileNotFoundError: If a file doesn't exist.
             InputError: If a file can't be used, or the files or features have other items.
         """
-        splits = [self.read_split(path, problems) for path in self.files]
+        splits = [self._read_split(path, problems) for path in self.files]
         user, item = np.concatenate([split.rows for split in splits], axis=1)
         label = np.repeat(np.arange(len(SPLITS)), [split.rows.shape[1] for split in splits])
         shape = self._shape(splits)

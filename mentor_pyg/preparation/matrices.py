@@ -43,7 +43,7 @@ class MatrixFolder(SplitFolder):
         choices = [[self.folder / f"{name}.npz" for name in names] for names in NAMES]
         return next((files for files in choices if any(map(Path.exists, files))), choices[0])
 
-    def read_split(self, path: Path, problems: Problems) -> SplitPairs:
+    def _read_split(self, path: Path, problems: Problems) -> SplitPairs:
         matrix = _load(path)
         if matrix.data.dtype.kind not in "biuf" or not np.isfinite(matrix.data).all():
             raise InputError(f"{path}: has entries that are no finite numbers; expected 0 and 1")
@@ -73,7 +73,7 @@ class ArrayFolder(SplitFolder):
     def files(self) -> list[Path]:
         return [self.folder / f"{name}.npy" for name in ("train", "valid", "test")]
 
-    def read_split(self, path: Path, problems: Problems) -> SplitPairs:
+    def _read_split(self, path: Path, problems: Problems) -> SplitPairs:
         rows = open_array(path)
         if rows.dtype.kind not in "iu" or rows.ndim != 2 or len(rows) != 2:
             raise InputError(
@@ -86,6 +86,7 @@ class ArrayFolder(SplitFolder):
         return SplitPairs(rows.astype(np.int64))
 
 
+@checked
 def find_splits(folder: Path) -> SplitFolder | None:
     """Reads which layout of given splits a folder has, if any.
 

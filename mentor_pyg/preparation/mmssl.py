@@ -29,7 +29,7 @@ class MMSSLFolder(SplitFolder):
     def files(self) -> list[Path]:
         return [self.folder / f"{name}.json" for name in SPLITS]
 
-    def read_split(self, path: Path, problems: Problems) -> SplitPairs:
+    def _read_split(self, path: Path, problems: Problems) -> SplitPairs:
         user, item = array("q"), array("q")
         for name, items in _load(path).items():
             where = f"{path}: user '{name}'"

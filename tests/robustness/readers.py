@@ -158,7 +158,7 @@ train:
   ks: [1, 2]
   monitor: recall@2
 """
-MENTOR = b"extends: baby\noptions:\n  align_levels: [1, 2]\n  temperature: 0.1\ngraph: {k: 3}\n"
+MENTOR = b"extends: default\noptions:\n  align_levels: [1, 2]\n  temperature: 0.1\ngraph: {k: 3}\n"
 PLAN = b"""\
 datasets: {toy: data/toy}
 seeds: [0, 1]
