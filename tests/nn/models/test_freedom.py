@@ -107,7 +107,7 @@ def test_pruned_pairs_travel_with_the_state_of_the_epoch(data, batch):
     model.start_epoch(data)
     other.start_epoch(data)
     other.load_state_dict(model.state_dict())
-    set_epoch_state(other, epoch_state(model))
+    set_epoch_state(other, epoch_state(model), torch.device("cpu"))
     assert torch.equal(other.losses(data, batch)["bpr"], model.losses(data, batch)["bpr"])
 
 

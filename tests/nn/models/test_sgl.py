@@ -78,7 +78,7 @@ def test_views_travel_with_the_state_of_the_epoch(data, batch):
     other.start_epoch(data)
     assert not torch.equal(model.views[0][0].kept, other.views[0][0].kept)
     other.load_state_dict(model.state_dict())
-    set_epoch_state(other, epoch_state(model))
+    set_epoch_state(other, epoch_state(model), torch.device("cpu"))
     assert torch.equal(other.losses(data, batch)["contrast"], model.losses(data, batch)["contrast"])
 
 
