@@ -1,6 +1,7 @@
 """Parts of a run: graphs, model, and initial weights."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch_geometric.data import HeteroData
 
 from mentor_pyg._util.extras import pip_install
 from mentor_pyg.errors import InputError, reason
-from mentor_pyg.nn.ranking import LOSSES
+from mentor_pyg.nn.ranking import LOSSES, BPRLoss
 from mentor_pyg.runs.config import RunConfig, presets_without_content
 from mentor_pyg.runs.files import BEST, read_weights
 from mentor_pyg.training.state import check_layout
@@ -66,6 +67,13 @@ def build_model(config: RunConfig, data: HeteroData) -> Any:
         if model.ranking is None:
             raise InputError(
                 f"ranking: {config.model} has no ranking loss; expected no section 'ranking'"
+            )
+        replaced = model.ranking
+        if isinstance(replaced, BPRLoss) and (replaced.scale, replaced.base) != (1.0, math.e):
+            raise InputError(
+                f"ranking: replaces the BPR loss, which the options of {config.model} change "
+                f"(scale {replaced.scale}, base {replaced.base:.3g}); expected their defaults "
+                "beside a section 'ranking'"
             )
         options = dict(config.ranking)
         loss = LOSSES[options.pop("loss")]

@@ -278,6 +278,15 @@ def test_models_with_a_loss_of_their_own_refuse_another(tiny):
         build_model(config, add_graphs(tiny))
 
 
+@pytest.mark.parametrize("change", ["options.score_scale=2.0", "options.bpr_log=binary"])
+def test_options_of_a_replaced_loss_are_refused(tiny, change):
+    data = add_graphs(tiny)
+    assert build_model(load_config("paper", [change]), data).ranking is not None
+    config = load_config("paper", [change, "ranking.loss=softmax"])
+    with pytest.raises(InputError, match="ranking: replaces the BPR loss, which the options of M"):
+        build_model(config, data)
+
+
 def test_models_can_be_copied(tiny):
     model = models.LightGCN.from_data(add_graphs(tiny))
     model.ranking = SoftmaxLoss(0.2)
