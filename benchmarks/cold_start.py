@@ -24,12 +24,13 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from mentor_pyg._util.files import write_text
+from mentor_pyg.choices import SPLITS
 from mentor_pyg.datasets.source import open_source
 from mentor_pyg.evaluation.metrics import Evaluator, popularity
 from mentor_pyg.runs.config import load_config
 from mentor_pyg.runs.run import train
 from mentor_pyg.serving import Recommender
-from mentor_pyg.typing import INTERACTS, ITEM, SPLITS, USER, modalities
+from mentor_pyg.typing import INTERACTS, ITEM, USER, modalities
 
 FACTORS = (0.9, 1.0, 1.1, 1.25, 1.5)
 """Scales of new items to look at beside 1, as multiples of the fair one."""
@@ -41,6 +42,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", required=True, help="folder in the MMRec layout")
     parser.add_argument("--preset", default="paper")
+    parser.add_argument("--set", action="append", default=[], help="setting, as of train")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.1, help="share of the items to hide")
@@ -205,7 +207,7 @@ def main() -> None:
         work = Path(args.work or temporary)
         if not (work / "run" / "metrics.json").exists():
             source = open_source(write_reduced(data, hidden, work / "data"))
-            config = load_config(args.preset, epochs=args.epochs, seed=args.seed)
+            config = load_config(args.preset, args.set, epochs=args.epochs, seed=args.seed)
             train(config, source, work / "run", torch.device("cpu"))
         recommender = Recommender.load(work / "run")
     benchmark = Benchmark(data, hidden, recommender)

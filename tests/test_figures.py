@@ -100,6 +100,11 @@ def test_a_wrong_block_is_refused(tables, record, tmp_path, block, message):
         tables.filled(f"<!-- figures: {block} -->\n<!-- end of figures -->", "page", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["cold_start", "machine", "report"])
+def test_scripts_of_other_figures_import_what_there_is(name):
+    script(name)
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
